@@ -1,0 +1,101 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One loop at the end gives every Swift target the same settings; nothing here differs by module.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
+    .enableUpcomingFeature("ExistentialAny"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0444-member-import-visibility.md
+    .enableUpcomingFeature("MemberImportVisibility"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0461-async-function-isolation.md
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+]
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "bulkhead",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "bulkhead", targets: ["bulkhead"]),
+        .executable(name: "bulkhead-launcher", targets: ["bulkhead-launcher"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    ],
+    targets: [
+        // Bottom: what a function is. No I/O.
+        .target(name: "FunctionModel", dependencies: ["Yams"]),
+        // Metrics in atomics and their Prometheus text.
+        .target(name: "Telemetry", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics"), logging]),
+
+        // The C side. The launcher shares one header with Swift and links no library.
+        .target(name: "CLauncherABI", path: "sandbox/abi"),
+        .executableTarget(
+            name: "bulkhead-launcher", dependencies: ["CLauncherABI"], path: "sandbox/launcher",
+            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-pie"])],
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
+        .target(name: "CHostSystem"),
+        .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev"])]),
+
+        .target(name: "HostSystem", dependencies: ["CHostSystem"]),
+        .target(
+            name: "SandboxProfiles", path: "sandbox/profiles",
+            resources: [.embedInCode("base.profile"), .embedInCode("roots.profile")]),
+        .target(
+            name: "Sandbox",
+            dependencies: ["FunctionModel", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging]),
+        .target(name: "WorkerProtocol", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
+        .target(name: "WorkerPool", dependencies: ["FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", logging] + nio),
+        .target(
+            name: "Catalogue",
+            dependencies: [
+                "FunctionModel", "HostSystem", "CArchive", logging,
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "Supervisor",
+            dependencies: [
+                "FunctionModel", "Sandbox", "WorkerPool", "Catalogue", "Telemetry", logging,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ] + nio),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "FunctionModel", "Supervisor", "Catalogue", "Telemetry", logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ] + nio),
+        .target(
+            name: "BulkheadCommands",
+            dependencies: [
+                "FunctionModel", "Gateway", "Supervisor", "Sandbox", "HostSystem", "Catalogue", "Telemetry", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ] + nio),
+        .executableTarget(name: "bulkhead", dependencies: ["BulkheadCommands"]),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + settings
+}

@@ -1,0 +1,2 @@
+import BulkheadCommands
+@main enum Main { static func main() { print("x") } }

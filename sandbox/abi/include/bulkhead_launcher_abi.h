@@ -1,0 +1,177 @@
+// What the supervisor (Swift) and the launcher (C) say to each other, and nothing else.
+//
+// Transport: one SOCK_SEQPACKET socketpair per launcher. Every message is one fixed-size struct; descriptors travel
+// beside it as SCM_RIGHTS. All that depends on a function's version is in a *plan*, written once per version into a
+// sealed memfd, so that a launch itself is 16 bytes and four descriptors.
+#pragma once
+
+#include <stdint.h>
+
+#define BH_MAGIC 0x42484b44u  // "BHKD"
+#define BH_ABI_VERSION 1u
+
+// -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
+
+#define BH_PLAN_MAX (256u * 1024)  // bytes of a whole plan
+#define BH_ARGS_MAX 256u           // argv entries, argv[0] included
+#define BH_ENV_MAX 256u            // environment entries
+#define BH_MOUNTS_MAX 64u          // entries of the cell's root
+#define BH_RLIMITS_MAX 16u         // one per RLIMIT_*
+#define BH_FILTER_MAX 4096u        // seccomp instructions; the kernel's own bound (BPF_MAXINSNS)
+#define BH_DIGEST_HEX 64u          // a bundle is named by its SHA-256 in lower-case hex
+
+// -- Requests: supervisor to launcher ---------------------------------------------------------------------------------
+
+enum bh_request_kind {
+    BH_REQUEST_LAUNCH = 1,  // descriptors: plan, stdin, stdout, stderr
+    BH_REQUEST_KILL = 2,    // ends the cell with everything in it
+};
+
+struct bh_request {
+    uint32_t magic;  // BH_MAGIC
+    uint32_t kind;   // enum bh_request_kind
+    uint64_t cell;   // chosen by the supervisor, unique in one launcher's life
+};
+
+// -- The plan ---------------------------------------------------------------------------------------------------------
+
+enum bh_mount_kind {
+    BH_MOUNT_BUNDLE = 1,   // source: digest, a directory of the store
+    BH_MOUNT_HOST = 2,     // source: absolute host path, bound read-only
+    BH_MOUNT_SYMLINK = 3,  // source: the link's text
+};
+
+#define BH_MOUNT_OPTIONAL 1u  // a missing host path is no failure (a library folder that this host lacks)
+
+struct bh_mount {
+    uint32_t kind;
+    uint32_t flags;
+};
+
+struct bh_rlimit {
+    uint32_t resource;  // RLIMIT_*
+    uint32_t pad;
+    uint64_t value;  // soft and hard
+};
+
+#define BH_PLAN_PROC 1u         // mount /proc (subset=pid, hidepid=invisible, read-only)
+#define BH_PLAN_OWN_NETWORK 2u  // a network namespace of its own; needed as soon as the filter grants a socket family
+
+struct bh_plan {
+    uint32_t magic;
+    uint32_t version;         // BH_ABI_VERSION
+    uint32_t size;            // bytes, this header included
+    uint32_t flags;           // BH_PLAN_*
+    uint64_t memory_max;      // bytes; swap is always 0
+    uint64_t scratch_bytes;   // tmpfs at /tmp; 0 = none
+    uint32_t scratch_inodes;  //
+    uint32_t tasks_max;       // processes and threads of the tenant together
+    uint32_t cpu_weight;      // cgroup v2 scale, 1...10000, default 100
+    uint32_t arg_count;
+    uint32_t env_count;
+    uint32_t mount_count;
+    uint32_t rlimit_count;
+    uint32_t filter_count;    // seccomp instructions
+    uint32_t filter_offset;   // from the plan's start, a multiple of 8
+    uint32_t strings_offset;  // NUL-terminated, in this order: hostname, executable, argv…, envp…,
+    uint32_t strings_size;    // then source and target of each mount
+    uint32_t pad;
+    struct bh_rlimit rlimits[BH_RLIMITS_MAX];
+    struct bh_mount mounts[BH_MOUNTS_MAX];
+};
+
+// -- Events: launcher to supervisor -----------------------------------------------------------------------------------
+
+enum bh_event_kind {
+    BH_EVENT_HELLO = 1,    // once; features and mode of this launcher
+    BH_EVENT_STARTED = 2,  // the worker's exec succeeded; descriptors: cpu usage, memory peak (none without cgroups)
+    BH_EVENT_FAILED = 3,   // the launch was refused; stage and error say where and why
+    BH_EVENT_EXITED = 4,   // the worker is gone; counters are final
+    BH_EVENT_GONE = 5,     // nothing of the cell is left: no process, no cgroup, no mount
+};
+
+#define BH_FLAG_OOM 1u     // the kernel's own counter saw an OOM kill in this cell
+#define BH_FLAG_DENIED 2u  // the filter stopped a system call: see syscall and args
+#define BH_FLAG_KILLED 4u  // ended on the supervisor's request (or with the launcher)
+
+#define BH_FEATURE_ROOT 1u           // runs as root, a uid per cell; else a user namespace per cell
+#define BH_FEATURE_CGROUP_V1 2u
+#define BH_FEATURE_CGROUP_V2 4u
+#define BH_FEATURE_MEMORY 8u         // controllers that can be used
+#define BH_FEATURE_PIDS 16u
+#define BH_FEATURE_CPU 32u
+#define BH_FEATURE_FREEZER 64u
+#define BH_FEATURE_LANDLOCK 128u
+
+struct bh_event {
+    uint32_t magic;
+    uint32_t kind;
+    uint64_t cell;
+    uint32_t stage;       // FAILED: enum bh_stage
+    int32_t error;        // FAILED: errno
+    int32_t pid;          // STARTED: the worker's pid as the host sees it
+    int32_t status;       // EXITED: as from wait(2)
+    uint32_t flags;       // EXITED: BH_FLAG_*; HELLO: BH_FEATURE_*
+    uint32_t arch;        // DENIED: AUDIT_ARCH_*; HELLO: Landlock ABI
+    uint64_t args[6];     // DENIED: the call's arguments
+    int64_t syscall;      // DENIED: the call's number
+    uint64_t cpu_ns;      // EXITED: CPU time of the whole cell
+    uint64_t memory_peak; // EXITED: bytes, everything charged to the cell
+    uint64_t build_ns;    // STARTED: from the request's arrival to the worker's exec
+    uint64_t reserved[5];
+};
+
+// -- Stages: where a launch can fail, in the order in which they happen -----------------------------------------------
+
+enum bh_stage {
+    BH_STAGE_NONE = 0,
+    // in the launcher
+    BH_STAGE_REQUEST,
+    BH_STAGE_PLAN,
+    BH_STAGE_CAPACITY,
+    BH_STAGE_BUNDLE,
+    BH_STAGE_MOUNT_SOURCE,
+    BH_STAGE_CGROUP_CREATE,
+    BH_STAGE_CGROUP_LIMIT,
+    BH_STAGE_CLONE,
+    // in the cell's init
+    BH_STAGE_CLOSE_FDS,
+    BH_STAGE_PARENT_DEATH,
+    BH_STAGE_USER_MAP,
+    BH_STAGE_CGROUP_JOIN,
+    BH_STAGE_CGROUP_NAMESPACE,
+    BH_STAGE_OOM_SCORE,
+    BH_STAGE_ROOT,
+    BH_STAGE_STDIO,
+    BH_STAGE_NETWORK,
+    BH_STAGE_MOUNT,
+    BH_STAGE_DEVICES,
+    BH_STAGE_PROC,
+    BH_STAGE_SCRATCH,
+    BH_STAGE_PIVOT,
+    BH_STAGE_READ_ONLY,
+    BH_STAGE_HOSTNAME,
+    BH_STAGE_BOUNDING_SET,
+    BH_STAGE_LANDLOCK_RULES,
+    BH_STAGE_EXECUTABLE,
+    BH_STAGE_FORK,
+    // in the worker, before exec
+    BH_STAGE_SESSION,
+    BH_STAGE_RLIMITS,
+    BH_STAGE_SECUREBITS,
+    BH_STAGE_IDENTITY,
+    BH_STAGE_CAPABILITIES,
+    BH_STAGE_SIGNALS,
+    BH_STAGE_WORKING_DIRECTORY,
+    BH_STAGE_NO_NEW_PRIVS,
+    BH_STAGE_LANDLOCK,
+    BH_STAGE_SECCOMP,
+    BH_STAGE_EXEC,
+    // in init again
+    BH_STAGE_INIT_CONFINE,
+    BH_STAGE_INIT_DIED,
+    BH_STAGE_COUNT,
+};
+
+/// The stage's name as it stands in outcomes and logs; "unknown" for a number that is none.
+const char *bh_stage_name(uint32_t stage);

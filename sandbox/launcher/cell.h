@@ -1,0 +1,95 @@
+// A cell from the inside: what its init needs, and the report it sends back.
+#pragma once
+
+#include <sys/types.h>
+
+#include "cgroup.h"
+#include "plan.h"
+
+/// How this launcher runs; the same for all its cells.
+struct mode {
+    bool root;              // a uid per cell; else a user namespace per cell
+    uint32_t landlock_abi;  // 0: the kernel has none
+    bool allow_no_landlock;
+};
+
+/// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.
+struct birth {
+    const struct mode *mode;
+    uid_t id;                       // uid and gid of the worker to come
+    int status;                     // SEQPACKET to the launcher
+    int procs[CGROUP_HIERARCHIES];  // cgroup.procs files
+    int procs_count;
+};
+
+/// Makes a ready cell into one version's cell. Launcher to init, over `status`, with descriptors in this order: plan,
+/// stdin, stdout, stderr, then one detached mount for each entry whose `present` is set, then (user namespaces only)
+/// one for each device node.
+struct binding {
+    uint32_t mounts;
+    uint8_t present[BH_MOUNTS_MAX];
+};
+#define BINDING_FDS (4 + BH_MOUNTS_MAX + DEVICE_COUNT)
+
+/// The cell as init sees it once it is bound.
+struct cell_spec {
+    const struct birth *birth;
+    struct plan plan;
+    int stdio[3];
+    int trees[BH_MOUNTS_MAX];   // detached mounts, -1 for symlinks and absent optional ones
+    int devices[8];             // only with user namespaces: detached mounts of the host's device nodes
+};
+
+enum report_kind { REPORT_FAILED = 1, REPORT_READY, REPORT_STARTED, REPORT_DENIED, REPORT_EXITED };
+
+/// init to launcher, over `status`.
+struct report {
+    uint32_t kind;
+    uint32_t stage;
+    int32_t error;
+    int32_t status;  // as from wait(2)
+    uint32_t arch;
+    int64_t syscall;
+    uint64_t args[6];
+    uint64_t cpu_ns;       // of the worker's process and those it reaped
+    uint64_t max_rss;      // bytes
+};
+
+/// The entry of a cell's init (PID 1 of the new pid namespace). Never returns.
+_Noreturn void cell_main(const struct birth *birth);
+
+/// Makes the cell's mount table private and an empty root in it, detached. Returns its descriptor, or -1 with errno.
+int root_prepare(void);
+
+/// Fills the root with the spec's mounts and pivots into it. Returns 0, or an errno with `*stage` set.
+int root_enter(const struct cell_spec *spec, int root, uint32_t *stage);
+
+/// The names of the device nodes every cell has.
+#define DEVICE_COUNT 5
+extern const struct device {
+    const char *name;
+    unsigned major, minor;
+} devices[DEVICE_COUNT];
+
+/// A ruleset that reaches what the root holds, as far as this kernel's Landlock goes. -1 with errno on failure.
+int landlock_rules(const struct cell_spec *spec);
+
+/// The kernel's Landlock ABI; 0 when it has none.
+uint32_t landlock_abi(void);
+
+/// What the worker needs between fork and exec.
+struct worker_spec {
+    const struct cell_spec *cell;
+    int executable;
+    int landlock;  // ruleset, -1 when allowed to be missing
+    // results, in memory shared with init until exec
+    volatile uint32_t stage;
+    volatile int error;
+    volatile int listener;
+};
+
+/// The worker's checklist, ending in execveat. Runs on init's memory: raw system calls only, allocates nothing.
+int worker_main(void *spec);
+
+/// Takes every capability from init and installs its own system call filter. Returns 0 or an errno.
+int init_confine(void);

@@ -1,0 +1,190 @@
+#include "cells.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct cell cells[CELLS];
+
+static void close_all(const int *fds, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (fds[i] >= 0) close(fds[i]);
+}
+
+// -- Ready ------------------------------------------------------------------------------------------------------------
+
+int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage) {
+    struct cell *cell = &cells[slot];
+    *cell = (struct cell){.generation = cell->generation + 1, .pidfd = -1, .status = -1};
+    snprintf(cell->group, sizeof cell->group, "c%u-%u", slot, cell->generation);
+    static struct birth birth;
+    birth = (struct birth){
+        .mode = &options->mode,
+        // In a user namespace every cell is the same user outside; inside it is this one.
+        .id = options->mode.root ? options->first_uid + slot * IDS_PER_SLOT + cell->generation % IDS_PER_SLOT : 65532,
+    };
+    *stage = BH_STAGE_CGROUP_CREATE;
+    int error = cgroup_create(groups, cell->group, birth.procs);
+    if (error) return error;
+    birth.procs_count = groups->count;
+
+    *stage = BH_STAGE_CLONE;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        error = errno;
+    } else {
+        setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
+        birth.status = pair[1];
+        struct clone_args args = {
+            .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD |
+                     (options->mode.root ? 0 : CLONE_NEWUSER),
+            .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
+            .exit_signal = SIGCHLD,
+        };
+        long pid = sys_clone3(&args);
+        if (pid == 0) cell_main(&birth);
+        if (pid < 0) error = errno;
+        close(pair[1]);
+        if (error) close(pair[0]);
+        else cell->init = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
+    }
+    close_all(birth.procs, (unsigned)birth.procs_count);
+    if (error) cgroup_remove(groups, cell->group);
+    return error;
+}
+
+// -- Bound ------------------------------------------------------------------------------------------------------------
+
+/// A detached, read-only copy of what `fd` refers to.
+static int read_only_tree(int fd) {
+    int tree = sys_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (tree < 0) return -1;
+    if (sys_mount_setattr(tree, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) == 0) return tree;
+    int error = errno;
+    close(tree);
+    errno = error;
+    return -1;
+}
+
+/// Opens what a mount entry names: a bundle by its digest inside the store, or a host path.
+static int open_source(const struct cell_options *options, const struct bh_mount *mount, const char *source) {
+    if (mount->kind == BH_MOUNT_BUNDLE)
+        return sys_openat2(options->store, source, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    // Links are followed (/lib64 is one), magic links never. What must not be granted is refused at its real place.
+    return sys_openat2(AT_FDCWD, source, O_PATH, RESOLVE_NO_MAGICLINKS);
+}
+
+/// Where a descriptor's file really is. False when the kernel cannot say.
+static bool real_path(int fd, char path[4096]) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, 4095);
+    if (length <= 0) return false;
+    path[length] = 0;
+    return true;
+}
+
+/// Whether `path` is `folder` or something below it.
+static bool is_within(const char *path, const char *folder) {
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
+}
+
+/// The kernel's own file systems, the root, and the host's data directory are never granted, however they are reached.
+static bool may_be_granted(const struct cell_options *options, int fd) {
+    static char real[4096], data[4096];
+    if (!real_path(fd, real) || !real_path(options->store, data)) return false;
+    char *store_name = strrchr(data, '/');
+    if (store_name && store_name != data) *store_name = 0;  // the data directory, tokens and all
+    return strcmp(real, "/") != 0 && !is_within(real, "/proc") && !is_within(real, "/sys") && !is_within(real, "/dev") &&
+           !is_within(real, data) && !is_within(data, real);
+}
+
+static int open_trees(const struct cell_options *options, const struct plan *plan, int trees[BH_MOUNTS_MAX],
+                      uint32_t *stage) {
+    for (unsigned i = 0; i < plan->header->mount_count; i++) {
+        const struct bh_mount *mount = &plan->header->mounts[i];
+        if (mount->kind == BH_MOUNT_SYMLINK) continue;
+        *stage = mount->kind == BH_MOUNT_BUNDLE ? BH_STAGE_BUNDLE : BH_STAGE_MOUNT_SOURCE;
+        int source = open_source(options, mount, plan->mount_source[i]);
+        if (source < 0) {
+            if (errno == ENOENT && mount->flags & BH_MOUNT_OPTIONAL) continue;
+            return errno;
+        }
+        int error = 0;
+        if (mount->kind == BH_MOUNT_HOST && !may_be_granted(options, source)) error = EACCES;
+        else if ((trees[i] = read_only_tree(source)) < 0) error = errno;
+        close(source);
+        if (error) return error;
+    }
+    return 0;
+}
+
+static int open_devices(const struct cell_options *options, int nodes[DEVICE_COUNT]) {
+    for (int i = 0; i < DEVICE_COUNT && !options->mode.root; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/dev/%s", devices[i].name);
+        if ((nodes[i] = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)) < 0) return errno;
+    }
+    return 0;
+}
+
+static int send_binding(int status, const struct plan *plan, const int fds[4], const int *trees, const int *nodes) {
+    struct binding binding = {.mounts = plan->header->mount_count};
+    int all[BINDING_FDS], count = 0;
+    for (int i = 0; i < 4; i++) all[count++] = fds[i];
+    for (unsigned i = 0; i < binding.mounts; i++)
+        if (trees[i] >= 0) binding.present[i] = 1, all[count++] = trees[i];
+    for (int i = 0; i < DEVICE_COUNT; i++)
+        if (nodes[i] >= 0) all[count++] = nodes[i];
+    struct iovec part = {&binding, sizeof binding};
+    static union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(BINDING_FDS * sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int)),
+    };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+    memcpy(CMSG_DATA(header), all, (size_t)count * sizeof(int));
+    return sendmsg(status, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
+int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int fds[4],
+              uint32_t *stage) {
+    static struct plan plan;
+    int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
+    memset(trees, -1, sizeof trees);
+    memset(nodes, -1, sizeof nodes);
+
+    *stage = BH_STAGE_PLAN;
+    int error = plan_read(fds[0], &plan);
+    if (error) return error;
+    error = open_trees(options, &plan, trees, stage);
+    if (!error) {
+        *stage = BH_STAGE_DEVICES;
+        error = open_devices(options, nodes);
+    }
+    if (!error) {
+        *stage = BH_STAGE_CGROUP_LIMIT;
+        struct cgroup_limits limits = {
+            .memory_max = plan.header->memory_max,
+            .tasks_max = plan.header->tasks_max + 1,  // init
+            .cpu_weight = plan.header->cpu_weight,
+        };
+        error = cgroup_limit(groups, cell->group, &limits);
+    }
+    if (!error) {
+        *stage = BH_STAGE_REQUEST;
+        error = send_binding(cell->status, &plan, fds, trees, nodes);
+    }
+    close_all(trees, plan.header->mount_count);
+    close_all(nodes, DEVICE_COUNT);
+    return error;
+}

@@ -1,0 +1,173 @@
+#include "cgroup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// -- Paths ------------------------------------------------------------------------------------------------------------
+
+static void cell_path(char out[96], const char *cell, const char *file) { snprintf(out, 96, "%s/%s", cell, file); }
+
+static int write_cell(int base, const char *cell, const char *file, const char *text) {
+    char path[96];
+    cell_path(path, cell, file);
+    return write_file_at(base, path, text);
+}
+
+static int write_cell_number(int base, const char *cell, const char *file, uint64_t number) {
+    char text[24];
+    format_number(text, number);
+    return write_cell(base, cell, file, text);
+}
+
+static int hierarchy_with(const struct cgroups *groups, uint32_t controller) {
+    for (int i = 0; i < groups->count; i++)
+        if (groups->holds[i] & controller) return i;
+    return -1;
+}
+
+static bool is_v2(const struct cgroups *groups) { return groups->features & BH_FEATURE_CGROUP_V2; }
+
+// -- Limits -----------------------------------------------------------------------------------------------------------
+
+/// ENOENT: the kernel was built without that accounting. EOPNOTSUPP: it is retired (memory.kmem.limit_in_bytes).
+static int unless_absent(int error) { return error == ENOENT || error == EOPNOTSUPP ? 0 : error; }
+
+static int limit_v2(int base, const char *cell, uint32_t controllers, const struct cgroup_limits *limits) {
+    int error = 0;
+    if (controllers & BH_FEATURE_MEMORY) {
+        if ((error = write_cell_number(base, cell, "memory.max", limits->memory_max))) return error;
+        if ((error = unless_absent(write_cell(base, cell, "memory.swap.max", "0")))) return error;
+        if ((error = write_cell(base, cell, "memory.oom.group", "1"))) return error;
+    }
+    if (controllers & BH_FEATURE_PIDS)
+        if ((error = write_cell_number(base, cell, "pids.max", limits->tasks_max))) return error;
+    if (controllers & BH_FEATURE_CPU) error = write_cell_number(base, cell, "cpu.weight", limits->cpu_weight);
+    return error;
+}
+
+static int limit_v1(int base, const char *cell, uint32_t controllers, const struct cgroup_limits *limits) {
+    int error = 0;
+    if (controllers & BH_FEATURE_MEMORY) {
+        if ((error = write_cell_number(base, cell, "memory.limit_in_bytes", limits->memory_max))) return error;
+        // memsw counts memory and swap together: the same number means no swap.
+        if ((error = unless_absent(write_cell_number(base, cell, "memory.memsw.limit_in_bytes", limits->memory_max))))
+            return error;
+        if ((error = unless_absent(write_cell_number(base, cell, "memory.kmem.limit_in_bytes", limits->memory_max))))
+            return error;
+    }
+    if (controllers & BH_FEATURE_PIDS)
+        if ((error = write_cell_number(base, cell, "pids.max", limits->tasks_max))) return error;
+    if (controllers & BH_FEATURE_CPU) {
+        uint64_t shares = (uint64_t)limits->cpu_weight * 1024 / 100;
+        if (shares < 2) shares = 2;  // the kernel's smallest
+        error = unless_absent(write_cell_number(base, cell, "cpu.shares", shares));
+    }
+    return error;
+}
+
+// -- A cell's life ----------------------------------------------------------------------------------------------------
+
+int cgroup_create(struct cgroups *groups, const char *cell, int procs[CGROUP_HIERARCHIES]) {
+    int error = 0;
+    for (int i = 0; i < groups->count; i++) procs[i] = -1;
+    for (int i = 0; i < groups->count && !error; i++) {
+        char path[96];
+        cell_path(path, cell, "cgroup.procs");
+        if (mkdirat(groups->base[i], cell, 0755) < 0) error = errno;
+        else if ((procs[i] = openat(groups->base[i], path, O_WRONLY | O_CLOEXEC)) < 0) error = errno;
+    }
+    if (error) {
+        for (int i = 0; i < groups->count; i++)
+            if (procs[i] >= 0) close(procs[i]);
+        cgroup_remove(groups, cell);
+    }
+    return error;
+}
+
+int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits) {
+    int error = 0;
+    for (int i = 0; i < groups->count && !error; i++)
+        error = is_v2(groups) ? limit_v2(groups->base[i], cell, groups->holds[i], limits)
+                              : limit_v1(groups->base[i], cell, groups->holds[i], limits);
+    return error;
+}
+
+int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
+    int cpu = hierarchy_with(groups, BH_FEATURE_CPU), memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
+    if (cpu < 0 || memory < 0) return 0;
+    char path[96];
+    cell_path(path, cell, is_v2(groups) ? "cpu.stat" : "cpuacct.usage");
+    // On v1 the accounting may live in a hierarchy of its own, which stands after cpu's.
+    for (int i = groups->count - 1; i >= 0; i--)
+        if (groups->holds[i] & BH_FEATURE_CPU && (out[0] = openat(groups->base[i], path, O_RDONLY | O_CLOEXEC)) >= 0) break;
+        else out[0] = -1;
+    cell_path(path, cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes");
+    out[1] = openat(groups->base[memory], path, O_RDONLY | O_CLOEXEC);
+    if (out[0] >= 0 && out[1] >= 0) return 2;
+    for (int i = 0; i < 2; i++)
+        if (out[i] >= 0) close(out[i]);
+    return 0;
+}
+
+static bool read_number(int base, const char *cell, const char *file, uint64_t *value) {
+    char path[96], text[64];
+    cell_path(path, cell, file);
+    if (read_file_at(base, path, text, sizeof text) <= 0) return false;
+    *value = strtoull(text, NULL, 10);
+    return true;
+}
+
+void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak, bool *oom) {
+    char path[96], text[2048];
+    uint64_t number = 0;
+    for (int i = 0; i < groups->count; i++) {
+        if (groups->holds[i] & BH_FEATURE_MEMORY) {
+            cell_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
+            if (read_file_at(groups->base[i], path, text, sizeof text) > 0)
+                *oom = number_after(text, "oom_kill", &number) && number > 0;
+            read_number(groups->base[i], cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes", peak);
+        }
+        if (groups->holds[i] & BH_FEATURE_CPU) {
+            cell_path(path, cell, "cpu.stat");
+            if (!is_v2(groups)) read_number(groups->base[i], cell, "cpuacct.usage", cpu_ns);
+            else if (read_file_at(groups->base[i], path, text, sizeof text) > 0 &&
+                     number_after(text, "usage_usec", &number))
+                *cpu_ns = number * 1000;
+        }
+    }
+}
+
+/// Sends SIGKILL to each process listed; true while the list was not empty.
+static bool kill_listed(int base, const char *cell) {
+    char path[96];
+    cell_path(path, cell, "cgroup.procs");
+    int fd = openat(base, path, O_RDONLY | O_CLOEXEC);
+    FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!list) {
+        if (fd >= 0) close(fd);
+        return false;
+    }
+    bool any = false;
+    for (int pid; fscanf(list, "%d", &pid) == 1;)
+        if (pid > 1) any = true, kill(pid, SIGKILL);
+    fclose(list);
+    return any;
+}
+
+void cgroup_kill(struct cgroups *groups, const char *cell) {
+    if (is_v2(groups) && write_cell(groups->base[0], cell, "cgroup.kill", "1") == 0) return;
+    int freezer = hierarchy_with(groups, BH_FEATURE_FREEZER);
+    // Frozen processes cannot outrun the list by forking; the kill takes effect when they thaw.
+    if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "FROZEN");
+    for (int i = 0; i < groups->count; i++) kill_listed(groups->base[i], cell);
+    if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "THAWED");
+}
+
+bool cgroup_remove(struct cgroups *groups, const char *cell) {
+    bool gone = true;
+    for (int i = 0; i < groups->count; i++)
+        if (unlinkat(groups->base[i], cell, AT_REMOVEDIR) < 0 && errno != ENOENT) gone = false;
+    return gone;
+}

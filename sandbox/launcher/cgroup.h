@@ -1,0 +1,48 @@
+// One small interface over cgroup v2 and v1. With neither, every call succeeds and does nothing; the launcher's HELLO
+// says so and the supervisor decides whether that is allowed.
+#pragma once
+
+#include "bulkhead_launcher_abi.h"
+#include "sys.h"
+
+#define CGROUP_HIERARCHIES 5  // v1: memory, pids, cpu, cpuacct, freezer; v2 uses the first entry only
+
+struct cgroups {
+    uint32_t features;  // BH_FEATURE_CGROUP_*, and a bit for each controller
+    int count;
+    int base[CGROUP_HIERARCHIES];        // this instance's own directory, one a hierarchy
+    uint32_t holds[CGROUP_HIERARCHIES];  // which controllers live there
+    int parent[CGROUP_HIERARCHIES];
+    char name[32];  // "bulkhead-<pid>"
+};
+
+struct cgroup_limits {
+    uint64_t memory_max;
+    uint32_t tasks_max;
+    uint32_t cpu_weight;
+};
+
+/// Finds what the kernel offers by trying it, and makes this instance's directories. Removes those of dead instances.
+void cgroups_open(struct cgroups *groups);
+
+/// Kills what is left in any cell of this instance and removes all its directories, its own too when `final`.
+void cgroups_sweep(struct cgroups *groups, bool final);
+
+/// Makes a cell's cgroups. On success `procs` holds descriptors of their cgroup.procs files.
+/// Returns 0, or an errno; nothing is left behind then.
+int cgroup_create(struct cgroups *groups, const char *cell, int procs[CGROUP_HIERARCHIES]);
+
+/// Sets a cell's limits. Returns 0, or an errno.
+int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);
+
+/// Opens the files that tell CPU time and peak memory. Returns how many descriptors `out` holds: 0 or 2.
+int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]);
+
+/// The cell's CPU time in ns, peak memory in bytes, and whether the kernel's OOM killer struck in it.
+void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak, bool *oom);
+
+/// Ends every process of the cell, also stopped and forking ones.
+void cgroup_kill(struct cgroups *groups, const char *cell);
+
+/// Removes the cell's directories. Returns false while something still lives in one.
+bool cgroup_remove(struct cgroups *groups, const char *cell);

@@ -1,0 +1,38 @@
+// Init outlives the start of the worker only to watch: it keeps no right that watching does not need.
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+#include "cell.h"
+
+#define ALLOW(number) \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static struct sock_filter watching[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    ALLOW(SYS_poll),             // waits for the worker, the listener and the launcher
+    ALLOW(SYS_restart_syscall),  // poll after a stop and a continue
+    ALLOW(SYS_read),             // the signalfd
+    ALLOW(SYS_wait4),            // reaps orphans, learns the worker's end
+    ALLOW(SYS_ioctl),            // reads a seccomp notification
+    ALLOW(SYS_sendto),           // reports
+    ALLOW(SYS_close),            // the listener, when the last filtered task is gone
+    ALLOW(SYS_exit_group),       // ends the cell
+    ALLOW(SYS_exit),             //
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+};
+
+int init_confine(void) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}, {0}};
+    if (syscall(SYS_capset, &header, none) < 0) return errno;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return errno;
+    struct sock_fprog program = {sizeof watching / sizeof *watching, watching};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? errno : 0;
+}

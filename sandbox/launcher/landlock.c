@@ -1,0 +1,77 @@
+// Landlock: a second wall behind the mount namespace. https://docs.kernel.org/userspace-api/landlock.html
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cell.h"
+
+// Rights and scopes newer than Debian 12's header; the kernel's ABI says which of them it knows.
+#define FS_REFER (1ull << 13)      // ABI 2
+#define FS_TRUNCATE (1ull << 14)   // ABI 3
+#define NET_BIND (1ull << 0)       // ABI 4
+#define NET_CONNECT (1ull << 1)    // ABI 4
+#define FS_IOCTL_DEV (1ull << 15)  // ABI 5
+#define SCOPE_ALL 3ull             // ABI 6: abstract unix sockets, signals
+
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define SCRATCH                                                                                                      \
+    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |         \
+     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO |                      \
+     LANDLOCK_ACCESS_FS_MAKE_SYM | FS_REFER | FS_TRUNCATE)
+#define ONLY_FILES                                                                                                   \
+    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE)
+
+struct ruleset_attr {
+    uint64_t fs, net, scoped;
+};
+
+uint32_t landlock_abi(void) {
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return abi > 0 ? (uint32_t)abi : 0;
+}
+
+static uint64_t known_rights(uint32_t abi) {
+    uint64_t rights = (1ull << 13) - 1;  // ABI 1
+    if (abi >= 2) rights |= FS_REFER;
+    if (abi >= 3) rights |= FS_TRUNCATE;
+    if (abi >= 5) rights |= FS_IOCTL_DEV;
+    return rights;
+}
+
+static int allow(int ruleset, uint32_t abi, const char *path, uint64_t rights) {
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0) return errno;
+    struct stat info;
+    int error = fstat(fd, &info) < 0 ? errno : 0;
+    if (!S_ISDIR(info.st_mode)) rights &= ONLY_FILES;
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights & known_rights(abi), .parent_fd = fd};
+    if (!error && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0) error = errno;
+    close(fd);
+    return error;
+}
+
+int landlock_rules(const struct cell_spec *spec) {
+    uint32_t abi = spec->birth->mode->landlock_abi;
+    struct ruleset_attr handled = {
+        .fs = known_rights(abi),
+        .net = abi >= 4 ? NET_BIND | NET_CONNECT : 0,  // no rule follows: no TCP at all
+        .scoped = abi >= 6 ? SCOPE_ALL : 0,
+    };
+    size_t size = abi >= 6 ? sizeof handled : abi >= 4 ? 16 : 8;
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, size, 0);
+    if (ruleset < 0) return -1;
+
+    const struct plan *plan = &spec->plan;
+    // The root itself holds mount points only: their names may be listed.
+    int error = allow(ruleset, abi, "/", LANDLOCK_ACCESS_FS_READ_DIR);
+    if (!error) error = allow(ruleset, abi, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    for (unsigned i = 0; i < plan->header->mount_count && !error; i++)
+        if (spec->trees[i] >= 0)
+            error = allow(ruleset, abi, plan->mount_target[i], READ | LANDLOCK_ACCESS_FS_EXECUTE);
+    if (!error && plan->header->flags & BH_PLAN_PROC) error = allow(ruleset, abi, "/proc", READ);
+    if (!error && plan->header->scratch_bytes) error = allow(ruleset, abi, "/tmp", SCRATCH);
+    if (!error) return ruleset;
+    close(ruleset);
+    errno = error;
+    return -1;
+}

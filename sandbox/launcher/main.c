@@ -1,0 +1,189 @@
+// bulkhead-launcher: builds cells and starts workers in them.
+//
+// Theory of operation. Three kinds of process, each the child of the one before:
+//
+//   keeper    this file. Started once by the supervisor, which then gives up root. Holds nothing but the cgroup
+//             directories and a control socket (descriptor 3) over which the supervisor hands it one end of a fresh
+//             socketpair whenever it wants a launcher. Sweeps up behind a launcher that died.
+//   launcher  server.c. Single-threaded, serves one supervisor connection. A request is 16 bytes and four descriptors;
+//             everything in it is checked and nothing in it is trusted.
+//   init      init.c. One a cell: PID 1 of the cell's pid namespace; builds the root, starts the worker, watches it.
+//
+// Who dies takes everything below with it: a supervisor's death is the end of its sockets (keeper and launcher leave,
+// cells first); keeper and launcher are tied to their parents by PDEATHSIG, init to the launcher, and an init's death
+// ends its namespace.
+#include <getopt.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "server.h"
+
+#define CONTROL 3  // where the supervisor left the keeper's end of the control socket
+#define STORE 4    // where it left the bundle store's directory
+
+static unsigned ready_cells;
+
+static _Noreturn void die(const char *what) {
+    fprintf(stderr, "bulkhead-launcher: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void write_map(const char *file, unsigned inside, unsigned outside) {
+    char map[64];
+    snprintf(map, sizeof map, "%u %u 1", inside, outside);
+    errno = write_file_at(AT_FDCWD, file, map);
+    if (errno) die(file);
+}
+
+/// An ordinary user gets the rights to build cells, over its own namespaces only, from a user namespace.
+static void enter_user_namespace(void) {
+    unsigned uid = geteuid(), gid = getegid();
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        die("this host lets ordinary users make no user namespaces (see user.max_user_namespaces, "
+            "kernel.apparmor_restrict_unprivileged_userns); run as root, or allow them: unshare");
+    errno = write_file_at(AT_FDCWD, "/proc/self/setgroups", "deny");
+    if (errno) die("/proc/self/setgroups");
+    write_map("/proc/self/uid_map", 0, uid);
+    write_map("/proc/self/gid_map", 0, gid);
+}
+
+/// Waits for the supervisor to hand over a launcher's socket. -1 when it hung up.
+static int next_socket(int launcher_pidfd) {
+    for (;;) {
+        struct pollfd watched[2] = {{.fd = CONTROL, .events = POLLIN}, {.fd = launcher_pidfd, .events = POLLIN}};
+        if (poll(watched, launcher_pidfd >= 0 ? 2 : 1, -1) < 0) continue;
+        if (launcher_pidfd >= 0 && watched[1].revents) return -2;
+        char byte;
+        struct iovec part = {&byte, 1};
+        union {
+            struct cmsghdr align;
+            char bytes[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        ssize_t size = recvmsg(CONTROL, &message, MSG_CMSG_CLOEXEC);
+        if (size < 0 && errno == EINTR) continue;
+        if (size <= 0) return -1;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+            header->cmsg_len != CMSG_LEN(sizeof(int)))
+            continue;
+        int fd;
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+        return fd;
+    }
+}
+
+/// Opens the store anew: a descriptor from another mount namespace names a mount that cannot be copied into ours.
+static int reopen_store(void) {
+    char path[4096];
+    struct stat before, after;
+    ssize_t length = readlink("/proc/self/fd/4", path, sizeof path - 1);
+    if (length < 0) die("bundle store");
+    path[length] = 0;
+    int store = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store < 0 || fstat(STORE, &before) < 0 || fstat(store, &after) < 0) die(path);
+    if (before.st_dev != after.st_dev || before.st_ino != after.st_ino) {
+        errno = ESTALE;
+        die(path);
+    }
+    close(STORE);
+    return store;
+}
+
+static _Noreturn void launcher(int socket, struct cell_options options, struct cgroups *groups) {
+    prctl(PR_SET_NAME, "bulkhead-launch", 0, 0, 0);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) die("PR_SET_PDEATHSIG");
+    close(CONTROL);
+    // Its own mount table: clones of it go to the cells, and nothing mounted later on the host appears in them.
+    if (options.mode.root && unshare(CLONE_NEWNS) < 0) die("unshare mount namespace");
+    // One empty network namespace, not even loopback up, for all cells whose filter grants no socket family: nothing in
+    // it can be reached without one, and making one for each cell costs as much as all the rest of it.
+    if (unshare(CLONE_NEWNET) < 0) die("unshare network namespace");
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) die("make mounts private");
+    options.store = reopen_store();
+    exit(server_run(socket, &options, groups, ready_cells));
+}
+
+/// One launcher at a time: starts it on `socket`, waits for its end, removes what it left.
+static void keep(const struct cell_options *options, struct cgroups *groups) {
+    int socket = next_socket(-1);
+    while (socket >= 0) {
+        struct clone_args args = {.flags = CLONE_PIDFD, .exit_signal = SIGCHLD};
+        int pidfd = -1;
+        args.pidfd = (uint64_t)(uintptr_t)&pidfd;
+        long pid = sys_clone3(&args);
+        if (pid == 0) launcher(socket, *options, groups);
+        close(socket);
+        if (pid < 0) die("clone");
+        int next = next_socket(pidfd);
+        if (next != -2 && poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, 1000) == 0)
+            sys_pidfd_send_signal(pidfd, SIGKILL);  // it should have left by its own hang-up
+        siginfo_t info;
+        while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR) {}
+        close(pidfd);
+        cgroups_sweep(groups, false);
+        socket = next == -2 ? next_socket(-1) : next;
+    }
+}
+
+int main(int argc, char **argv) {
+    static const struct option known[] = {
+        {"first-uid", required_argument, NULL, 'u'},
+        {"ready", required_argument, NULL, 'r'},
+        {"allow-no-landlock", no_argument, NULL, 'l'},
+        {"no-cgroups", no_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
+    };
+    struct cell_options options = {.store = STORE, .first_uid = 0};
+    bool use_cgroups = true;
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (option) {
+        case 'u': options.first_uid = (uid_t)strtoul(optarg, NULL, 10); break;
+        case 'r': ready_cells = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'l': options.mode.allow_no_landlock = true; break;
+        case 'c': use_cgroups = false; break;
+        default: return 2;
+        }
+    }
+    struct stat info;
+    if (fstat(CONTROL, &info) < 0 || !S_ISSOCK(info.st_mode) || fstat(STORE, &info) < 0 || !S_ISDIR(info.st_mode)) {
+        fprintf(stderr, "bulkhead-launcher: started by bulkhead, not by hand\n");
+        return 2;
+    }
+    // 0, 1 and 2 stay taken: a descriptor of ours on one of them would end up as a worker's.
+    for (int fd; (fd = open("/dev/null", O_RDWR)) <= 2;)
+        if (fd < 0) die("/dev/null");
+    // Inherited from a Swift process: ignored SIGPIPE, blocked signals, any descriptor it forgot to close.
+    for (int signal = 1; signal < 32; signal++)
+        if (signal != SIGKILL && signal != SIGSTOP) sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGINT, SIG_IGN);  // a terminal's Ctrl-C is for the supervisor: it drains and then hangs up
+    signal(SIGTERM, SIG_IGN);
+    if (syscall(SYS_close_range, STORE + 1, ~0u, 0) < 0) die("close_range");
+    fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
+    fcntl(STORE, F_SETFD, FD_CLOEXEC);
+
+    options.mode.root = geteuid() == 0;
+    if (options.mode.root && options.first_uid == 0) {
+        fprintf(stderr, "bulkhead-launcher: --first-uid is needed as root\n");
+        return 2;
+    }
+    options.mode.landlock_abi = landlock_abi();
+    struct cgroups groups = {0};
+    if (use_cgroups) cgroups_open(&groups);  // before the user namespace: the files belong to the user outside it
+    if (!options.mode.root) enter_user_namespace();
+    prctl(PR_SET_DUMPABLE, 0);
+    keep(&options, &groups);
+    cgroups_sweep(&groups, true);
+    return 0;
+}

@@ -1,0 +1,152 @@
+// The cell's private root: a tmpfs that holds only mount points, built from descriptors, then made read-only.
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "cell.h"
+
+const struct device devices[DEVICE_COUNT] = {
+    {"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9},
+};
+
+/// Mounts a tmpfs with bounded bytes and inodes and returns it detached, or -1.
+static int tmpfs(uint64_t bytes, uint32_t inodes, const char *mode, unsigned attributes) {
+    char size[24], count[24];
+    format_number(size, bytes);
+    format_number(count, inodes);
+    int fs = sys_fsopen("tmpfs");
+    if (fs < 0) return -1;
+    int mount = -1;
+    if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", size) == 0 &&
+        sys_fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", count) == 0 &&
+        sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode) == 0 &&
+        sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) == 0)
+        mount = sys_fsmount(fs, attributes);
+    int error = errno;
+    close(fs);
+    errno = error;
+    return mount;
+}
+
+/// Opens `path` (absolute, plain) inside `root` without following any link.
+static int open_inside(int root, const char *path) {
+    return sys_openat2(root, path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+/// Makes the folders above `path`. What exists stays; in a read-only tree the later open tells.
+static int make_parents(int root, const char *path) {
+    char part[1100];
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        size_t length = (size_t)(slash - path - 1);
+        memcpy(part, path + 1, length);
+        part[length] = 0;
+        if (mkdirat(root, part, 0755) < 0 && errno != EEXIST && errno != EROFS) return errno;
+    }
+    return 0;
+}
+
+/// Attaches a detached mount at `path`, making a folder or an empty file to mount on.
+static int attach(int root, int tree, const char *path) {
+    struct stat info;
+    int error = make_parents(root, path);
+    if (error) return error;
+    if (fstatat(tree, "", &info, AT_EMPTY_PATH) < 0) return errno;
+    int made = S_ISDIR(info.st_mode) ? mkdirat(root, path + 1, 0755) : mknodat(root, path + 1, S_IFREG | 0444, 0);
+    if (made < 0 && errno != EEXIST && errno != EROFS) return errno;
+    int target = open_inside(root, path);
+    if (target < 0) return errno;
+    error = sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? errno : 0;
+    close(target);
+    return error;
+}
+
+static int make_devices(const struct cell_spec *spec, int root) {
+    if (mkdirat(root, "dev", 0755) < 0) return errno;
+    for (int i = 0; i < DEVICE_COUNT; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/dev/%s", devices[i].name);
+        if (spec->birth->mode->root) {
+            dev_t number = makedev(devices[i].major, devices[i].minor);
+            if (mknodat(root, path + 1, S_IFCHR | 0666, number) < 0) return errno;
+            if (fchmodat(root, path + 1, 0666, 0) < 0) return errno;
+        } else {
+            // A user namespace cannot make device nodes; the host's own are bound in instead.
+            int error = attach(root, spec->devices[i], path);
+            if (error) return error;
+        }
+    }
+    return 0;
+}
+
+static int mount_proc(int root) {
+    int fs = sys_fsopen("proc");
+    if (fs < 0) return errno;
+    int error = 0, mount = -1;
+    if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "subset", "pid") < 0 ||
+        sys_fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "invisible") < 0 ||
+        sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0 ||
+        (mount = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)) < 0)
+        error = errno;
+    close(fs);
+    if (error) return error;
+    error = attach(root, mount, "/proc");
+    close(mount);
+    return error;
+}
+
+static int mount_scratch(const struct cell_spec *spec, int root) {
+    const struct bh_plan *plan = spec->plan.header;
+    int scratch = tmpfs(plan->scratch_bytes, plan->scratch_inodes, "1777",
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (scratch < 0) return errno;
+    int error = attach(root, scratch, "/tmp");
+    close(scratch);
+    return error;
+}
+
+static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
+    const struct plan *plan = &spec->plan;
+    int error = 0;
+    *stage = BH_STAGE_DEVICES;
+    if ((error = make_devices(spec, root))) return error;
+    *stage = BH_STAGE_MOUNT;
+    for (unsigned i = 0; i < plan->header->mount_count; i++) {
+        const char *target = plan->mount_target[i];
+        if (plan->header->mounts[i].kind == BH_MOUNT_SYMLINK) {
+            if ((error = make_parents(root, target))) return error;
+            if (symlinkat(plan->mount_source[i], root, target + 1) < 0) return errno;
+        } else if (spec->trees[i] >= 0 && (error = attach(root, spec->trees[i], target))) {
+            return error;
+        }
+    }
+    *stage = BH_STAGE_PROC;
+    if (plan->header->flags & BH_PLAN_PROC && (error = mount_proc(root))) return error;
+    *stage = BH_STAGE_SCRATCH;
+    if (plan->header->scratch_bytes && (error = mount_scratch(spec, root))) return error;
+    return 0;
+}
+
+int root_prepare(void) {
+    // Nothing done here may reach the host's mount table, nor the other way round.
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
+    // Room for the mount points and nothing else. /tmp is only a handle to pivot from; any existing folder would do.
+    int root = tmpfs(256 * 1024, 512, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    if (root >= 0 && sys_move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
+    return root;
+}
+
+int root_enter(const struct cell_spec *spec, int root, uint32_t *stage) {
+    int error = fill(spec, root, stage);
+    if (error) return error;
+
+    *stage = BH_STAGE_PIVOT;
+    if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return errno;
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return errno;
+
+    *stage = BH_STAGE_READ_ONLY;
+    if (sys_mount_setattr(root, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
+    close(root);
+    return 0;
+}

@@ -1,0 +1,97 @@
+// The worker between fork and exec. It runs on init's memory (CLONE_VM|CLONE_VFORK) and shares init's descriptor table
+// until exec gives it its own: so the listener that seccomp returns here is init's too, and needs no passing.
+// Everything is a raw system call; nothing allocates; the order is the policy.
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "cell.h"
+
+static int set_rlimits(const struct bh_plan *plan) {
+    for (unsigned i = 0; i < plan->rlimit_count; i++) {
+        uint64_t limit[2] = {plan->rlimits[i].value, plan->rlimits[i].value};
+        if (syscall(SYS_prlimit64, 0, plan->rlimits[i].resource, limit, NULL) == 0) continue;
+        // Without CAP_SYS_RESOURCE the hard limit cannot be raised: the lower one that we were given stands.
+        uint64_t given[2];
+        if (errno != EPERM || syscall(SYS_prlimit64, 0, plan->rlimits[i].resource, NULL, given) < 0) return errno;
+        if (given[1] > plan->rlimits[i].value) return EPERM;
+    }
+    return 0;
+}
+
+static int set_securebits(void) {
+    unsigned long bits = SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_CAP_AMBIENT_RAISE |
+                         SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
+                         SECBIT_KEEP_CAPS_LOCKED;
+    return syscall(SYS_prctl, PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 ? errno : 0;
+}
+
+static int set_identity(const struct cell_spec *cell) {
+    // In a user namespace setgroups is denied by its map and the one id is already ours.
+    if (cell->birth->mode->root) {
+        if (syscall(SYS_setgroups, 0, NULL) < 0) return errno;
+        if (syscall(SYS_setresgid, cell->birth->id, cell->birth->id, cell->birth->id) < 0) return errno;
+        if (syscall(SYS_setresuid, cell->birth->id, cell->birth->id, cell->birth->id) < 0) return errno;
+    }
+    return 0;
+}
+
+static int drop_capabilities(void) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}, {0}};
+    return syscall(SYS_capset, &header, none) < 0 ? errno : 0;
+}
+
+static int default_signals(void) {
+    // Handlers fall at exec by themselves; ignored signals and the mask do not.
+    uint64_t empty = 0;
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } standard = {0};
+    for (int signal = 1; signal <= 64; signal++)
+        if (signal != SIGKILL && signal != SIGSTOP) syscall(SYS_rt_sigaction, signal, &standard, NULL, sizeof empty);
+    return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &empty, NULL, sizeof empty) < 0 ? errno : 0;
+}
+
+static int install_filter(struct worker_spec *spec) {
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                            &spec->cell->plan.filter);
+    if (listener < 0) return errno;
+    spec->listener = (int)listener;
+    return 0;
+}
+
+#define STEP(name, call)                                                                                             \
+    do {                                                                                                             \
+        spec->stage = name;                                                                                          \
+        if ((spec->error = (call))) syscall(SYS_exit, 127);                                                          \
+    } while (0)
+#define RESULT(call) ((call) < 0 ? errno : 0)
+
+int worker_main(void *argument) {
+    struct worker_spec *spec = argument;
+    const struct cell_spec *cell = spec->cell;
+    const struct plan *plan = &cell->plan;
+
+    STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
+    syscall(SYS_umask, 077);
+    STEP(BH_STAGE_RLIMITS, set_rlimits(plan->header));
+    STEP(BH_STAGE_SECUREBITS, set_securebits());
+    STEP(BH_STAGE_IDENTITY, set_identity(cell));  // groups before gid before uid
+    STEP(BH_STAGE_CAPABILITIES, drop_capabilities());
+    // After the identity, which clears it (prctl(2)). Init's death ends the pid namespace anyway: a second net.
+    STEP(BH_STAGE_PARENT_DEATH, RESULT(syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)));
+    STEP(BH_STAGE_SIGNALS, default_signals());
+    STEP(BH_STAGE_WORKING_DIRECTORY, RESULT(syscall(SYS_chdir, "/function")));
+    STEP(BH_STAGE_NO_NEW_PRIVS, RESULT(syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
+    if (spec->landlock >= 0)
+        STEP(BH_STAGE_LANDLOCK, RESULT(syscall(SYS_landlock_restrict_self, spec->landlock, 0)));
+    STEP(BH_STAGE_SECCOMP, install_filter(spec));
+    STEP(BH_STAGE_EXEC, RESULT(syscall(SYS_execveat, spec->executable, "", plan->argv, plan->envp, AT_EMPTY_PATH)));
+    return 127;
+}
