@@ -61,8 +61,10 @@ let package = Package(
             name: "SandboxProfiles", path: "sandbox/profiles",
             resources: [.embedInCode("base.profile"), .embedInCode("roots.profile")]),
         .target(
+            name: "PythonRuntime", path: "sandbox/python", resources: [.embedInCode("bulkhead_runtime.py")]),
+        .target(
             name: "Sandbox",
-            dependencies: ["FunctionModel", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging]),
+            dependencies: ["FunctionModel", "HostSystem", "SandboxProfiles", "PythonRuntime", "CLauncherABI", "CSeccomp", logging]),
         .target(name: "WorkerProtocol", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
         .target(name: "WorkerPool", dependencies: ["FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", logging] + nio),
         .target(

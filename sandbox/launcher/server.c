@@ -99,6 +99,7 @@ static void on_launch(uint64_t id, const int fds[4]) {
     if (slot == CELLS) slot = build_cell(&stage, &error);
     if (slot == CELLS) {
         send_failure(id, stage, error);
+        send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = id}, NULL, 0);
         return;
     }
     struct cell *cell = &cells[slot];

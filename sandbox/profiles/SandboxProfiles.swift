@@ -1,1 +1,8 @@
-package enum SandboxProfiles {}
+/// The policy files beside this one, as they stood when this was built: data, compiled into the program so that nobody
+/// can change them under a running host.
+package enum SandboxProfiles {
+    /// The system calls a cell may make.
+    package static var base: String { String(decoding: PackageResources.base_profile, as: UTF8.self) }
+    /// What stands in a cell's root.
+    package static var roots: String { String(decoding: PackageResources.roots_profile, as: UTF8.self) }
+}

@@ -1,1 +1,114 @@
-# placeholder
+# The system calls a cell may make. Allowlist: what is not named here is answered ENOSYS, as an older kernel would.
+#
+#   allow NAMES [if CONDITION]           the call goes through
+#   refuse ERRNO NAMES [if CONDITION]    the call fails; libraries fall back
+#   deny NAMES [if CONDITION]            no honest function does this: the worker ends, outcome `denied` names the call
+#
+# CONDITION: `argN is V…` (one of), `argN & MASK == VALUE`, `argN any MASK` (at least one bit). Arguments are compared as
+# 32 bits: the kernel ignores the rest of an int, so a filter that looks at it can be passed by (CVE-2019-7303).
+# Conditions of one call never overlap: libseccomp 2.5.4 can merge overlapping ones wrongly (GHSA-4q85).
+# `@one` lines hold for functions with `processes: 1`, `@many` lines for the others.
+
+# -- Memory
+allow brk mmap munmap mremap madvise mincore msync      # allocators; bounded by the cell's memory limit
+allow mprotect                                          # loaders and JITs; native code needs no W^X to be confined
+allow mlock mlock2 munlock                              # crypto libraries; bounded by RLIMIT_MEMLOCK
+
+# -- Files: what can be reached is decided by the cell's root and by Landlock
+allow read pread64 readv preadv preadv2                 # stdin and files
+allow write pwrite64 writev pwritev pwritev2            # stdout, stderr and scratch files
+allow open openat creat close close_range lseek         # files of the bundle, the runtime and scratch
+allow stat fstat lstat newfstatat statx                 # loaders and every file library
+allow access faccessat faccessat2 readlink readlinkat   # path searches
+allow getdents getdents64 getcwd chdir fchdir           # listing folders, moving in them
+allow statfs fstatfs fadvise64 readahead                # hints and questions of libc, cp and databases
+allow ftruncate truncate fallocate fsync fdatasync      # scratch files; bounded by its tmpfs
+allow rename renameat renameat2 link linkat             # scratch files; Landlock keeps them in it
+allow unlink unlinkat mkdir mkdirat rmdir symlink symlinkat  # scratch files
+allow chmod fchmod fchmodat utime utimes utimensat futimesat umask  # scratch files; its mount ignores setuid bits
+allow chown fchown lchown fchownat                      # cp -p and tar; without capabilities only a change to oneself works
+allow mknod if arg1 & 0xF000 == 0x1000                  # mkfifo in scratch
+allow mknod if arg1 & 0xF000 == 0x8000                  # a regular file by another name
+allow mknodat if arg2 & 0xF000 == 0x1000                # mkfifo in scratch, the newer call
+allow mknodat if arg2 & 0xF000 == 0x8000                # a regular file by another name
+refuse EPERM mknod if arg1 & 0x7000 == 0x2000           # device nodes, character and directory modes
+refuse EPERM mknod if arg1 & 0x7000 == 0x6000           # device nodes, block
+refuse EPERM mknodat if arg2 & 0x7000 == 0x2000         # device nodes, character
+refuse EPERM mknodat if arg2 & 0x7000 == 0x6000         # device nodes, block
+refuse EOPNOTSUPP getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr  # ls -l and cp ask; there are none
+refuse EOPNOTSUPP setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr  # cp -a tries and goes on
+refuse ENOSYS splice tee vmsplice sendfile copy_file_range  # page-cache references in pipes (CVE-2026-31431); all callers fall back
+refuse ENOLCK flock                                     # locks on shared read-only files are a channel between tenants
+refuse EPERM name_to_handle_at                          # handles name files outside the root
+allow dup dup2 dup3 pipe pipe2                          # shells and libraries
+allow fcntl if arg1 is 0 1 2 3 4 1030 1032 1034         # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
+refuse ENOLCK fcntl if arg1 is 5 6 7 36 37 38           # record locks on shared files are a channel between tenants
+refuse EPERM fcntl if arg1 is 8 10 1024 1025 1026 1031  # F_SETOWN, F_SETSIG, leases, F_NOTIFY, F_SETPIPE_SZ: signals and leases across files, bigger pipes
+allow ioctl if arg1 is 0x5401 0x5413 0x540F 0x541B 0x5421 0x5450 0x5451  # TCGETS (isatty), TIOCGWINSZ, TIOCGPGRP, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
+refuse EPERM ioctl if arg1 is 0x5412 0x541C             # TIOCSTI, TIOCLINUX push input into a terminal (CVE-2017-5226)
+
+# -- Waiting
+allow poll ppoll select pselect6                        # event loops
+allow epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2  # event loops
+allow eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd signalfd4  # event loops
+allow futex set_robust_list get_robust_list membarrier rseq sched_yield  # locks and threads
+
+# -- Time
+allow clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times  # clocks and sleeping
+allow alarm setitimer getitimer timer_create timer_settime timer_gettime timer_getoverrun timer_delete  # own timers
+deny settimeofday clock_settime adjtimex clock_adjtime  # the host's clock
+
+# -- Signals, inside the cell's own pid namespace
+allow rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack  # handlers
+allow kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pause restart_syscall  # raise, abort, kill $child
+allow pidfd_open pidfd_send_signal                      # subprocess libraries; own namespace only
+
+# -- Processes and threads
+allow execve execveat                                   # the worker's own start, and a script's commands
+allow exit exit_group wait4 waitid                      # ending and reaping
+@one allow clone if arg0 & 0x7E030000 == 0x00010000     # threads
+@one refuse EAGAIN clone if arg0 & 0x7E030000 == 0      # `processes: 1`: as when the process table is full
+@one refuse EAGAIN fork vfork                           # `processes: 1`
+@many allow clone if arg0 & 0x7E020000 == 0             # threads and processes; bounded by the pids limit
+@many allow fork vfork                                  # processes; bounded by the pids limit
+deny clone if arg0 any 0x7E020000                       # namespaces: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+refuse ENOSYS clone3                                    # flags behind a pointer cannot be checked; libc falls back to clone
+allow set_tid_address gettid getpid getppid getpgid getpgrp getsid setpgid setsid  # libc start-up and job control of shells
+allow arch_prctl if arg0 is 0x1002 0x1003               # ARCH_SET_FS, ARCH_GET_FS: thread-local storage
+allow prctl if arg0 is 2 3 7 15 16 21 23 27 30 38 39 0x53564d41  # GET_PDEATHSIG, GET_DUMPABLE, GET_KEEPCAPS, SET_NAME, GET_NAME, GET_SECCOMP, CAPBSET_READ, GET_SECUREBITS, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS, SET_VMA
+refuse EPERM prctl if arg0 is 1 4 8 14 22 24 26 28 29 33 35 36 40 41 47 52 53 54  # PDEATHSIG, DUMPABLE, KEEPCAPS, TSC, SECCOMP, caps, securebits, subreaper, speculation: would undo the cell's set-up
+allow sched_getaffinity sched_setaffinity getcpu        # thread pools ask how many cores there are
+allow sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority setpriority  # nice; the kernel lets one only yield
+refuse EPERM sched_setscheduler sched_setparam sched_setattr ioprio_set  # real-time scheduling
+allow getrlimit getrusage sysinfo uname                 # questions
+allow setrlimit                                         # only ever downwards: the hard limits are set
+allow prlimit64 if arg0 is 0                            # of itself
+allow personality if arg0 is 0 0xFFFFFFFF               # asking, and the default
+refuse EPERM personality if arg0 & 0xFFFF0000 == 0x00040000  # ADDR_NO_RANDOMIZE alone
+
+# -- Identity
+allow getuid geteuid getgid getegid getresuid getresgid getgroups capget  # questions
+refuse EPERM setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset  # there is nothing to change to
+allow getrandom                                         # randomness
+
+# -- Sockets: no family is granted, so only pairs inside the cell
+allow socketpair if arg0 is 1                           # AF_UNIX: event loops wake themselves through a pair
+allow sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown getsockopt getsockname getpeername  # on such a pair
+refuse EAFNOSUPPORT socket                              # resolvers and libraries take it as "no network here"
+
+# -- What no honest function does
+deny ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd  # reaching into other processes
+deny mount umount2 pivot_root chroot fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr  # the file tree
+deny unshare setns                                      # namespaces
+deny bpf perf_event_open userfaultfd                    # kernel programs, counters and faults: wide attack surface
+deny io_uring_setup io_uring_enter io_uring_register    # a second system call entry that this filter cannot see
+deny keyctl add_key request_key                         # keyrings are shared across cells
+deny init_module finit_module delete_module create_module query_module  # kernel modules
+deny kexec_load kexec_file_load reboot                  # the host's kernel
+deny swapon swapoff acct quotactl syslog vhangup nfsservctl uselib ustat sysfs _sysctl  # administration
+deny iopl ioperm modify_ldt                             # hardware ports, segment tables
+deny open_by_handle_at fanotify_init lookup_dcookie     # files by number, outside any root
+deny move_pages migrate_pages                           # other processes' memory
+deny sethostname setdomainname                          # administration
+deny seccomp if arg1 any 0x8                            # a listener of its own, nested in ours
+refuse EPERM seccomp if arg1 & 0x8 == 0                 # filters can only narrow, but none needs one here

@@ -1,1 +1,48 @@
+// The few calls that Swift's Glibc module lacks or cannot express. No state, no allocation.
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// A pipe with both ends close-on-exec. Returns 0, or an errno.
+int bh_pipe(int ends[_Nonnull 2]);
+
+/// A SOCK_SEQPACKET pair, both ends close-on-exec. Returns 0, or an errno.
+int bh_packet_pair(int ends[_Nonnull 2]);
+
+/// An empty memfd that can be sealed, or -1 with errno.
+int bh_memory_file(const char *_Nonnull name);
+
+/// Seals a memfd against every change. Returns 0, or an errno.
+int bh_seal(int fd);
+
+/// Sends one packet with descriptors beside it (at most 8). Returns 0, or an errno.
+int bh_send_packet(int socket, const void *_Nonnull bytes, size_t size, const int *_Nullable fds, int fd_count);
+
+/// Receives one packet and up to 8 descriptors, close-on-exec. Returns its size, 0 at the end, or -1 with errno.
+ssize_t bh_receive_packet(int socket, void *_Nonnull bytes, size_t size, int fds[_Nonnull 8], int *_Nonnull fd_count);
+
+/// Takes another identity for good, for all threads: no groups, no capabilities, no way back. Returns 0, or an errno.
+int bh_become(uid_t uid, gid_t gid);
+
+/// Gives this process a mount table of its own and binds `folder` at `place` in it. Only while single-threaded.
+/// Returns 0, or an errno.
+int bh_bind_privately(const char *_Nonnull folder, const char *_Nonnull place);
+
+/// Sets whether other processes of this user may look into this one (PR_SET_DUMPABLE).
+void bh_set_dumpable(int dumpable);
+
+/// Renames `from` to `to` inside two folders, failing with EEXIST when `to` is there. Returns 0, or an errno.
+int bh_rename_new(int from_folder, const char *_Nonnull from, int to_folder, const char *_Nonnull to);
+
+/// Opens `path` strictly below `folder`, following no link. Returns a descriptor, or -1 with errno.
+int bh_open_beneath(int folder, const char *_Nonnull path, int flags, unsigned mode);
+
+/// Starts `program` by posix_spawn (vfork-like in glibc: nothing of this process is copied). `fds` become 3, 4, … of the
+/// child; 0 to 2 are passed on, every other descriptor is closed, signals are as at boot. Returns 0, or an errno.
+int bh_spawn(pid_t *_Nonnull pid, const char *_Nonnull program, char *_Nullable const *_Nonnull argv,
+             char *_Nullable const *_Nonnull envp, const int *_Nonnull fds, int fd_count);
+
+/// The symbolic name of an errno, or NULL.
+const char *_Nullable bh_errno_name(int number);

@@ -1,0 +1,100 @@
+/// What a function is and may do: `function.yaml`, or the query of an upload. Every field is in the contract's words.
+package struct Manifest: Sendable, Hashable {
+    package enum Runtime: String, Sendable, CaseIterable {
+        /// An ELF file or a `#!` script.
+        case native
+        /// A Lambda-style handler in CPython.
+        case python
+        /// A Lambda custom runtime.
+        case provided
+    }
+
+    package enum Mode: String, Sendable, CaseIterable {
+        /// A fresh process per invocation.
+        case command
+        /// One process, many invocations, one at a time.
+        case reactor
+    }
+
+    package enum Auth: String, Sendable, CaseIterable {
+        case token
+        case none
+    }
+
+    package struct Limits: Sendable, Hashable {
+        /// An invocation's time.
+        package var wall = TimeLimit.seconds(3)
+        /// Until a reactor says ready.
+        package var initialization = TimeLimit.seconds(10)
+        /// CPU time an invocation may use; nil = `wall`.
+        package var cpu: TimeLimit?
+        /// Everything the cell touches, tmpfs included.
+        package var memory = ByteSize.mebibytes(128)
+        /// Processes at once; nil = 1, for a script 16.
+        package var processes: Int?
+        /// Threads at once; nil = 64 for one process. With more processes threads count as processes unless given.
+        package var threads: Int?
+        /// stdout of one invocation.
+        package var output = ByteSize.mebibytes(6)
+        /// stderr of one invocation.
+        package var log = ByteSize(bytes: 256 << 10)
+        /// Writable /tmp; 0 = none.
+        package var scratch = ByteSize(bytes: 0)
+
+        package init() {}
+
+        package var effectiveCPU: TimeLimit { cpu ?? wall }
+        package var effectiveProcesses: Int { processes ?? 1 }
+        package var effectiveThreads: Int { threads ?? 64 }
+
+        /// Tasks (threads of all processes) the cell's pids limit allows.
+        package var tasks: Int {
+            effectiveProcesses == 1 ? effectiveThreads : effectiveProcesses + (threads ?? 0)
+        }
+    }
+
+    package struct Concurrency: Sendable, Hashable {
+        /// Invocations at once; more are `throttled`.
+        package var max = 100
+        /// Workers kept started.
+        package var warm = 0
+        /// Invocations after which a reactor is replaced.
+        package var reuse = 1000
+        /// Idle time after which a reactor ends.
+        package var idle = TimeLimit.seconds(60)
+
+        package init() {}
+    }
+
+    package struct Grants: Sendable, Hashable {
+        /// Host files and folders the cell may read, absolute.
+        package var filesRead: [String] = []
+
+        package init() {}
+    }
+
+    package var name: FunctionName?
+    package var runtime = Runtime.native
+    /// Path of the executable inside the bundle; for `native` and `provided`.
+    package var run: String?
+    /// `module.function`; for `python`.
+    package var handler: String?
+    package var args: [String] = []
+    package var mode = Mode.command
+    package var auth = Auth.token
+    package var env: [String: String] = [:]
+    package var limits = Limits()
+    package var concurrency = Concurrency()
+    package var allow = Grants()
+
+    package init() {}
+}
+
+/// Why a manifest was refused: a sentence that names the place and what is accepted.
+package struct ManifestError: Error, Hashable, CustomStringConvertible {
+    package let message: String
+
+    package init(_ message: String) { self.message = message }
+
+    package var description: String { message }
+}

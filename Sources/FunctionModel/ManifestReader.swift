@@ -1,0 +1,141 @@
+import Yams
+
+extension Manifest {
+    /// Largest `function.yaml` that is read, in bytes.
+    package static let largestFile = 64 << 10
+
+    /// Reads `function.yaml`.
+    /// - Throws: `ManifestError`, naming the line and what is accepted there.
+    package init(yaml: String) throws(ManifestError) {
+        self.init()
+        guard yaml.utf8.count <= Self.largestFile else {
+            throw ManifestError("function.yaml is larger than \(ByteSize(bytes: Self.largestFile))")
+        }
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: yaml)
+        } catch {
+            throw ManifestError("function.yaml is not YAML: \(error)")
+        }
+        guard let root else { throw ManifestError("function.yaml is empty; it needs at least run: or handler:") }
+        var reader = YAMLReader()
+        try reader.readMapping(root, path: "", into: &self)
+        try checkWhole()
+    }
+
+    /// Reads the query of an upload whose body is one executable.
+    /// - Throws: `ManifestError`, naming the parameter and what is accepted.
+    package init(query: [(name: String, value: String)]) throws(ManifestError) {
+        self.init()
+        var lists: [String: [String]] = [:]
+        for (name, value) in query {
+            guard let field = ManifestField.byQueryName[name] else {
+                let known = ManifestField.byQueryName.keys.sorted().joined(separator: ", ")
+                throw ManifestError("unknown query parameter \"\(name)\"; accepted: \(known)")
+            }
+            lists[field.path, default: []].append(value)
+        }
+        for (path, values) in lists.sorted(by: { $0.key < $1.key }) {
+            guard let field = ManifestField.byPath[path] else { continue }
+            let value: ManifestField.Value
+            switch path {
+            case "args": value = .list(values)
+            case "env":
+                var table: [String: String] = [:]
+                for pair in values {
+                    let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                    guard parts.count == 2 else {
+                        throw ManifestError("query parameter env: \"\(pair)\" is not NAME=value")
+                    }
+                    table[String(parts[0])] = String(parts[1])
+                }
+                value = .table(table)
+            default:
+                guard values.count == 1 else {
+                    throw ManifestError("query parameter \(field.queryName ?? path) is given \(values.count) times")
+                }
+                value = .text(values[0])
+            }
+            guard field.set(&self, value) else {
+                throw ManifestError(
+                    "query parameter \(field.queryName ?? path): \"\(values.joined(separator: ", "))\" is not accepted;"
+                        + " it must be \(field.accepts)")
+            }
+        }
+        try checkWhole()
+    }
+
+    /// What can only be said of the manifest as a whole.
+    private func checkWhole() throws(ManifestError) {
+        if runtime == .python {
+            guard handler != nil else {
+                throw ManifestError("handler is missing; with runtime: python it names the function, such as app.lambda_handler")
+            }
+            guard run == nil else { throw ManifestError("run has no meaning with runtime: python; use handler") }
+        } else if handler != nil {
+            throw ManifestError("handler has no meaning with runtime: \(runtime.rawValue); use run")
+        }
+        guard concurrency.warm <= concurrency.max else {
+            throw ManifestError("concurrency.warm (\(concurrency.warm)) is more than concurrency.max (\(concurrency.max))")
+        }
+        let envBytes = env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
+        guard envBytes + args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
+            throw ManifestError("env and args are larger than 128KiB together")
+        }
+    }
+}
+
+/// Walks the YAML tree. Only known keys are descended into, so an alias bomb is refused at its first level.
+private struct YAMLReader {
+    private static let groups: Set<String> = ["limits", "concurrency", "allow", "allow.files"]
+
+    mutating func readMapping(_ node: Node, path: String, into manifest: inout Manifest) throws(ManifestError) {
+        guard case .mapping(let mapping) = node else {
+            throw ManifestError("\(place(node)): \(path.isEmpty ? "the manifest" : path) must be a mapping of keys")
+        }
+        for (keyNode, value) in mapping {
+            guard let key = keyNode.scalar?.string else { throw ManifestError("\(place(keyNode)): a key must be a word") }
+            let full = path.isEmpty ? key : "\(path).\(key)"
+            if Self.groups.contains(full) {
+                try readMapping(value, path: full, into: &manifest)
+            } else if let field = ManifestField.byPath[full] {
+                guard let read = readValue(value), field.set(&manifest, read) else {
+                    let shown = value.scalar.map { "\"\($0.string.prefix(80))\"" } ?? "this"
+                    throw ManifestError("\(place(value)): \(full): \(shown) is not accepted; it must be \(field.accepts)")
+                }
+            } else {
+                throw ManifestError("\(place(keyNode)): unknown key \"\(full)\"; accepted here: \(known(below: path))")
+            }
+        }
+    }
+
+    private func readValue(_ node: Node) -> ManifestField.Value? {
+        switch node {
+        case .scalar(let scalar): return .text(scalar.string)
+        case .sequence(let sequence):
+            var list: [String] = []
+            for item in sequence {
+                guard let text = item.scalar?.string else { return nil }
+                list.append(text)
+            }
+            return .list(list)
+        case .mapping(let mapping):
+            var table: [String: String] = [:]
+            for (key, value) in mapping {
+                guard let name = key.scalar?.string, let text = value.scalar?.string else { return nil }
+                table[name] = text
+            }
+            return .table(table)
+        default: return nil
+        }
+    }
+
+    private func place(_ node: Node) -> String { node.mark.map { "function.yaml line \($0.line)" } ?? "function.yaml" }
+
+    private func known(below path: String) -> String {
+        let prefix = path.isEmpty ? "" : path + "."
+        let names = ManifestField.all.map(\.path).filter { $0.hasPrefix(prefix) }
+            .map { String($0.dropFirst(prefix.count).prefix { $0 != "." }) }
+        return Array(Set(names)).sorted().joined(separator: ", ")
+    }
+}

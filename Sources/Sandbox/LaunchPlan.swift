@@ -1,0 +1,142 @@
+import CLauncherABI
+package import FunctionModel
+import Glibc
+package import HostSystem
+
+/// All that the launcher must know to start one version's workers, written once into a sealed memfd.
+/// The layout is `struct bh_plan` of `sandbox/abi`.
+package struct LaunchPlan: Sendable {
+    package struct Mount: Sendable, Hashable {
+        package enum Kind: Sendable { case bundle, host, link }
+
+        package var kind: Kind
+        package var source: String
+        package var target: String
+        package var isOptional = false
+
+        package init(kind: Kind, source: String, target: String, isOptional: Bool = false) {
+            self.kind = kind
+            self.source = source
+            self.target = target
+            self.isOptional = isOptional
+        }
+    }
+
+    package var hostname: String
+    /// Absolute, as seen inside the cell.
+    package var executable: String
+    package var arguments: [String]
+    package var environment: [String]
+    package var mounts: [Mount]
+    package var limits: Manifest.Limits
+    package var filter: SeccompFilter
+    package var mountsProc = false
+
+    package struct TooLarge: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// - Throws: `TooLarge` when arguments, environment or mounts exceed the launcher's bounds, or `SystemError`.
+    package func seal() throws -> SealedFile {
+        let bytes = try encode()
+        return try SealedFile(name: "bulkhead-plan", bytes: bytes)
+    }
+
+    private func encode() throws -> [UInt8] {
+        guard arguments.count <= Int(BH_ARGS_MAX), environment.count <= Int(BH_ENV_MAX),
+            mounts.count <= Int(BH_MOUNTS_MAX)
+        else {
+            throw TooLarge(
+                description: "at most \(BH_ARGS_MAX) arguments, \(BH_ENV_MAX) environment variables and \(BH_MOUNTS_MAX)"
+                    + " mounts fit in a cell")
+        }
+        var strings: [UInt8] = []
+        func append(_ text: String) { strings += Array(text.utf8) + [0] }
+        append(hostname)
+        append(executable)
+        arguments.forEach(append)
+        environment.forEach(append)
+        for mount in mounts {
+            append(mount.source)
+            append(mount.target)
+        }
+
+        let header = MemoryLayout<bh_plan>.stride
+        let stringsOffset = header + filter.program.count
+        let limitList = rlimits()
+        var plan = bh_plan()
+        plan.magic = BH_MAGIC
+        plan.version = BH_ABI_VERSION
+        plan.size = UInt32(stringsOffset + strings.count)
+        plan.flags = mountsProc ? BH_PLAN_PROC : 0
+        plan.memory_max = UInt64(limits.memory.bytes)
+        plan.scratch_bytes = UInt64(limits.scratch.bytes)
+        plan.scratch_inodes = Self.inodes(forScratch: limits.scratch.bytes)
+        plan.tasks_max = UInt32(limits.tasks)
+        plan.cpu_weight = 100
+        plan.arg_count = UInt32(arguments.count)
+        plan.env_count = UInt32(environment.count)
+        plan.mount_count = UInt32(mounts.count)
+        plan.rlimit_count = UInt32(limitList.count)
+        plan.filter_count = UInt32(filter.program.count / 8)
+        plan.filter_offset = UInt32(header)
+        plan.strings_offset = UInt32(stringsOffset)
+        plan.strings_size = UInt32(strings.count)
+        withUnsafeMutableBytes(of: &plan.rlimits) { raw in
+            let slots = raw.bindMemory(to: bh_rlimit.self)
+            for (index, limit) in limitList.enumerated() { slots[index] = limit }
+        }
+        withUnsafeMutableBytes(of: &plan.mounts) { raw in
+            let slots = raw.bindMemory(to: bh_mount.self)
+            for (index, mount) in mounts.enumerated() {
+                slots[index] = bh_mount(
+                    kind: mount.kind.number, flags: mount.isOptional ? BH_MOUNT_OPTIONAL : 0)
+            }
+        }
+        let bytes = withUnsafeBytes(of: plan) { Array($0) } + filter.program + strings
+        guard bytes.count <= Int(BH_PLAN_MAX) else {
+            throw TooLarge(description: "arguments, environment and policy are larger than \(BH_PLAN_MAX) bytes together")
+        }
+        return bytes
+    }
+
+    /// One inode for 4 KiB, as an ordinary file system has, within bounds.
+    private static func inodes(forScratch bytes: Int) -> UInt32 { UInt32(min(max(bytes / 4096, 64), 65_536)) }
+
+    private func rlimits() -> [bh_rlimit] {
+        let cpuSeconds = (limits.effectiveCPU.milliseconds + 999) / 1000 + 1
+        // What stands here is a net below the cgroup: each keeps one process from a resource that no cgroup counts.
+        let list: [(UInt32, Int)] = [
+            (Self.number(RLIMIT_NOFILE), 1024),  // the portable maximum for select(2)
+            (Self.number(RLIMIT_CORE), 0),  // a core file would hold the tenant's data
+            (Self.number(RLIMIT_FSIZE), max(limits.scratch.bytes, 1 << 20)),  // sparse files; memfds count too
+            (Self.number(RLIMIT_STACK), 8 << 20),  // the usual default
+            (8 /* RLIMIT_MEMLOCK */, 64 << 10),  // locked pages cannot be reclaimed
+            (12 /* RLIMIT_MSGQUEUE */, 0),  // kernel memory; queues are not granted
+            (11 /* RLIMIT_SIGPENDING */, 1024),  // queued signals are kernel memory
+            (13 /* RLIMIT_NICE */, 0), (14 /* RLIMIT_RTPRIO */, 0),  // no priority over others
+        ]
+        var result = list.map { bh_rlimit(resource: $0.0, pad: 0, value: UInt64($0.1)) }
+        // The uid is the cell's own, so this bounds the cell's tasks even where no pids controller does.
+        result.append(bh_rlimit(resource: 6 /* RLIMIT_NPROC */, pad: 0, value: UInt64(limits.tasks + 1)))
+        if !isReactor {
+            result.append(bh_rlimit(resource: Self.number(RLIMIT_CPU), pad: 0, value: UInt64(cpuSeconds)))
+        }
+        return result
+    }
+
+    /// A reactor's CPU time adds up over many invocations: only the cgroup can tell one's share.
+    package var isReactor = false
+
+    private static func number(_ resource: __rlimit_resource) -> UInt32 { resource.rawValue }
+}
+
+extension LaunchPlan.Mount.Kind {
+    fileprivate var number: UInt32 {
+        switch self {
+        case .bundle: BH_MOUNT_BUNDLE.rawValue
+        case .host: BH_MOUNT_HOST.rawValue
+        case .link: BH_MOUNT_SYMLINK.rawValue
+        }
+    }
+}

@@ -1,0 +1,279 @@
+import CHostSystem
+import CLauncherABI
+import Glibc
+package import HostSystem
+package import Logging
+import Synchronization
+
+/// The supervisor's side of the launcher: starts it, asks it for cells, hands out what it tells of them.
+///
+/// Safe from any thread. Events of one cell arrive in order, on the launcher's own reader thread: whoever handles them
+/// must not block.
+package final class Launcher: Sendable {
+    package struct Options: Sendable {
+        /// Path of `bulkhead-launcher`.
+        package var program: String
+        /// The folder that holds the bundles.
+        package var store: String
+        /// First of the uids that cells take, as root.
+        package var firstUID: UInt32
+        /// Cells built ahead of need.
+        package var readyCells = 8
+        package var allowsNoLandlock = false
+        package var allowsNoCgroups = false
+
+        package init(program: String, store: String, firstUID: UInt32) {
+            self.program = program
+            self.store = store
+            self.firstUID = firstUID
+        }
+    }
+
+    /// What this host gives cells, as the launcher found it by trying.
+    package struct Features: Sendable, Hashable {
+        package let bits: UInt32
+        package let landlockABI: UInt32
+
+        package func has(_ bit: UInt32) -> Bool { bits & bit != 0 }
+        package var isRoot: Bool { has(BH_FEATURE_ROOT) }
+        package var cgroupVersion: Int? { has(BH_FEATURE_CGROUP_V2) ? 2 : has(BH_FEATURE_CGROUP_V1) ? 1 : nil }
+        package var limitsMemory: Bool { has(BH_FEATURE_MEMORY) }
+        package var limitsTasks: Bool { has(BH_FEATURE_PIDS) }
+        package var sharesCPU: Bool { has(BH_FEATURE_CPU) }
+    }
+
+    package typealias Handler = @Sendable (CellEvent) -> Void
+
+    private struct State {
+        var connection: Int32?
+        var features: Features?
+        var nextCell: UInt64 = 1
+        var cells: [UInt64: Cell] = [:]
+        var isStopped = false
+        var restarts = 0
+    }
+
+    private struct Cell {
+        let handler: Handler
+        var started = false
+        var ended = false
+    }
+
+    private let control: OwnedDescriptor
+    private let keeper: Int32
+    private let state = Mutex(State())
+    private let logger: Logger
+
+    // MARK: - Starting and stopping
+
+    /// Starts the keeper and a first launcher, and waits for its greeting. Call before giving up root.
+    /// - Throws: `SystemError` when it cannot be started, `LaunchError` when it cannot serve.
+    package init(_ options: Options, logger: Logger) throws {
+        self.logger = logger
+        let ends = try OwnedDescriptor.packetPair()
+        let theirs = OwnedDescriptor(owning: ends.theirs)
+        control = OwnedDescriptor(owning: ends.ours)
+        let store = try OwnedDescriptor(
+            returned: open(options.store, O_RDONLY | O_DIRECTORY | O_CLOEXEC), by: "open \(options.store)")
+        var arguments = ["--first-uid", String(options.firstUID), "--ready", String(options.readyCells)]
+        if options.allowsNoLandlock { arguments.append("--allow-no-landlock") }
+        if options.allowsNoCgroups { arguments.append("--no-cgroups") }
+        keeper = try spawn(
+            options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
+            descriptors: [theirs.number, store.number])
+        try connect()
+        startReading()
+    }
+
+    /// The launcher's features; nil while one is being started anew.
+    package var features: Features? { state.withLock { $0.features } }
+
+    /// How often a launcher had to be started anew.
+    package var restarts: Int { state.withLock { $0.restarts } }
+
+    /// Cells of which something may be left.
+    package var cellCount: Int { state.withLock { $0.cells.count } }
+
+    package var isAlive: Bool { state.withLock { $0.connection != nil && !$0.isStopped } }
+
+    /// Ends every cell, the launcher and the keeper, and waits until all are gone. Blocks: not for a cooperative thread.
+    package func stop() {
+        let connection = state.withLock { state in
+            state.isStopped = true
+            return state.connection
+        }
+        if let connection { shutdown(connection, Int32(SHUT_RDWR)) }
+        shutdown(control.number, Int32(SHUT_RDWR))
+        var status: Int32 = 0
+        while waitpid(keeper, &status, 0) < 0 && errno == EINTR {}
+    }
+
+    /// Hands the keeper one end of a new socket pair and waits for a launcher's greeting on the other.
+    private func connect() throws {
+        let ends = try OwnedDescriptor.packetPair()
+        let ours = OwnedDescriptor(owning: ends.ours)
+        try Self.hand(OwnedDescriptor(owning: ends.theirs), over: control.number)
+        guard let (event, _) = Self.receive(ours.number), event.kind == BH_EVENT_HELLO.rawValue else {
+            throw LaunchError(stage: "launcher", number: ECONNRESET)
+        }
+        let number = ours.release()
+        state.withLock {
+            $0.connection = number
+            $0.features = Features(bits: event.flags, landlockABI: event.arch)
+        }
+    }
+
+    private static func hand(_ end: consuming OwnedDescriptor, over control: Int32) throws {
+        var number = end.number
+        var byte: UInt8 = 1
+        try SystemError.check(bh_send_packet(control, &byte, 1, &number, 1), "ask the keeper for a launcher")
+    }
+
+    // MARK: - Cells
+
+    /// Starts a worker. The three descriptors are its standard streams; the launcher gets copies.
+    /// - Throws: `LaunchError` when no launcher is there to ask.
+    package func launch(
+        plan: SealedFile, stdin: borrowing OwnedDescriptor, stdout: borrowing OwnedDescriptor,
+        stderr: borrowing OwnedDescriptor, handler: @escaping Handler
+    ) throws(LaunchError) -> CellID {
+        var descriptors = [plan.number, stdin.number, stdout.number, stderr.number]
+        let result = state.withLock { state -> Result<CellID, LaunchError> in
+            guard let connection = state.connection else { return .failure(.launcherDied) }
+            let number = state.nextCell
+            state.nextCell += 1
+            var request = bh_request(magic: BH_MAGIC, kind: BH_REQUEST_LAUNCH.rawValue, cell: number)
+            let error = bh_send_packet(connection, &request, MemoryLayout<bh_request>.size, &descriptors, 4)
+            guard error == 0 else { return .failure(LaunchError(stage: "launcher", number: error)) }
+            state.cells[number] = Cell(handler: handler)
+            return .success(CellID(number: number))
+        }
+        return try result.get()
+    }
+
+    /// Ends a cell with everything in it. Of one that has ended already, nothing is to be done.
+    package func kill(_ cell: CellID) {
+        state.withLock { state in
+            guard let connection = state.connection, state.cells[cell.number] != nil else { return }
+            var request = bh_request(magic: BH_MAGIC, kind: BH_REQUEST_KILL.rawValue, cell: cell.number)
+            // When the launcher has died its cells have too, and the reader tells.
+            _ = bh_send_packet(connection, &request, MemoryLayout<bh_request>.size, nil, 0)
+        }
+    }
+
+    // MARK: - Events
+
+    /// A thread of its own: recvmsg with descriptors is nothing NIO offers, and a cooperative thread must not block.
+    private func startReading() {
+        let box = Unmanaged.passRetained(ReaderBox(launcher: self))
+        var thread = pthread_t()
+        let error = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let box = Unmanaged<ReaderBox>.fromOpaque(argument).takeRetainedValue()
+                box.launcher.readUntilStopped()
+                return nil
+            }, box.toOpaque())
+        precondition(error == 0, "no thread for the launcher's events: errno \(error)")
+        pthread_detach(thread)
+    }
+
+    private final class ReaderBox {
+        let launcher: Launcher
+        init(launcher: Launcher) { self.launcher = launcher }
+    }
+
+    private func readUntilStopped() {
+        while true {
+            guard let connection = state.withLock({ $0.connection }) else { return }
+            while let (event, descriptors) = Self.receive(connection) { deliver(event, descriptors) }
+            loseConnection(connection)
+            guard !state.withLock({ $0.isStopped }) else { return }
+            logger.error("launcher died; its cells ended with it; starting another")
+            do {
+                try connect()
+                state.withLock { $0.restarts += 1 }
+            } catch {
+                logger.critical("no launcher can be started", metadata: ["reason": "\(error)"])
+                return
+            }
+        }
+    }
+
+    private static func receive(_ connection: Int32) -> (bh_event, [Int32])? {
+        var event = bh_event()
+        var descriptors = [Int32](repeating: -1, count: 8)
+        var count: Int32 = 0
+        let size = bh_receive_packet(connection, &event, MemoryLayout<bh_event>.size, &descriptors, &count)
+        guard size == MemoryLayout<bh_event>.size, event.magic == BH_MAGIC else { return nil }
+        return (event, Array(descriptors.prefix(Int(count))))
+    }
+
+    private func deliver(_ event: bh_event, _ descriptors: [Int32]) {
+        let decoded = CellEvent(event, descriptors)
+        let handler = state.withLock { state -> Handler? in
+            guard var cell = state.cells[event.cell], let decoded else { return nil }
+            switch decoded {
+            case .started: cell.started = true
+            case .failed, .exited: cell.ended = true
+            case .gone:
+                state.cells[event.cell] = nil
+                return cell.handler
+            }
+            state.cells[event.cell] = cell
+            return cell.handler
+        }
+        if let decoded { handler?(decoded) }
+    }
+
+    /// Every cell of a dead launcher is dead too: init goes with it, and the keeper removes the cgroups.
+    private func loseConnection(_ connection: Int32) {
+        let lost = state.withLock { state in
+            state.connection = nil
+            state.features = nil
+            defer { state.cells = [:] }
+            return state.cells
+        }
+        close(connection)
+        for (_, cell) in lost.sorted(by: { $0.key < $1.key }) {
+            if !cell.ended { cell.handler(cell.started ? .exited(.lostWithLauncher) : .failed(.launcherDied)) }
+            cell.handler(.gone)
+        }
+    }
+}
+
+extension CellEvent {
+    /// Takes ownership of `descriptors`. Nil for an event that concerns no cell.
+    fileprivate init?(_ event: bh_event, _ descriptors: [Int32]) {
+        switch bh_event_kind(rawValue: event.kind) {
+        case BH_EVENT_STARTED where descriptors.count == 2:
+            let meters = CellMeters(
+                cpuFile: OwnedDescriptor(owning: descriptors[0]), memoryFile: OwnedDescriptor(owning: descriptors[1]))
+            self = .started(pid: event.pid, meters: meters)
+            return
+        case BH_EVENT_STARTED: self = .started(pid: event.pid, meters: nil)
+        case BH_EVENT_FAILED:
+            self = .failed(LaunchError(stage: String(cString: bh_stage_name(event.stage)), number: event.error))
+        case BH_EVENT_EXITED: self = .exited(CellExit(event))
+        case BH_EVENT_GONE: self = .gone
+        default: return nil
+        }
+        for number in descriptors { close(number) }
+    }
+}
+
+extension CellExit {
+    fileprivate init(_ event: bh_event) {
+        var denied: DeniedCall?
+        if event.flags & BH_FLAG_DENIED != 0 {
+            let arguments = withUnsafeBytes(of: event.args) { Array($0.bindMemory(to: UInt64.self)) }
+            denied = DeniedCall(
+                name: syscallName(number: event.syscall, architecture: event.arch), arguments: arguments)
+        }
+        self.init(
+            status: event.status, wasOutOfMemory: event.flags & BH_FLAG_OOM != 0, denied: denied,
+            wasKilled: event.flags & BH_FLAG_KILLED != 0, cpu: .nanoseconds(Int64(event.cpu_ns)),
+            memoryPeak: Int(event.memory_peak))
+    }
+}

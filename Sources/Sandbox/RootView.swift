@@ -1,0 +1,67 @@
+package import FunctionModel
+import Glibc
+import SandboxProfiles
+
+/// What stands in a cell's root besides the function: see `sandbox/profiles/roots.profile`.
+package struct RootView: Sendable {
+    package struct Flaw: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    package let mounts: [LaunchPlan.Mount]
+
+    /// The host's folders that this view shows, for checking an interpreter's place.
+    package func shows(_ path: String) -> Bool {
+        mounts.contains { mount in
+            switch mount.kind {
+            case .host: path == mount.target || path.hasPrefix(mount.target + "/")
+            case .link: path.hasPrefix(mount.target + "/")
+            case .bundle: false
+            }
+        }
+    }
+
+    /// - Throws: `Flaw` when the profile is not sound.
+    package init(named name: String, profile: String = SandboxProfiles.roots) throws(Flaw) {
+        var mounts: [LaunchPlan.Mount] = []
+        var current: Substring?
+        var found = false
+        for (index, line) in profile.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let words = line.prefix { $0 != "#" }.split(separator: " ")
+            guard !words.isEmpty else { continue }
+            guard words.count == 2 else { throw Flaw(description: "roots profile line \(index + 1): two words expected") }
+            let path = String(words[1])
+            if words[0] == "view" {
+                current = words[1]
+                if path == name { found = true }
+                continue
+            }
+            guard current.map(String.init) == name else { continue }
+            switch words[0] {
+            case "bind": mounts.append(.init(kind: .host, source: path, target: path, isOptional: true))
+            case "need": mounts.append(.init(kind: .host, source: path, target: path))
+            case "mirror": mounts.append(Self.mirror(path))
+            default: throw Flaw(description: "roots profile line \(index + 1): unknown word \(words[0])")
+            }
+        }
+        guard found else { throw Flaw(description: "roots profile: no view \(name)") }
+        self.mounts = mounts
+    }
+
+    private static func mirror(_ path: String) -> LaunchPlan.Mount {
+        var buffer = [UInt8](repeating: 0, count: 1024)
+        let length = readlink(path, &buffer, buffer.count)
+        guard length > 0 else { return .init(kind: .host, source: path, target: path, isOptional: true) }
+        return .init(kind: .link, source: String(decoding: buffer.prefix(length), as: UTF8.self), target: path)
+    }
+
+    /// The name of the view a version needs.
+    package static func name(for version: FunctionVersion) -> String {
+        if version.manifest.runtime == .python { return "python" }
+        switch version.executable {
+        case .dynamicELF: return "dynamic"
+        case .script: return "script"
+        case .staticELF, nil: return "static"
+        }
+    }
+}

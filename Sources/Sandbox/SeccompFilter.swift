@@ -1,0 +1,86 @@
+import CSeccomp
+import CHostSystem
+import Glibc
+import HostSystem
+
+/// A seccomp program, compiled by libseccomp, as the launcher takes it: an array of 8-byte `struct sock_filter`.
+package struct SeccompFilter: Sendable {
+    package let program: [UInt8]
+
+    package struct Flaw: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    // SCMP_ACT_*, which seccomp.h writes as macros that Swift does not import.
+    private static let allow: UInt32 = 0x7FFF_0000
+    private static let notify: UInt32 = 0x7FC0_0000
+    private static func fail(_ number: Int32) -> UInt32 { 0x0005_0000 | UInt32(number) & 0xFFFF }
+
+    /// - Throws: `Flaw` when a rule names what libseccomp does not know, or `SystemError`.
+    package init(_ profile: SeccompProfile) throws {
+        guard let context = seccomp_init(Self.fail(ENOSYS)) else { throw Flaw(description: "seccomp_init failed") }
+        defer { seccomp_release(context) }
+        // i386 and x32 entries: notified like any other denied call, so that the outcome can name them.
+        try Self.check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, Self.notify), "set the foreign ABI's action")
+        // A binary tree over the call numbers instead of one long list.
+        try Self.check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "set the optimisation")
+        for rule in profile.rules { try Self.add(rule, to: context) }
+        program = try Self.export(context)
+    }
+
+    private static func add(_ rule: SeccompProfile.Rule, to context: scmp_filter_ctx) throws {
+        let number = seccomp_syscall_resolve_name(rule.syscall)
+        guard number >= 0 else {
+            if number == -1 { throw Flaw(description: "profile line \(rule.line): unknown system call \(rule.syscall)") }
+            return  // a call that this architecture does not have
+        }
+        let action: UInt32
+        switch rule.action {
+        case .allow: action = allow
+        case .deny: action = notify
+        case .refuse(let name):
+            guard let number = errnoNumbers[name] else {
+                throw Flaw(description: "profile line \(rule.line): unknown errno \(name)")
+            }
+            action = fail(number)
+        }
+        let comparison = rule.condition.map {
+            scmp_arg_cmp(
+                arg: UInt32($0.argument), op: SCMP_CMP_MASKED_EQ, datum_a: UInt64($0.mask), datum_b: UInt64($0.value))
+        }
+        let comparisons = comparison.map { [$0] } ?? []
+        let result = seccomp_rule_add_array(context, action, number, UInt32(comparisons.count), comparisons)
+        try check(result, "profile line \(rule.line): \(rule.syscall)")
+    }
+
+    private static func export(_ context: scmp_filter_ctx) throws -> [UInt8] {
+        let file = try OwnedDescriptor(returned: bh_memory_file("seccomp"), by: "memfd_create")
+        try check(seccomp_export_bpf(context, file.number), "export the program")
+        let size = Int(lseek(file.number, 0, SEEK_END))
+        var bytes = [UInt8](repeating: 0, count: size)
+        guard pread(file.number, &bytes, size, 0) == size else { throw SystemError("read the seccomp program") }
+        return bytes
+    }
+
+    private static func check(_ result: Int32, _ what: String) throws {
+        if result < 0 { throw Flaw(description: "libseccomp: \(what): \(String(cString: strerror(-result)))") }
+    }
+
+    private static let errnoNumbers: [String: Int32] = [
+        "EPERM": EPERM, "ENOSYS": ENOSYS, "EAGAIN": EAGAIN, "ENOLCK": ENOLCK, "EOPNOTSUPP": EOPNOTSUPP,
+        "EAFNOSUPPORT": EAFNOSUPPORT, "EACCES": EACCES, "EINVAL": EINVAL,
+    ]
+}
+
+/// The name of a system call as the worker made it: `ptrace`, `i386:execve`, `x32:…`, or the number where none is known.
+package func syscallName(number: Int64, architecture: UInt32) -> String {
+    let x32Bit: Int64 = 0x4000_0000
+    let isX32 = architecture == 0xC000_003E /* AUDIT_ARCH_X86_64 */ && number & x32Bit != 0
+    let plain = isX32 ? number & ~x32Bit : number
+    let prefix = isX32 ? "x32:" : architecture == 0x4000_0003 ? "i386:" : ""  // AUDIT_ARCH_I386
+    guard let name = seccomp_syscall_resolve_num_arch(architecture, Int32(truncatingIfNeeded: plain)) else {
+        return "\(prefix)\(plain)"
+    }
+    defer { free(name) }
+    return prefix + String(cString: name)
+}

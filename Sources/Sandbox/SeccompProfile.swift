@@ -1,0 +1,116 @@
+/// A seccomp profile as data: see `sandbox/profiles/base.profile` for the notation.
+package struct SeccompProfile: Sendable {
+    package enum Action: Sendable, Hashable {
+        case allow
+        /// The call fails with this errno.
+        case refuse(String)
+        /// The worker ends; its outcome names the call.
+        case deny
+    }
+
+    package struct Condition: Sendable, Hashable {
+        package let argument: Int
+        package let mask: UInt32
+        package let value: UInt32
+
+        package func matches(_ arguments: [UInt64]) -> Bool {
+            UInt32(truncatingIfNeeded: arguments[argument]) & mask == value
+        }
+    }
+
+    package struct Rule: Sendable, Hashable {
+        package let action: Action
+        package let syscall: String
+        /// Nil: always.
+        package let condition: Condition?
+        package let reason: String
+        package let line: Int
+    }
+
+    package struct Flaw: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    package let rules: [Rule]
+
+    /// - Parameter singleProcess: which of the `@one` and `@many` lines hold.
+    /// - Throws: `Flaw`, naming the line.
+    package init(text: String, singleProcess: Bool) throws(Flaw) {
+        var rules: [Rule] = []
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            rules += try Self.parse(line, number: index + 1, singleProcess: singleProcess)
+        }
+        self.rules = rules
+    }
+
+    private static func parse(
+        _ line: Substring, number: Int, singleProcess: Bool
+    ) throws(Flaw) -> [Rule] {
+        let halves = line.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+        var words = halves[0].split(separator: " ")
+        guard !words.isEmpty else { return [] }
+        func flaw(_ what: String) -> Flaw { Flaw(description: "seccomp profile line \(number): \(what)") }
+        guard halves.count == 2, let reason = halves.last?.drop(while: { $0 == " " }), !reason.isEmpty else {
+            throw flaw("a rule needs a reason behind #")
+        }
+        if words[0] == "@one" || words[0] == "@many" {
+            if (words.removeFirst() == "@one") != singleProcess { return [] }
+        }
+        guard !words.isEmpty else { throw flaw("nothing follows the tag") }
+        let action: Action
+        switch words.removeFirst() {
+        case "allow": action = .allow
+        case "deny": action = .deny
+        case "refuse":
+            guard !words.isEmpty else { throw flaw("refuse needs an errno") }
+            action = .refuse(String(words.removeFirst()))
+        case let other: throw flaw("unknown action \"\(other)\"")
+        }
+        let names = words.prefix { $0 != "if" }
+        let tail = Array(words.dropFirst(names.count + 1))
+        guard !names.isEmpty else { throw flaw("no system call named") }
+        let conditions: [Condition?]
+        if words.contains("if") {
+            guard let parsed = condition(tail) else { throw flaw("\"\(tail.joined(separator: " "))\" is no condition") }
+            conditions = parsed
+        } else {
+            conditions = [nil]
+        }
+        return names.flatMap { name in
+            conditions.map {
+                Rule(action: action, syscall: String(name), condition: $0, reason: String(reason), line: number)
+            }
+        }
+    }
+
+    /// One notation, several exact conditions that never overlap.
+    private static func condition(_ words: [Substring]) -> [Condition]? {
+        guard words.count >= 3, words[0].hasPrefix("arg"), let argument = Int(words[0].dropFirst(3)),
+            (0..<6).contains(argument)
+        else { return nil }
+        switch words[1] {
+        case "is":
+            let values = words[2...].compactMap(number)
+            guard values.count == words.count - 2, Set(values).count == values.count else { return nil }
+            return values.map { Condition(argument: argument, mask: .max, value: $0) }
+        case "&":
+            guard words.count == 5, words[3] == "==", let mask = number(words[2]), let value = number(words[4]),
+                value & ~mask == 0
+            else { return nil }
+            return [Condition(argument: argument, mask: mask, value: value)]
+        case "any":
+            guard words.count == 3, let bits = number(words[2]), bits != 0 else { return nil }
+            // "This bit and none of the lower ones": each call matches exactly one of them.
+            var lower: UInt32 = 0
+            return (0..<32).map { UInt32(1) << $0 }.filter { bits & $0 != 0 }.map { bit in
+                defer { lower |= bit }
+                return Condition(argument: argument, mask: lower | bit, value: bit)
+            }
+        default: return nil
+        }
+    }
+
+    private static func number(_ word: Substring) -> UInt32? {
+        word.hasPrefix("0x") ? UInt32(word.dropFirst(2), radix: 16) : UInt32(word)
+    }
+}

@@ -1,0 +1,51 @@
+package import FunctionModel
+import PythonRuntime
+import SandboxProfiles
+
+extension LaunchPlan {
+    /// The plan for one version's workers.
+    /// - Parameter runtimeBundle: digest of the Python runtime in the store.
+    /// - Throws: what is wrong with the profiles, or `TooLarge`.
+    package init(version: FunctionVersion, runtimeBundle: String) throws {
+        let manifest = version.manifest
+        let view = try RootView(named: RootView.name(for: version))
+        let profile = try SeccompProfile(
+            text: SandboxProfiles.base, singleProcess: manifest.limits.effectiveProcesses == 1)
+        var mounts = [Mount(kind: .bundle, source: version.bundle, target: "/function")] + view.mounts
+        let run = "/function/" + (manifest.run ?? "")
+        let executable: String
+        var arguments: [String]
+        if manifest.runtime == .python {
+            mounts.append(Mount(kind: .bundle, source: runtimeBundle, target: "/runtime"))
+            executable = "/usr/bin/python3"
+            arguments = [executable, "-I", "-B", "/runtime/\(PythonRuntime.fileName)", manifest.handler ?? ""]
+        } else if case .script(let interpreter, let argument) = version.executable {
+            executable = interpreter
+            arguments = [interpreter] + (argument.map { [$0] } ?? []) + [run]
+        } else {
+            executable = run
+            arguments = [run]
+        }
+        arguments += manifest.args
+        for path in manifest.allow.filesRead where !mounts.contains(where: { $0.kind == .host && $0.target == path }) {
+            mounts.append(Mount(kind: .host, source: path, target: path))
+        }
+        self.init(
+            hostname: version.name.text, executable: executable, arguments: arguments,
+            environment: Self.environment(of: version), mounts: mounts, limits: manifest.limits,
+            filter: try SeccompFilter(profile), isReactor: manifest.mode == .reactor)
+    }
+
+    /// The contract's variables; the manifest's own win where both name one.
+    private static func environment(of version: FunctionVersion) -> [String] {
+        let manifest = version.manifest
+        var variables = [
+            "PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8",
+            "BULKHEAD_FUNCTION": version.name.text, "BULKHEAD_VERSION": String(version.number),
+            "BULKHEAD_MEMORY_MIB": String(manifest.limits.memory.bytes >> 20),
+        ]
+        if manifest.limits.scratch.bytes > 0 { variables["TMPDIR"] = "/tmp" }
+        variables.merge(manifest.env) { $1 }
+        return variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    }
+}

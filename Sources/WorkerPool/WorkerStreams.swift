@@ -1,0 +1,114 @@
+import HostSystem
+import NIOCore
+import NIOPosix
+
+/// A worker's three standard streams, the host's ends on an event loop, the worker's ends to be given away.
+struct WorkerStreams: ~Copyable {
+    let childInput: OwnedDescriptor
+    let childOutput: OwnedDescriptor
+    let childLog: OwnedDescriptor
+    private let input: OwnedDescriptor
+    private let output: OwnedDescriptor
+    private let log: OwnedDescriptor
+
+    /// - Throws: `SystemError` when this process is out of descriptors.
+    init() throws(SystemError) {
+        let stdin = try OwnedDescriptor.pipe()
+        childInput = OwnedDescriptor(owning: stdin.read)
+        input = OwnedDescriptor(owning: stdin.write)
+        let stdout = try OwnedDescriptor.pipe()
+        output = OwnedDescriptor(owning: stdout.read)
+        childOutput = OwnedDescriptor(owning: stdout.write)
+        let stderr = try OwnedDescriptor.pipe()
+        log = OwnedDescriptor(owning: stderr.read)
+        childLog = OwnedDescriptor(owning: stderr.write)
+    }
+
+    /// Hands the host's ends to `loop`. The worker's ends are closed here: the launcher has its own copies by now.
+    /// - Returns: the channel of stdin and stdout, and the one of stderr.
+    consuming func open(
+        on loop: any EventLoop, received: @escaping @Sendable (ByteBuffer) -> Void,
+        closed: @escaping @Sendable () -> Void, logged: @escaping @Sendable (ByteBuffer) -> Void,
+        logClosed: @escaping @Sendable () -> Void
+    ) -> (EventLoopFuture<any Channel>, EventLoopFuture<any Channel>) {
+        let main = Self.channel(on: loop, input: output.release(), output: input.release(), received, closed)
+        let log = Self.channel(on: loop, input: log.release(), output: nil, logged, logClosed)
+        return (main, log)
+    }
+
+    private static func channel(
+        on loop: any EventLoop, input: Int32, output: Int32?, _ received: @escaping @Sendable (ByteBuffer) -> Void,
+        _ closed: @escaping @Sendable () -> Void
+    ) -> EventLoopFuture<any Channel> {
+        let bootstrap = NIOPipeBootstrap(group: loop)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.maxMessagesPerRead, value: 16)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(StreamHandler(received: received, closed: closed))
+                }
+            }
+        let opened: EventLoopFuture<any Channel>
+        if let output {
+            opened = bootstrap.takingOwnershipOfDescriptors(input: input, output: output)
+        } else {
+            opened = bootstrap.takingOwnershipOfDescriptor(input: input)
+        }
+        opened.whenFailure { _ in
+            OwnedDescriptor(owning: input).closeNow()
+            if let output { OwnedDescriptor(owning: output).closeNow() }
+            closed()
+        }
+        return opened
+    }
+}
+
+extension OwnedDescriptor {
+    fileprivate consuming func closeNow() {}
+}
+
+/// Gathers what one turn of the loop reads, so that whoever decides sees all of it at once: a second answer that
+/// follows the first is seen with it.
+private final class StreamHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let received: @Sendable (ByteBuffer) -> Void
+    private let closed: @Sendable () -> Void
+    private var gathered: ByteBuffer?
+    private var isClosed = false
+
+    init(received: @escaping @Sendable (ByteBuffer) -> Void, closed: @escaping @Sendable () -> Void) {
+        self.received = received
+        self.closed = closed
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        if gathered == nil { gathered = bytes } else { gathered?.writeImmutableBuffer(bytes) }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { flush() }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed = event as? ChannelEvent { end() }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { end() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A worker that closes its stdin before it has read all breaks our write (EPIPE): its affair. Reading goes on.
+    }
+
+    private func flush() {
+        guard let bytes = gathered else { return }
+        gathered = nil
+        received(bytes)
+    }
+
+    private func end() {
+        flush()
+        guard !isClosed else { return }
+        isClosed = true
+        closed()
+    }
+}

@@ -1,0 +1,161 @@
+import Foundation
+package import FunctionModel
+package import NIOCore
+
+/// The host's side of the reactor protocol: JSON-RPC 2.0, one message a line, one invocation at a time.
+/// A value without I/O: bytes in, events out. Whatever the worker writes out of turn ends it.
+package struct ReactorExchange: Sendable {
+    package enum Event: Sendable, Equatable {
+        case ready
+        /// The result's bytes, as the worker wrote them.
+        case result(ByteBuffer)
+        case error(Failure.HandlerError)
+        /// The answer is longer than allowed.
+        case tooLong
+        /// Anything else: what was wrong, in a sentence.
+        case violation(String)
+    }
+
+    private enum State: Equatable {
+        case starting
+        case idle
+        case busy(id: Int)
+        case broken
+    }
+
+    private var state = State.starting
+    private var nextID = 1
+    private var pending = ByteBuffer()
+    private let longestResult: Int
+    /// What an answer needs around its result.
+    private static let envelope = 256
+
+    /// - Parameter longestResult: in bytes.
+    package init(longestResult: Int) { self.longestResult = longestResult }
+
+    package var isIdle: Bool { state == .idle }
+
+    /// The line that asks for an invocation. Only when idle.
+    /// - Parameters:
+    ///   - event: checked to be JSON; its raw newlines, white space in JSON, become spaces.
+    ///   - context: a JSON object without raw newlines.
+    package mutating func request(event: ByteBuffer, context: String) -> ByteBuffer {
+        precondition(isIdle, "a reactor serves one invocation at a time")
+        let id = nextID
+        nextID += 1
+        state = .busy(id: id)
+        var line = ByteBuffer()
+        line.reserveCapacity(event.readableBytes + context.utf8.count + 96)
+        line.writeString(#"{"jsonrpc":"2.0","id":\#(id),"method":"invoke","params":{"event":"#)
+        let start = line.readableBytes
+        line.writeImmutableBuffer(event)
+        line.withUnsafeMutableReadableBytes { bytes in
+            for index in start..<bytes.count where bytes[index] == newline || bytes[index] == carriageReturn {
+                bytes[index] = space
+            }
+        }
+        line.writeString(#","context":\#(context)}}"#)
+        line.writeInteger(newline)
+        return line
+    }
+
+    /// Takes what the worker wrote. Events come in order; after a violation nothing more is read.
+    package mutating func receive(_ bytes: ByteBuffer) -> [Event] {
+        guard state != .broken else { return [] }
+        pending.writeImmutableBuffer(bytes)
+        var events: [Event] = []
+        while state != .broken, let length = pending.readableBytesView.firstIndex(of: newline) {
+            let line = pending.readSlice(length: length - pending.readerIndex) ?? ByteBuffer()
+            pending.moveReaderIndex(forwardBy: 1)
+            events.append(line.readableBytes > longestResult + Self.envelope ? breakOff(.tooLong) : read(line))
+        }
+        if state != .broken, pending.readableBytes > longestResult + Self.envelope {
+            if case .busy = state {
+                events.append(breakOff(.tooLong))
+            } else {
+                events.append(breakOff(.violation("the worker wrote \(pending.readableBytes) bytes without being asked")))
+            }
+        }
+        pending.discardReadBytes()
+        return events
+    }
+
+    private mutating func breakOff(_ event: Event) -> Event {
+        state = .broken
+        pending.clear()
+        return event
+    }
+
+    private mutating func read(_ line: ByteBuffer) -> Event {
+        guard let members = line.withUnsafeReadableBytes(JSONText.members(of:)) else {
+            return breakOff(.violation("the worker wrote a line that is no JSON object: \(excerpt(line))"))
+        }
+        func text(_ key: String) -> String? {
+            members[key].flatMap { line.getString(at: line.readerIndex + $0.lowerBound, length: $0.count) }
+        }
+        guard text("jsonrpc") == "\"2.0\"" else {
+            return breakOff(.violation("the worker wrote a line that is not JSON-RPC 2.0: \(excerpt(line))"))
+        }
+        switch state {
+        case .starting:
+            guard text("method") == "\"ready\"", members["id"] == nil else {
+                return breakOff(.violation("the worker's first line must be the ready notification: \(excerpt(line))"))
+            }
+            state = .idle
+            return .ready
+        case .busy(let id):
+            guard let answered = text("id"), answered == String(id) else {
+                let given = text("id") ?? "none"
+                return breakOff(.violation("the worker answered id \(given); asked was \(id)"))
+            }
+            guard (members["result"] != nil) != (members["error"] != nil) else {
+                return breakOff(.violation("an answer has either a result or an error: \(excerpt(line))"))
+            }
+            state = .idle
+            if let range = members["result"] {
+                return .result(line.getSlice(at: line.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer())
+            }
+            guard let error = members["error"].flatMap({ readError(line, $0) }) else {
+                return breakOff(.violation("the worker's error needs code and message: \(excerpt(line))"))
+            }
+            return .error(error)
+        case .idle:
+            return breakOff(.violation("the worker wrote without being asked: \(excerpt(line))"))
+        case .broken:
+            return .violation("")
+        }
+    }
+
+    private func readError(_ line: ByteBuffer, _ range: Range<Int>) -> Failure.HandlerError? {
+        guard let bytes = line.getBytes(at: line.readerIndex + range.lowerBound, length: range.count),
+            let error = try? JSONDecoder().decode(WireError.self, from: Data(bytes))
+        else { return nil }
+        return Failure.HandlerError(
+            type: error.data?.type ?? "Error", message: error.message, stackTrace: error.data?.stackTrace ?? [])
+    }
+
+    private struct WireError: Decodable {
+        struct Details: Decodable {
+            var type: String?
+            var stackTrace: [String]?
+        }
+
+        var code: Int
+        var message: String
+        var data: Details?
+    }
+
+    private func excerpt(_ line: ByteBuffer) -> String {
+        let bytes = line.getBytes(at: line.readerIndex, length: min(line.readableBytes, 120)) ?? []
+        return printable(String(decoding: bytes, as: UTF8.self)) + (line.readableBytes > 120 ? "…" : "")
+    }
+}
+
+/// The text with control characters shown as U+FFFD, so that a tenant's bytes cannot steer a terminal.
+package func printable(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+}
+
+private let newline = UInt8(ascii: "\n")
+private let carriageReturn = UInt8(ascii: "\r")
+private let space = UInt8(ascii: " ")

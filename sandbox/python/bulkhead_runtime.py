@@ -1,0 +1,85 @@
+"""Bulkhead's Python runtime: loads a Lambda-style handler and speaks the worker protocol for it.
+
+Runs inside the cell as `python3 -I -B bulkhead_runtime.py module.function`. The protocol owns the real stdin and
+stdout; the handler's own print() goes to the log, and its input() meets an empty file.
+"""
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+
+
+class Context:
+    """What a Lambda handler expects of its second argument."""
+
+    def __init__(self, params):
+        self.aws_request_id = self.invocation_id = params["invocationId"]
+        self.function_name = params["function"]
+        self.function_version = str(params["version"])
+        self.memory_limit_in_mb = params["memoryLimitMiB"]
+        self.invoked_function_arn = "arn:bulkhead:function:%s:%s" % (self.function_name, self.function_version)
+        self.log_group_name = "/bulkhead/" + self.function_name
+        self.log_stream_name = self.function_version
+        self.traceparent = params.get("traceparent")
+        self.identity = None
+        self.client_context = None
+        self._deadline_ms = params["deadlineMs"]
+
+    def get_remaining_time_in_millis(self):
+        return max(0, int(self._deadline_ms - time.time() * 1000))
+
+
+def describe(error):
+    """The worker protocol's error object; the frames of this file are left out."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    return {
+        "code": -32000,
+        "message": str(error),
+        "data": {"type": type(error).__name__, "stackTrace": [l.rstrip("\n") for l in traceback.format_list(frames)]},
+    }
+
+
+def main():
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)
+
+    def dump(value):
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+    def answer(text):
+        answers.write(text.encode() + b"\n")
+        answers.flush()
+
+    sys.path.insert(0, "/function")
+    failure = None
+    try:
+        module, _, name = sys.argv[1].rpartition(".")
+        handler = getattr(importlib.import_module(module), name)
+    except BaseException as error:  # told to the first caller: a worker that dies in silence helps nobody
+        traceback.print_exc()
+        failure = describe(error)
+    answer('{"jsonrpc":"2.0","method":"ready"}')
+
+    for line in requests:
+        request = json.loads(line)
+        member, value = "error", failure and dump(failure)
+        if not failure:
+            try:
+                result = handler(request["params"]["event"], Context(request["params"]["context"]))
+                member, value = "result", dump(result)
+            except Exception as error:
+                traceback.print_exc()
+                value = dump(describe(error))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        answer('{"jsonrpc":"2.0","id":%d,"%s":%s}' % (request["id"], member, value))
+
+
+main()
