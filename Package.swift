@@ -44,7 +44,7 @@ let package = Package(
         // Bottom: what a function is. No I/O.
         .target(name: "FunctionModel", dependencies: ["Yams"]),
         // Metrics in atomics and their Prometheus text.
-        .target(name: "Telemetry", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics"), logging]),
+        .target(name: "Telemetry", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")]),
 
         // The C side. The launcher shares one header with Swift and links no library.
         .target(name: "CLauncherABI", path: "sandbox/abi"),
@@ -77,15 +77,17 @@ let package = Package(
         .target(
             name: "Supervisor",
             dependencies: [
-                "FunctionModel", "Sandbox", "WorkerPool", "Catalogue", "Telemetry", logging,
+                "FunctionModel", "HostSystem", "Sandbox", "PythonRuntime", "WorkerProtocol", "WorkerPool", "Catalogue",
+                "Telemetry", logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio),
         .target(
             name: "Gateway",
             dependencies: [
-                "FunctionModel", "Supervisor", "Catalogue", "Telemetry", logging,
+                "FunctionModel", "HostSystem", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
-            ] + nio),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+            ] + nio, resources: [.embedInCode("openapi.json")]),
         .target(
             name: "BulkheadCommands",
             dependencies: [

@@ -1,2 +1,92 @@
-import Hummingbird
-import NIOPosix
+import Catalogue
+import FunctionModel
+import HTTPTypes
+package import Hummingbird
+import HummingbirdCore
+package import Logging
+package import NIOCore
+package import Supervisor
+
+/// The HTTP side of the host.
+package struct Gateway: Sendable {
+    let host: Host
+    let watch = ClientWatch()
+
+    package init(host: Host) { self.host = host }
+
+    /// The server, as a service to run.
+    /// - Parameter serving: told the port once connections are taken.
+    package func application(
+        host address: String, port: Int, group: any EventLoopGroup, logger: Logger,
+        serving: @escaping @Sendable (Int) async -> Void
+    ) -> some ApplicationProtocol {
+        let watch = watch
+        let connection = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [watch.makeHandler()], idleTimeout: .seconds(75))
+        return Application(
+            router: router(), server: .http1(configuration: connection),
+            configuration: ApplicationConfiguration(address: .hostname(address, port: port), serverName: "bulkhead"),
+            onServerRunning: { await serving($0.localAddress?.port ?? port) },
+            eventLoopGroupProvider: .shared(group), logger: logger)
+    }
+
+    /// All routes.
+    package func router() -> Router<GatewayContext> {
+        let router = Router(context: GatewayContext.self)
+        router.add(middleware: ProblemMiddleware())
+        addFunctionRoutes(to: router)
+        addInvocationRoutes(to: router)
+        addHTTPEventRoutes(to: router)
+        addLogRoutes(to: router)
+        addKeyRoutes(to: router)
+        addMetaRoutes(to: router)
+        return router
+    }
+
+    // MARK: - What several routes need
+
+    /// - Throws: `Failure` unauthorized or forbidden.
+    func authorize(_ request: Request, _ scope: AccessKey.Scope) throws(Failure) {
+        guard let header = request.headers[.authorization] else {
+            throw Failure(
+                .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token")
+        }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer",
+            let key = host.catalogue.key(for: String(parts[1]).trimmingSpaces)
+        else { throw Failure(.unauthorized, "the token is not known to this host, or was revoked") }
+        guard key.scope == .admin || key.scope == scope else {
+            throw Failure(.forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
+        }
+    }
+
+    /// The function's name in the path.
+    /// - Throws: `Failure` invalid_request.
+    func name(_ context: GatewayContext) throws(Failure) -> FunctionName {
+        let text = context.parameters.get("name") ?? ""
+        guard let name = FunctionName(text) else {
+            throw Failure(.invalidRequest, "\"\(text.prefix(80))\" is no function name; it must be \(FunctionName.rule)")
+        }
+        return name
+    }
+
+    /// A whole number in the query, within bounds.
+    /// - Throws: `Failure` invalid_request.
+    func number(_ key: Substring, _ request: Request, in range: ClosedRange<Int>) throws(Failure) -> Int? {
+        guard let text = request.uri.queryParameters.get(String(key)) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw Failure(
+                .invalidRequest,
+                "query parameter \(key): \"\(text.prefix(40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: String {
+        var text = self[...]
+        while text.last == " " { text.removeLast() }
+        return String(text.drop { $0 == " " })
+    }
+}

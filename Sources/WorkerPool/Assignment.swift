@@ -1,5 +1,6 @@
 package import FunctionModel
 package import NIOCore
+import Synchronization
 package import WorkerProtocol
 
 /// One invocation as a worker gets it.
@@ -10,11 +11,47 @@ package struct Assignment: Sendable {
     /// W3C trace context of the caller, if it sent a sound one.
     package var traceparent: String?
 
-    package init(invocationID: String, event: ByteBuffer, traceparent: String?) {
+    /// Ends the invocation when the caller has left.
+    package var cancellation: Cancellation
+
+    package init(invocationID: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation) {
         self.invocationID = invocationID
         self.event = event
         self.traceparent = traceparent
+        self.cancellation = cancellation
     }
+}
+
+/// A one-shot "not needed any more" from the caller's side, without a task of its own.
+package final class Cancellation: Sendable {
+    private struct State {
+        var isCancelled = false
+        var action: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package func cancel() {
+        let action = state.withLock { state in
+            state.isCancelled = true
+            defer { state.action = nil }
+            return state.action
+        }
+        action?()
+    }
+
+    /// Sets what cancelling does; at once when it has happened already.
+    func onCancel(_ action: @escaping @Sendable () -> Void) {
+        let isCancelled = state.withLock { state in
+            if !state.isCancelled { state.action = action }
+            return state.isCancelled
+        }
+        if isCancelled { action() }
+    }
+
+    func finish() { state.withLock { $0.action = nil } }
 }
 
 /// How an invocation went.
@@ -29,6 +66,13 @@ package struct Completion: Sendable {
         package var body: ByteBuffer
         /// Nil when the protocol says JSON.
         package var kind: ResultKind
+    }
+
+    package init(result: Result<Output, Failure>, start: StartKind, usage: Usage, startTime: Duration) {
+        self.result = result
+        self.start = start
+        self.usage = usage
+        self.startTime = startTime
     }
 
     package var outcome: Outcome {

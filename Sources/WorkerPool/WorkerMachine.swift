@@ -126,13 +126,12 @@ struct WorkerMachine {
         current.cpuAtBegin = served == 0 ? .zero : meters?.cpu ?? .zero
         serving = current
         if exchange == nil { return [.write(current.assignment.event), .closeInput] }
-        guard let line = exchange?.request(event: current.assignment.event, context: context(current.assignment, now)) else {
-            return []
-        }
+        let context = context(current.assignment)
+        guard let line = exchange?.request(event: current.assignment.event, context: context) else { return [] }
         return [.write(line)]
     }
 
-    private func context(_ assignment: Assignment, _ now: Instant) -> String {
+    private func context(_ assignment: Assignment) -> String {
         let deadline = wallClockMilliseconds() + limits.wall.milliseconds
         let trace = assignment.traceparent.map { "\"\($0)\"" } ?? "null"
         return #"{"invocationId":"\#(assignment.invocationID)","function":"\#(version.name)","version":\#(version.number),"#

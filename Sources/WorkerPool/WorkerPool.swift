@@ -1,6 +1,5 @@
 package import FunctionModel
 package import HostSystem
-package import Logging
 package import NIOCore
 package import Sandbox
 import Synchronization
@@ -39,7 +38,7 @@ package final class WorkerPool: Sendable {
         state.withLock { $0.isCurrent = isCurrent }
     }
 
-    /// Runs one invocation. Cancelling the task ends its worker.
+    /// Runs one invocation. Cancelling its assignment ends its worker.
     /// - Returns: how it went; `throttled` and `overloaded` are among the ways.
     package func invoke(_ version: FunctionVersion, plan: SealedFile, assignment: Assignment) async -> Completion {
         let requested = ContinuousClock.now
@@ -77,17 +76,13 @@ package final class WorkerPool: Sendable {
         _ assignment: Assignment, on worker: WorkerRunner, start: StartKind, requested: ContinuousClock.Instant,
         launch plan: SealedFile?
     ) async -> Completion {
-        let completion = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                worker.assign(assignment, start: start, requested: requested) { continuation.resume(returning: $0) }
-                if let plan { worker.launch(plan: plan, on: group.next()) }
-                // Cancelled before there was anything to cancel: the handler has run without effect.
-                if Task.isCancelled { worker.cancel() }
-                startTicking()
-            }
-        } onCancel: {
-            worker.cancel()
+        let completion = await withCheckedContinuation { continuation in
+            worker.assign(assignment, start: start, requested: requested) { continuation.resume(returning: $0) }
+            if let plan { worker.launch(plan: plan, on: group.next()) }
+            assignment.cancellation.onCancel { worker.cancel() }
+            startTicking()
         }
+        assignment.cancellation.finish()
         state.withLock { $0.machine.finished(worker.version.name) }
         return completion
     }

@@ -1,4 +1,4 @@
-import FunctionModel
+package import FunctionModel
 import HostSystem
 import NIOCore
 import Sandbox
@@ -68,7 +68,7 @@ final class WorkerRunner: Sendable {
             let cell = try launcher.launch(
                 plan: plan, stdin: streams.childInput, stdout: streams.childOutput, stderr: streams.childLog
             ) { [self] event in
-                handle(event)
+                took(event)
             }
             let kill = state.withLock {
                 $0.cell = cell
@@ -100,7 +100,7 @@ final class WorkerRunner: Sendable {
 
     // MARK: - Events
 
-    private func handle(_ event: CellEvent) {
+    private func took(_ event: CellEvent) {
         switch event {
         case .started(_, let meters):
             state.withLock { $0.meters = meters }
@@ -111,7 +111,7 @@ final class WorkerRunner: Sendable {
         }
     }
 
-    private func handle(_ input: sending WorkerMachine.Input) {
+    private func handle(_ input: WorkerMachine.Input) {
         let actions = state.withLock { $0.machine.handle(input, now: .now) }
         for action in actions { perform(action) }
     }

@@ -11,17 +11,24 @@ struct WorkerStreams: ~Copyable {
     private let output: OwnedDescriptor
     private let log: OwnedDescriptor
 
-    /// - Throws: `SystemError` when this process is out of descriptors.
+    /// - Throws: `SystemError` when this process is out of descriptors; nothing is left open then.
     init() throws(SystemError) {
-        let stdin = try OwnedDescriptor.pipe()
-        childInput = OwnedDescriptor(owning: stdin.read)
-        input = OwnedDescriptor(owning: stdin.write)
-        let stdout = try OwnedDescriptor.pipe()
-        output = OwnedDescriptor(owning: stdout.read)
-        childOutput = OwnedDescriptor(owning: stdout.write)
-        let stderr = try OwnedDescriptor.pipe()
-        log = OwnedDescriptor(owning: stderr.read)
-        childLog = OwnedDescriptor(owning: stderr.write)
+        var pipes: [(read: Int32, write: Int32)] = []
+        do {
+            for _ in 0..<3 { pipes.append(try OwnedDescriptor.pipe()) }
+        } catch {
+            for pipe in pipes {
+                OwnedDescriptor(owning: pipe.read).closeNow()
+                OwnedDescriptor(owning: pipe.write).closeNow()
+            }
+            throw error
+        }
+        childInput = OwnedDescriptor(owning: pipes[0].read)
+        input = OwnedDescriptor(owning: pipes[0].write)
+        output = OwnedDescriptor(owning: pipes[1].read)
+        childOutput = OwnedDescriptor(owning: pipes[1].write)
+        log = OwnedDescriptor(owning: pipes[2].read)
+        childLog = OwnedDescriptor(owning: pipes[2].write)
     }
 
     /// Hands the host's ends to `loop`. The worker's ends are closed here: the launcher has its own copies by now.

@@ -1,6 +1,7 @@
 // Chooses the attack: the first argument, or the event {"attack":"NAME"}. "list" prints the table of all of them.
 #include "attack.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ _Noreturn void hang(void) {
 
 /// A whole name after `"attack":` in the event. The event is ours to write, so this need not be a JSON parser.
 static const char *name_in_event(void) {
-    static char event[4096];
+    static char event[64 * 1024];
     size_t size = 0;
     for (ssize_t got; size < sizeof event - 1 && (got = read(0, event + size, sizeof event - 1 - size)) > 0;)
         size += (size_t)got;
@@ -121,6 +122,7 @@ int main(int argc, char **argv) {
         dprintf(2, "attacks: this is no cell (BULKHEAD_FUNCTION is not set); refusing to run '%s'\n", name);
         return EXIT_USAGE;
     }
+    signal(SIGXFSZ, SIG_IGN);  // else a file that grows too large ends the attack before it can say so
     if (attack->run) {
         attack->run();
     } else {

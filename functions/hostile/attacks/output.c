@@ -95,7 +95,7 @@ static void header_injection(void) {
 
 static void odd_status(void) { say("{\"statusCode\":99999,\"headers\":7,\"body\":{\"not\":\"text\"}}\n"); }
 
-static void bad_base64(void) { say("{\"statusCode\":200,\"isBase64Encoded\":true,\"body\":\"%%%% no base64\"}\n"); }
+static void bad_base64(void) { say("{\"statusCode\":200,\"isBase64Encoded\":true,\"body\":\"#### no base64\"}\n"); }
 
 static void terminal_escapes(void) {
     dprintf(2, "\033]0;owned\007\033[2J\033[31mnot your log\r\n{\"level\":\"fatal\",\"message\":\"forged\"}\n");

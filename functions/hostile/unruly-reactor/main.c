@@ -25,6 +25,7 @@ static void second_answer(long id) {
 
 static void late(long id) {
     answer(id);
+    fflush(stdout);
     usleep(200 * 1000);  // by then the host may have sent the next request, or put the worker back into the pool
     answer(id);
 }
@@ -104,7 +105,8 @@ static void serve(const char *line, long id) {
 }
 
 int main(int argc, char **argv) {
-    setvbuf(stdout, NULL, _IOLBF, 1 << 16);
+    // What belongs together leaves in one write, so that the host sees both halves of a lie at once and not by chance.
+    setvbuf(stdout, NULL, _IOFBF, 1 << 16);
     // What happens before the first event can only be chosen by the manifest's args.
     const char *start = argc > 1 ? argv[1] : "";
     if (strcmp(start, "never-ready") == 0) hang();
@@ -112,6 +114,7 @@ int main(int argc, char **argv) {
     if (strcmp(start, "answer-before-ready") == 0) answer(1);
     puts("{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}");
     if (strcmp(start, "ready-twice") == 0) puts("{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}");
+    fflush(stdout);
 
     char *line = NULL;
     size_t room = 0;
@@ -121,6 +124,7 @@ int main(int argc, char **argv) {
         if (!id) return 1;
         seen++;
         serve(line, atol(id));
+        fflush(stdout);
     }
     free(line);
     return 0;

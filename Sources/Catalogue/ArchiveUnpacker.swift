@@ -1,0 +1,125 @@
+import CArchive
+import FunctionModel
+import Glibc
+import HostSystem
+
+/// Unpacks an uploaded zip or tar into a folder. The archive is hostile: libarchive only reads it; every file is made
+/// here, by descriptor, below the folder, following no link.
+struct ArchiveUnpacker: ~Copyable {
+    /// Bounds of what an archive may become.
+    static let mostEntries = 10_000
+    static let mostBytes = 256 << 20
+
+    private let folder: Folder
+
+    init(into folder: consuming Folder) { self.folder = folder }
+
+    /// - Parameter file: the archive.
+    /// - Throws: `UploadRefused`, naming the entry, or `SystemError`.
+    func unpack(_ file: borrowing OwnedDescriptor) throws {
+        guard let archive = archive_read_new() else { throw SystemError("archive_read_new", ENOMEM) }
+        defer { archive_read_free(archive) }
+        archive_read_support_filter_gzip(archive)
+        archive_read_support_format_tar(archive)
+        archive_read_support_format_zip(archive)
+        guard lseek(file.number, 0, SEEK_SET) == 0, archive_read_open_fd(archive, file.number, 1 << 16) == ARCHIVE_OK else {
+            throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")
+        }
+        var entries = 0, bytes = 0
+        while true {
+            var entry: OpaquePointer?
+            let result = archive_read_next_header(archive, &entry)
+            if result == ARCHIVE_EOF { break }
+            guard result == ARCHIVE_OK || result == ARCHIVE_WARN, let entry else {
+                throw UploadRefused("the archive is broken: \(Self.problem(of: archive))")
+            }
+            entries += 1
+            guard entries <= Self.mostEntries else {
+                throw UploadRefused("the archive has more than \(Self.mostEntries) entries")
+            }
+            try take(entry, of: archive, bytes: &bytes)
+        }
+        guard entries > 0 else { throw UploadRefused("the archive is empty") }
+        try folder.sync()
+    }
+
+    private func take(_ entry: OpaquePointer, of archive: OpaquePointer, bytes: inout Int) throws {
+        guard let name = archive_entry_pathname_utf8(entry).map({ String(cString: $0) }) else {
+            throw UploadRefused("the archive has an entry whose name is not UTF-8")
+        }
+        if name == "." || name == "./" { return }
+        func refuse(_ why: String) -> UploadRefused { UploadRefused("archive entry \"\(name.prefix(200))\": \(why)") }
+        guard let path = BundlePath(name) else {
+            throw refuse("a path must be relative and stay inside the bundle")
+        }
+        guard archive_entry_hardlink(entry) == nil else { throw refuse("hard links are not taken; pack the file itself") }
+        let mode = archive_entry_mode(entry)
+        guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
+        do {
+            let parent = try makeParents(of: path)
+            let leaf = String(path.components[path.components.count - 1])
+            switch mode & S_IFMT {
+            case S_IFDIR: try parent.makeFolder(leaf)
+            case S_IFREG:
+                let file = try parent.create(leaf, mode: mode & 0o111 != 0 ? 0o755 : 0o644)
+                try copy(archive, to: file, bytes: &bytes, refuse)
+            case S_IFLNK:
+                let target = archive_entry_symlink(entry).map { String(cString: $0) } ?? ""
+                guard Self.stays(target, from: path) else {
+                    throw refuse("the link points out of the bundle (to \"\(target.prefix(200))\")")
+                }
+                try parent.makeLink(leaf, to: target)
+            default: throw refuse("only files, folders and links are taken, no devices, pipes or sockets")
+            }
+        } catch let error as SystemError {
+            switch error.number {
+            case EEXIST: throw refuse("it stands in the archive twice")
+            case ELOOP, ENOTDIR, EXDEV: throw refuse("a part of its path is not a folder of the bundle")
+            default: throw error
+            }
+        }
+    }
+
+    private func makeParents(of path: BundlePath) throws -> Folder {
+        var current = try folder.folder(".")
+        for name in path.components.dropLast() {
+            try current.makeFolder(String(name))
+            current = try current.folder(String(name))
+        }
+        return current
+    }
+
+    private func copy(
+        _ archive: OpaquePointer, to file: borrowing OwnedDescriptor, bytes: inout Int, _ refuse: (String) -> UploadRefused
+    ) throws {
+        // In order and with holes filled: a sparse entry must count for what it becomes.
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let length = archive_read_data(archive, &buffer, buffer.count)
+            if length == 0 { break }
+            guard length > 0 else { throw refuse("its data is broken: \(Self.problem(of: archive))") }
+            bytes += length
+            guard bytes <= Self.mostBytes else {
+                throw UploadRefused(
+                    "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
+            }
+            try buffer[..<length].withUnsafeBytes { try file.writeAll($0) }
+        }
+        try file.sync()
+    }
+
+    /// Whether a link at `path` with this target stays inside, read as text.
+    private static func stays(_ target: String, from path: BundlePath) -> Bool {
+        guard !target.isEmpty, !target.hasPrefix("/"), !target.utf8.contains(0) else { return false }
+        var depth = path.components.count - 1
+        for part in target.split(separator: "/") {
+            if part == ".." { depth -= 1 } else if part != "." { depth += 1 }
+            if depth < 0 { return false }
+        }
+        return true
+    }
+
+    private static func problem(of archive: OpaquePointer) -> String {
+        archive_error_string(archive).map { String(cString: $0) } ?? "it is neither zip nor tar"
+    }
+}

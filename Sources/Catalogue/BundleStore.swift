@@ -1,0 +1,250 @@
+import Crypto
+package import FunctionModel
+import Glibc
+import HostSystem
+import Synchronization
+
+/// Uploaded files on disk: `incoming/` while they arrive, `bundles/<digest>/` when they are whole.
+package final class BundleStore: Sendable {
+    private let root: Folder
+    private let incoming: Folder
+    private let bundles: Folder
+    private let path: String
+
+    /// What an upload's body is.
+    package enum Format: Sendable {
+        case executable
+        case archive
+    }
+
+    /// A bundle that stands in the store.
+    package struct Stored: Sendable {
+        package let digest: String
+        package let manifest: Manifest
+        package let executable: Executable?
+    }
+
+    /// - Parameter path: the data directory.
+    /// - Throws: `SystemError`.
+    package init(path: String) throws {
+        self.path = path
+        root = try Folder(path: path)
+        try root.makeFolder("incoming")
+        try root.makeFolder("bundles")
+        incoming = try root.folder("incoming")
+        bundles = try root.folder("bundles")
+        // What a crash left half-written was never answered.
+        for name in try incoming.names() { try incoming.removeTree(name) }
+    }
+
+    /// Removes bundles that no version names. Only at the start, when no worker can be using one.
+    package func collectGarbage(keeping digests: Set<String>) throws {
+        for name in try bundles.names() where !digests.contains(name) { try bundles.removeTree(name) }
+    }
+
+    // MARK: - Arriving
+
+    /// A body on its way in.
+    package final class Arrival: Sendable {
+        private struct Progress {
+            var hash = SHA256()
+            var size = 0
+        }
+
+        fileprivate let name: String
+        fileprivate let file: OwnedDescriptor
+        private let progress = Mutex(Progress())
+
+        package var size: Int { progress.withLock { $0.size } }
+
+        fileprivate init(name: String, file: consuming OwnedDescriptor) {
+            self.name = name
+            self.file = file
+        }
+
+        /// Appends to the file. Blocks.
+        package func append(_ bytes: UnsafeRawBufferPointer) throws {
+            try progress.withLock {
+                try file.writeAll(bytes)
+                $0.hash.update(bufferPointer: bytes)
+                $0.size += bytes.count
+            }
+        }
+
+        fileprivate func digest() -> String { hex(progress.withLock { $0.hash.finalize() }) }
+    }
+
+    package func beginArrival() throws -> Arrival {
+        let name = randomName()
+        return Arrival(name: name, file: try incoming.create(name, mode: 0o600))
+    }
+
+    package func discard(_ arrival: Arrival) {
+        try? incoming.removeTree(arrival.name)  // best effort: the next start sweeps
+    }
+
+    // MARK: - Taking in
+
+    /// Checks a whole upload and moves it into the store. Blocks.
+    /// - Returns: the bundle, and the SHA-256 of the uploaded bytes.
+    /// - Throws: `UploadRefused` or `SystemError`.
+    package func store(
+        _ arrival: Arrival, format: Format, manifest given: Manifest, name: FunctionName,
+        interpreterIsVisible: (String) -> Bool
+    ) throws -> (Stored, sha256: String) {
+        defer { discard(arrival) }
+        guard arrival.size > 0 else { throw UploadRefused("the body is empty; send the executable or archive itself") }
+        let sha256 = arrival.digest()
+        let staging = arrival.name + ".d"
+        try incoming.makeFolder(staging, isNew: true)
+        defer { try? incoming.removeTree(staging) }  // gone already when it was moved
+
+        var manifest = given
+        switch format {
+        case .archive:
+            try ArchiveUnpacker(into: incoming.folder(staging)).unpack(arrival.file)
+            manifest = try readManifest(in: incoming.folder(staging))
+        case .executable:
+            let file = manifest.runtime == .python ? Self.moduleFile(manifest) : manifest.run ?? name.text
+            if manifest.runtime != .python { manifest.run = file }
+            try place(arrival, as: file, in: incoming.folder(staging))
+        }
+        if let named = manifest.name, named != name {
+            throw UploadRefused("the manifest's name is \(named), the upload's is \(name); they must be the same")
+        }
+        manifest.name = name
+        let executable = try check(&manifest, in: incoming.folder(staging), visible: interpreterIsVisible)
+
+        // The same bytes under another file name are another bundle.
+        let digest = hex(SHA256.hash(data: Array("\(format):\(manifest.run ?? manifest.handler ?? ""):\(sha256)".utf8)))
+        let folder = try incoming.folder(staging)
+        try folder.sync()
+        if try incoming.move(staging, to: bundles, as: digest) { try bundles.sync() }
+        return (Stored(digest: digest, manifest: manifest, executable: executable), sha256)
+    }
+
+    private func place(_ arrival: Arrival, as path: String, in folder: borrowing Folder) throws {
+        guard let path = BundlePath(path) else { throw UploadRefused("\"\(path)\" is no path inside the bundle") }
+        var parent = try folder.folder(".")
+        for name in path.components.dropLast() {
+            try parent.makeFolder(String(name))
+            parent = try parent.folder(String(name))
+        }
+        let copy = try parent.create(String(path.components[path.components.count - 1]), mode: 0o755)
+        var offset = 0
+        while true {
+            let bytes = arrival.file.read(at: offset, count: 1 << 20)
+            if bytes.isEmpty { break }
+            try bytes.withUnsafeBytes { try copy.writeAll($0) }
+            offset += bytes.count
+        }
+        try copy.sync()
+        try parent.sync()
+    }
+
+    private func readManifest(in folder: borrowing Folder) throws -> Manifest {
+        let bytes: [UInt8]
+        do {
+            bytes = try folder.open(file: "function.yaml").read(at: 0, count: Manifest.largestFile + 1)
+        } catch {
+            throw UploadRefused("the archive has no function.yaml at its root")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw UploadRefused("function.yaml is not UTF-8")
+        }
+        do {
+            return try Manifest(yaml: text)
+        } catch {
+            throw UploadRefused(error.message)
+        }
+    }
+
+    /// That what the manifest names is there and can run here.
+    private func check(
+        _ manifest: inout Manifest, in folder: borrowing Folder, visible: (String) -> Bool
+    ) throws -> Executable? {
+        switch manifest.runtime {
+        case .provided:
+            throw UploadRefused("runtime: provided is not served yet; accepted today: native, python")
+        case .python:
+            let file = Self.moduleFile(manifest)
+            let package = String(file.dropLast(3)) + "/__init__.py"
+            guard (try? folder.open(file: file).size()) != nil || (try? folder.open(file: package).size()) != nil else {
+                throw UploadRefused("handler: \(manifest.handler ?? "") needs \(file), which is not in the bundle")
+            }
+            manifest.limits.processes = manifest.limits.processes ?? 1
+            return nil
+        case .native:
+            guard let run = manifest.run else {
+                throw UploadRefused("run is missing: it names the executable inside the bundle, such as ./thumbnail")
+            }
+            let executable = try inspect(run, in: folder)
+            switch executable {
+            case .script(let interpreter, _):
+                guard visible(interpreter) else {
+                    throw UploadRefused("\(run): its interpreter \(interpreter) does not exist in a cell on this host")
+                }
+                manifest.limits.processes = manifest.limits.processes ?? 16
+            case .dynamicELF(let loader):
+                guard visible(loader) else {
+                    throw UploadRefused("\(run): its loader \(loader) does not exist in a cell on this host; link it statically")
+                }
+            case .staticELF: break
+            }
+            manifest.limits.processes = manifest.limits.processes ?? 1
+            return executable
+        }
+    }
+
+    private func inspect(_ run: String, in folder: borrowing Folder) throws -> Executable {
+        let file: OwnedDescriptor
+        do {
+            file = try folder.open(file: run)
+        } catch {
+            throw UploadRefused("run: ./\(run) is not in the bundle (a link does not count)")
+        }
+        do {
+            let size = try file.size()
+            let number = file.number
+            let executable = try Executable.inspect(size: size) { offset, count in
+                let view = OwnedDescriptor(owning: dup(number))
+                return view.read(at: offset, count: count)
+            }
+            // Zip files made on other systems carry no mode.
+            guard fchmod(number, 0o755) == 0 else { throw SystemError("chmod \(run)") }
+            return executable
+        } catch let refusal as Executable.Refusal {
+            throw UploadRefused("./\(run): \(refusal)")
+        }
+    }
+
+    private static func moduleFile(_ manifest: Manifest) -> String {
+        let parts = (manifest.handler ?? "").split(separator: ".").dropLast()
+        return parts.joined(separator: "/") + ".py"
+    }
+
+    /// Puts the host's own files (the Python runtime) into the store. Blocks.
+    /// - Returns: the bundle's digest.
+    package func storeOwn(_ file: String, bytes: [UInt8]) throws -> String {
+        let digest = hex(SHA256.hash(data: Array("own:\(file):".utf8) + bytes))
+        let staging = randomName() + ".d"
+        try incoming.makeFolder(staging, isNew: true)
+        defer { try? incoming.removeTree(staging) }
+        let folder = try incoming.folder(staging)
+        let copy = try folder.create(file, mode: 0o644)
+        try bytes.withUnsafeBytes { try copy.writeAll($0) }
+        try copy.sync()
+        try folder.sync()
+        if try incoming.move(staging, to: bundles, as: digest) { try bundles.sync() }
+        return digest
+    }
+}
+
+private func randomName() -> String {
+    var generator = SystemRandomNumberGenerator()
+    return String(generator.next(), radix: 36) + String(generator.next(), radix: 36)
+}
+
+func hex(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+}

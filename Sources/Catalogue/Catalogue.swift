@@ -1,0 +1,140 @@
+package import Foundation
+package import FunctionModel
+import GRDB
+import HostSystem
+import Synchronization
+
+/// Functions, versions and tokens: in SQLite for good, in memory for reading.
+package final class Catalogue: Sendable {
+    package let bundles: BundleStore
+    private let database: DatabasePool
+    private let state: Mutex<State>
+
+    private struct State {
+        var snapshot: Snapshot
+        var keys: [String: AccessKey]  // by hash
+    }
+
+    /// Opens the catalogue in a data directory, making what is missing. Blocks.
+    /// - Throws: what SQLite or the file system says.
+    package init(path: String) throws {
+        bundles = try BundleStore(path: path)
+        var configuration = Configuration()
+        configuration.prepareDatabase { database in
+            // An upload answered 201 must survive a power cut, not only a crash.
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+        }
+        database = try DatabasePool(path: path + "/catalogue.db", configuration: configuration)
+        try Self.migrator.migrate(database)
+        let (versions, keys) = try database.read { database in
+            (
+                try VersionRecord.fetchAll(database).map { try $0.version() },
+                try KeyRecord.fetchAll(database).map(\.key)
+            )
+        }
+        state = Mutex(State(snapshot: Snapshot(versions), keys: Dictionary(uniqueKeysWithValues: keys.map { ($0.hash, $0) })))
+    }
+
+    package var snapshot: Snapshot { state.withLock { $0.snapshot } }
+
+    /// Digests that versions name.
+    package var bundleDigests: Set<String> {
+        let snapshot = snapshot
+        return Set(snapshot.names.flatMap { snapshot.versions(of: $0).map(\.bundle) })
+    }
+
+    // MARK: - Functions
+
+    /// Enters a stored bundle as a function's next version, unless its newest is the same.
+    /// - Returns: the version, and whether it is new.
+    package func add(
+        _ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName
+    ) async throws -> (FunctionVersion, isNew: Bool) {
+        let result = try await database.write { database in
+            let newest = try VersionRecord.filter(Column("name") == name.text).order(Column("number").desc).fetchOne(database)
+            if let newest = try newest?.version(), newest.bundle == stored.digest, newest.manifest == stored.manifest {
+                return (newest, isNew: false)
+            }
+            let version = FunctionVersion(
+                name: name, number: (newest?.number ?? 0) + 1, sha256: sha256, size: size, bundle: stored.digest,
+                createdAt: timestamp(), manifest: stored.manifest, executable: stored.executable)
+            try VersionRecord(version).insert(database)
+            return (version, isNew: true)
+        }
+        if result.isNew { state.withLock { $0.snapshot.add(result.0) } }
+        return result
+    }
+
+    /// - Returns: false when there was no such function.
+    package func remove(_ name: FunctionName) async throws -> Bool {
+        let count = try await database.write { try VersionRecord.filter(Column("name") == name.text).deleteAll($0) }
+        state.withLock { $0.snapshot.remove(name) }
+        return count > 0
+    }
+
+    // MARK: - Tokens
+
+    package var keys: [AccessKey] { state.withLock { $0.keys.values.sorted { $0.createdAt < $1.createdAt } } }
+
+    /// The key a token stands for. Compared by hash: equal time for right and wrong ones.
+    package func key(for token: String) -> AccessKey? {
+        let hash = AccessKey.hash(of: token)
+        return state.withLock { $0.keys[hash] }
+    }
+
+    /// Makes a token. It is told here and never again.
+    package func makeKey(name: String, scope: AccessKey.Scope) async throws -> (AccessKey, token: String) {
+        let token = AccessKey.makeToken()
+        return (try await enter(token, name: name, scope: scope), token)
+    }
+
+    /// Enters a given token, such as the one in `admin.token`.
+    package func enter(_ token: String, name: String, scope: AccessKey.Scope) async throws -> AccessKey {
+        let hash = AccessKey.hash(of: token)
+        if let known = state.withLock({ $0.keys[hash] }) { return known }
+        let key = AccessKey(
+            id: String(hash.prefix(12)), name: name, scope: scope, createdAt: timestamp(), hash: hash)
+        try await database.write { try KeyRecord(key).insert($0) }
+        state.withLock { $0.keys[hash] = key }
+        return key
+    }
+
+    /// - Returns: false when there is no such key.
+    package func removeKey(id: String) async throws -> Bool {
+        let count = try await database.write { try KeyRecord.filter(Column("id") == id).deleteAll($0) }
+        state.withLock { state in state.keys = state.keys.filter { $0.value.id != id } }
+        return count > 0
+    }
+
+    // MARK: - Schema
+
+    private static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 functions and keys") { database in
+            try database.create(table: "version") { table in
+                table.column("name", .text).notNull()
+                table.column("number", .integer).notNull()
+                table.column("sha256", .text).notNull()
+                table.column("size", .integer).notNull()
+                table.column("bundle", .text).notNull()
+                table.column("createdAt", .text).notNull()
+                table.column("manifest", .text).notNull()
+                table.column("executable", .text)
+                table.primaryKey(["name", "number"])
+            }
+            try database.create(table: "key") { table in
+                table.primaryKey("id", .text)
+                table.column("name", .text).notNull()
+                table.column("scope", .text).notNull()
+                table.column("createdAt", .text).notNull()
+                table.column("hash", .text).notNull().unique()
+            }
+        }
+        return migrator
+    }
+}
+
+/// Now, as RFC 3339 in UTC with milliseconds.
+package func timestamp(_ date: Date = Date()) -> String {
+    date.formatted(.iso8601.year().month().day().dateTimeSeparator(.standard).time(includingFractionalSeconds: true))
+}

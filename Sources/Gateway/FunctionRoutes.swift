@@ -1,0 +1,160 @@
+import Catalogue
+import Foundation
+import FunctionModel
+import HostSystem
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Supervisor
+
+/// A version as the API shows it.
+struct FunctionDocument: Encodable {
+    let name: String
+    let version: Int
+    let sha256: String
+    let size: Int
+    let createdAt: String
+    let manifest: Manifest
+
+    init(_ version: FunctionVersion) {
+        name = version.name.text
+        self.version = version.number
+        sha256 = version.sha256
+        size = version.size
+        createdAt = version.createdAt
+        manifest = version.manifest
+    }
+}
+
+private struct FunctionPage: Encodable {
+    let functions: [FunctionDocument]
+    var next: String?
+}
+
+private struct VersionPage: Encodable {
+    let versions: [FunctionDocument]
+    var next: String?
+}
+
+extension Gateway {
+    func addFunctionRoutes(to router: Router<GatewayContext>) {
+        router.put("/v1/functions/:name") { request, context in try await upload(request, context) }
+        router.get("/v1/functions") { request, _ in try list(request) }
+        router.get("/v1/functions/:name") { request, context in
+            try authorize(request, .admin)
+            return try Response.json(FunctionDocument(host.version(of: name(context), number: nil, alias: nil)))
+        }
+        router.get("/v1/functions/:name/versions") { request, context in try versions(request, context) }
+        router.delete("/v1/functions/:name") { request, context in
+            try authorize(request, .admin)
+            let name = try name(context)
+            guard try await host.remove(name) else { throw Failure(.notFound, "there is no function named \(name)") }
+            return Response(status: .noContent)
+        }
+    }
+
+    private func list(_ request: Request) throws -> Response {
+        try authorize(request, .admin)
+        let limit = try number("limit", request, in: 1...1000) ?? 100
+        let cursor = request.uri.queryParameters.get("cursor") ?? ""
+        let snapshot = host.catalogue.snapshot
+        let names = snapshot.names.filter { $0.text > cursor }
+        let page = names.prefix(limit)
+        return try Response.json(
+            FunctionPage(
+                functions: page.compactMap { snapshot.latest($0) }.map(FunctionDocument.init),
+                next: page.count < names.count ? page.last?.text : nil))
+    }
+
+    private func versions(_ request: Request, _ context: GatewayContext) throws -> Response {
+        try authorize(request, .admin)
+        let name = try name(context)
+        let limit = try number("limit", request, in: 1...1000) ?? 100
+        let cursor = try number("cursor", request, in: 0...Int.max) ?? 0
+        let all = host.catalogue.snapshot.versions(of: name)
+        guard !all.isEmpty else { throw Failure(.notFound, "there is no function named \(name)") }
+        let rest = all.filter { $0.number > cursor }
+        let page = rest.prefix(limit)
+        return try Response.json(
+            VersionPage(
+                versions: page.map(FunctionDocument.init),
+                next: page.count < rest.count ? page.last.map { String($0.number) } : nil))
+    }
+
+    // MARK: - Upload
+
+    private func upload(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        try authorize(request, .admin)
+        let name = try name(context)
+        let format = try format(of: request)
+        let query = request.uri.queryParameters.map { (name: String($0.key), value: String($0.value)) }
+        let manifest: Manifest
+        switch format {
+        case .executable:
+            do {
+                manifest = try Manifest(query: query)
+            } catch {
+                throw UploadRefused(error.message)
+            }
+        case .archive:
+            guard query.isEmpty else {
+                throw UploadRefused(
+                    "query parameter \"\(query[0].name)\": an archive brings its manifest as function.yaml; change it there")
+            }
+            manifest = Manifest()
+        }
+        let arrival = try await receive(request)
+        let (version, isNew) = try await host.deploy(arrival, format: format, manifest: manifest, name: name)
+        var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok)
+        response.headers[.location] = "/v1/functions/\(name)"
+        return response
+    }
+
+    private func format(of request: Request) throws(Failure) -> BundleStore.Format {
+        let type = request.headers[.contentType].map { $0.prefix { $0 != ";" }.lowercased() }
+        switch type {
+        // curl -T sends none, curl --data-binary the form's: both send a file.
+        case nil, "application/octet-stream", "application/x-www-form-urlencoded", "application/x-executable": return .executable
+        case "application/zip", "application/x-zip-compressed", "application/gzip", "application/x-gzip",
+            "application/x-tar", "application/tar", "application/tar+gzip", "application/x-gtar":
+            return .archive
+        default:
+            throw Failure(
+                .invalidRequest,
+                "Content-Type \(type ?? "") is not taken; accepted: application/octet-stream (one executable),"
+                    + " application/zip, application/gzip (a tar)")
+        }
+    }
+
+    /// Streams the body to disk, and stops at the limit.
+    private func receive(_ request: Request) async throws -> BundleStore.Arrival {
+        let limit = host.options.largestUpload
+        let tooLarge = Failure(.payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
+        let bundles = host.catalogue.bundles
+        let arrival = try await offload { try bundles.beginArrival() }
+        do {
+            var gathered = ByteBuffer()
+            var total = 0
+            for try await chunk in request.body {
+                total += chunk.readableBytes
+                guard total <= limit else { throw tooLarge }
+                gathered.writeImmutableBuffer(chunk)
+                if gathered.readableBytes >= 1 << 20 {
+                    try await append(gathered, to: arrival)
+                    gathered.clear()
+                }
+            }
+            try await append(gathered, to: arrival)
+            return arrival
+        } catch {
+            bundles.discard(arrival)
+            throw error
+        }
+    }
+
+    private func append(_ bytes: ByteBuffer, to arrival: BundleStore.Arrival) async throws {
+        guard bytes.readableBytes > 0 else { return }
+        try await offload { try bytes.withUnsafeReadableBytes { try arrival.append($0) } }
+    }
+}

@@ -1,0 +1,179 @@
+import Foundation
+import FunctionModel
+import HTTPTypes
+import NIOCore
+import WorkerProtocol
+
+/// An HTTP request as API Gateway's payload format 2.0, and a handler's result as a Lambda function URL answers it.
+/// https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+struct HTTPEvent: Encodable {
+    struct Context: Encodable {
+        struct HTTP: Encodable {
+            let method: String
+            let path: String
+            let `protocol`: String
+            let sourceIp: String
+            let userAgent: String
+        }
+
+        let accountId: String
+        let apiId: String
+        let domainName: String
+        let domainPrefix: String
+        let http: HTTP
+        let requestId: String
+        let routeKey: String
+        let stage: String
+        let time: String
+        let timeEpoch: Int
+    }
+
+    let version = "2.0"
+    let routeKey = "$default"
+    let rawPath: String
+    let rawQueryString: String
+    let cookies: [String]?
+    let headers: [String: String]
+    let queryStringParameters: [String: String]?
+    let requestContext: Context
+    let body: String?
+    let isBase64Encoded: Bool
+
+    private enum CodingKeys: String, CodingKey {
+        case version, routeKey, rawPath, rawQueryString, cookies, headers, queryStringParameters, requestContext, body
+        case isBase64Encoded
+    }
+
+    struct Source {
+        var method: String
+        /// Behind `/fn/{name}`, undecoded; `/` at least.
+        var path: String
+        var query: String
+        var parameters: [(name: String, value: String)]
+        var authority: String
+        var headers: HTTPFields
+        var body: ByteBuffer
+        var clientAddress: String
+        var invocationID: String
+        var function: FunctionName
+        var now: Date
+    }
+
+    init(_ source: Source) {
+        rawPath = source.path
+        rawQueryString = source.query
+        var lines: [String: [String]] = ["host": [source.authority]]
+        var cookies: [String] = []
+        for field in source.headers {
+            if field.name == .cookie {
+                cookies += field.value.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
+            } else {
+                lines[field.name.canonicalName, default: []].append(field.value)
+            }
+        }
+        headers = lines.mapValues { $0.joined(separator: ",") }
+        self.cookies = cookies.isEmpty ? nil : cookies
+        let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues { $0.map(\.value).joined(separator: ",") }
+        queryStringParameters = parameters.isEmpty ? nil : parameters
+        requestContext = Context(
+            accountId: "anonymous", apiId: source.function.text, domainName: source.authority,
+            domainPrefix: source.function.text,
+            http: .init(
+                method: source.method, path: source.path, protocol: "HTTP/1.1", sourceIp: source.clientAddress,
+                userAgent: source.headers[.userAgent] ?? ""),
+            requestId: source.invocationID, routeKey: "$default", stage: "$default", time: Self.time(source.now),
+            timeEpoch: Int(source.now.timeIntervalSince1970 * 1000))
+        (body, isBase64Encoded) = Self.body(source.body, type: source.headers[.contentType] ?? "")
+    }
+
+    /// Text as text; everything else in base64, and absent when empty.
+    private static func body(_ bytes: ByteBuffer, type: String) -> (String?, Bool) {
+        guard bytes.readableBytes > 0 else { return (nil, false) }
+        let isTextual = ["text/", "json", "xml", "javascript", "x-www-form-urlencoded"].contains { type.lowercased().contains($0) }
+        if isTextual || type.isEmpty, let text = String(validating: bytes.readableBytesView, as: UTF8.self) {
+            return (text, false)
+        }
+        return (Data(bytes.readableBytesView).base64EncodedString(), true)
+    }
+
+    /// `12/Mar/2020:19:03:58 +0000`
+    private static func time(_ date: Date) -> String {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = TimeZone(secondsFromGMT: 0)
+        formatter.dateFormat = "dd/MMM/yyyy:HH:mm:ss Z"
+        return formatter.string(from: date)
+    }
+}
+
+/// A handler's result as an HTTP response.
+struct HTTPEventAnswer {
+    let status: Int
+    let headers: [(HTTPField.Name, String)]
+    let body: ByteBuffer
+
+    /// Fields that are the server's own: a function that sets them would break the framing or pose as the host.
+    private static func isReserved(_ name: HTTPField.Name) -> Bool {
+        let reserved: Set<String> = [
+            "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "trailer", "te", "date", "server",
+            "proxy-connection", "proxy-authenticate", "server-timing",
+        ]
+        return reserved.contains(name.canonicalName) || name.canonicalName.hasPrefix("bulkhead-")
+    }
+
+    /// - Throws: `Failure` protocol_error when the result says `statusCode` but is no sound response.
+    init(result: ByteBuffer, kind: ResultKind) throws(Failure) {
+        guard kind == .json, let value = try? JSONDecoder().decode(JSONValue.self, from: Data(result.readableBytesView)) else {
+            self.init(status: 200, headers: [(.contentType, kind.rawValue)], body: result)
+            return
+        }
+        guard case .object(let members) = value, let code = members["statusCode"] else {
+            // As AWS does, and unlike its documentation: a string is answered without its quotes.
+            var body = result
+            if case .string(let text) = value { body = ByteBuffer(string: text) }
+            self.init(status: 200, headers: [(.contentType, ResultKind.json.rawValue)], body: body)
+            return
+        }
+        guard let status = code.scalarText.flatMap({ Int($0) }), (200...599).contains(status) else {
+            throw Failure(.protocolError, "the result's statusCode must be a whole number from 200 to 599")
+        }
+        var fields: [(HTTPField.Name, String)] = []
+        func add(_ name: String, _ text: String?) throws(Failure) {
+            guard let field = HTTPField.Name(name), let text, HTTPField.isValidValue(text) else {
+                throw Failure(.protocolError, "the result's header \"\(printable(String(name.prefix(80))))\" is not valid in HTTP")
+            }
+            if !Self.isReserved(field) { fields.append((field, text)) }
+        }
+        if case .object(let headers) = members["headers"] {
+            for (name, value) in headers.sorted(by: { $0.key < $1.key }) { try add(name, value.scalarText) }
+        }
+        if case .array(let cookies) = members["cookies"] {
+            for cookie in cookies { try add("set-cookie", cookie.scalarText) }
+        }
+        if !fields.contains(where: { $0.0 == .contentType }) {
+            fields.append((.contentType, ResultKind.json.rawValue))
+        }
+        self.init(status: status, headers: fields, body: try Self.body(of: members))
+    }
+
+    private init(status: Int, headers: [(HTTPField.Name, String)], body: ByteBuffer) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    private static func body(of members: [String: JSONValue]) throws(Failure) -> ByteBuffer {
+        switch members["body"] {
+        case nil, .null: return ByteBuffer()
+        case .string(let text):
+            guard members["isBase64Encoded"] == .bool(true) else { return ByteBuffer(string: text) }
+            guard let bytes = Data(base64Encoded: text) else {
+                throw Failure(.protocolError, "the result's body is not base64, though isBase64Encoded says so")
+            }
+            return ByteBuffer(bytes: bytes)
+        case .some(let value):
+            let bytes = (try? JSONEncoder().encode(value)) ?? Data()
+            return ByteBuffer(bytes: bytes)
+        }
+    }
+}

@@ -1,0 +1,187 @@
+import Catalogue
+import Foundation
+import FunctionModel
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Supervisor
+import WorkerPool
+import WorkerProtocol
+
+extension HTTPField.Name {
+    // These are constants that parse.
+    static let bulkheadInvocation = HTTPField.Name("Bulkhead-Invocation-Id")!
+    static let bulkheadOutcome = HTTPField.Name("Bulkhead-Outcome")!
+    static let bulkheadVersion = HTTPField.Name("Bulkhead-Version")!
+    static let bulkheadStart = HTTPField.Name("Bulkhead-Start")!
+    static let bulkheadUsage = HTTPField.Name("Bulkhead-Usage")!
+    static let serverTiming = HTTPField.Name("Server-Timing")!
+    static let prefer = HTTPField.Name("Prefer")!
+    static let preferenceApplied = HTTPField.Name("Preference-Applied")!
+    static let traceparent = HTTPField.Name("traceparent")!
+}
+
+extension Gateway {
+    func addInvocationRoutes(to router: Router<GatewayContext>) {
+        router.post("/v1/functions/:name/invocations") { request, context in try await invoke(request, context) }
+        router.get("/v1/invocations/:id") { request, context in
+            try authorize(request, .invoke)
+            let id = context.parameters.get("id") ?? ""
+            guard let record = host.invocations.record(id) else {
+                throw Failure(.notFound, "no invocation \"\(id.prefix(80))\" is known; the newest 10,000 are kept, in memory")
+            }
+            return try Response.json(InvocationDocument(record))
+        }
+    }
+
+    private func invoke(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        try authorize(request, .invoke)
+        let name = try name(context)
+        let number = try number("version", request, in: 1...Int.max)
+        let version = try host.version(of: name, number: number, alias: request.uri.queryParameters.get("alias"))
+        let event = try await body(of: request)
+        let id = Self.makeID()
+        if prefersAsync(request) {
+            try host.enqueue(version, id: id, event: event, traceparent: traceparent(request))
+            var response = try Response.json(["id": id, "status": "queued"], status: .accepted)
+            response.headers[.location] = "/v1/invocations/\(id)"
+            response.headers[.bulkheadInvocation] = id
+            response.headers[.bulkheadVersion] = String(version.number)
+            response.headers[.preferenceApplied] = "respond-async"
+            return response
+        }
+        let completion = await watch.watching(context.channel) { cancellation in
+            await host.invoke(
+                version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation)
+        }
+        var response: Response
+        switch completion.result {
+        case .success(let output):
+            response = Response(
+                status: .ok, headers: [.contentType: output.kind.rawValue], body: ResponseBody(byteBuffer: output.body))
+        case .failure(let failure):
+            response = try Problem(failure, invocationID: id).response(retryAfter: failure.retryAfter)
+        }
+        Self.describe(completion, id: id, version: version, in: &response.headers)
+        return response
+    }
+
+    // MARK: - Shared with the HTTP event route
+
+    static func makeID() -> String { UUID().uuidString.lowercased() }
+
+    /// The event's bytes, up to the limit.
+    func body(of request: Request) async throws -> ByteBuffer {
+        let limit = host.options.largestEvent
+        let tooLarge = Failure(.payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
+        var event = ByteBuffer()
+        for try await chunk in request.body {
+            guard event.readableBytes + chunk.readableBytes <= limit else { throw tooLarge }
+            event.writeImmutableBuffer(chunk)
+        }
+        return event
+    }
+
+    /// W3C trace context, version 00, or nothing.
+    func traceparent(_ request: Request) -> String? {
+        guard let text = request.headers[.traceparent] else { return nil }
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        let isHex = text.utf8.allSatisfy {
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+                || $0 == UInt8(ascii: "-")
+        }
+        return isHex && parts.map(\.count) == [2, 32, 16, 2] ? text : nil
+    }
+
+    private func prefersAsync(_ request: Request) -> Bool {
+        request.headers[values: .prefer].contains { value in
+            value.split(separator: ",").contains { $0.trimmingCharacters(in: .whitespaces).lowercased() == "respond-async" }
+        }
+    }
+
+    /// The headers that every invocation's response carries.
+    static func describe(_ completion: Completion, id: String, version: FunctionVersion, in headers: inout HTTPFields) {
+        headers[.bulkheadInvocation] = id
+        headers[.bulkheadOutcome] = completion.outcome.rawValue
+        headers[.bulkheadVersion] = String(version.number)
+        headers[.bulkheadStart] = completion.start.rawValue
+        let usage = completion.usage
+        var fields = [
+            "wall-ms=\(decimal(usage.wall))", "cpu-ms=\(decimal(usage.cpu))", "memory-bytes=\(usage.memoryBytes)",
+        ]
+        if let initialization = usage.initialization { fields.append("init-ms=\(decimal(initialization))") }
+        headers[.bulkheadUsage] = fields.joined(separator: ", ")
+        // Nothing queues yet: an invocation is given a worker at once or refused.
+        headers[.serverTiming] =
+            "queue;dur=0.0, start;dur=\(decimal(completion.startTime)), run;dur=\(decimal(usage.wall))"
+    }
+
+    /// Milliseconds as an RFC 8941 decimal: up to three digits behind the point.
+    static func decimal(_ duration: Duration) -> String {
+        let microseconds = max(0, duration.components.seconds * 1_000_000 + duration.components.attoseconds / 1_000_000_000_000)
+        let fraction = String(microseconds % 1000)
+        return "\(microseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
+    }
+}
+
+/// An invocation as the API shows it.
+private struct InvocationDocument: Encodable {
+    struct UsageDocument: Encodable {
+        enum CodingKeys: String, CodingKey {
+            case wall = "wall-ms"
+            case cpu = "cpu-ms"
+            case memory = "memory-bytes"
+            case initialization = "init-ms"
+        }
+
+        let wall: Double
+        let cpu: Double
+        let memory: Int
+        let initialization: Double?
+    }
+
+    let id: String
+    let function: String
+    let version: Int
+    let status: String
+    let outcome: Outcome?
+    let start: StartKind?
+    let usage: UsageDocument?
+    let startedAt: String?
+    let problem: Problem?
+    let result: RawResult?
+
+    init(_ record: InvocationRecord) {
+        id = record.id
+        function = record.function.text
+        version = record.version
+        status = record.status.rawValue
+        outcome = record.outcome
+        start = record.start
+        usage = record.usage.map {
+            UsageDocument(
+                wall: $0.wall.inMilliseconds, cpu: $0.cpu.inMilliseconds, memory: $0.memoryBytes,
+                initialization: $0.initialization?.inMilliseconds)
+        }
+        startedAt = record.startedAt
+        problem = record.failure.map { Problem($0, invocationID: record.id) }
+        result = record.result.map { RawResult(bytes: $0, isJSON: record.resultKind == .json) }
+    }
+}
+
+/// A stored result: JSON as JSON, text as a string, other bytes in base64.
+private struct RawResult: Encodable {
+    let bytes: ByteBuffer
+    let isJSON: Bool
+
+    func encode(to encoder: any Encoder) throws {
+        let data = Data(bytes.readableBytesView)
+        if isJSON {
+            try JSONDecoder().decode(JSONValue.self, from: data).encode(to: encoder)
+        } else {
+            var container = encoder.singleValueContainer()
+            try container.encode(String(validating: bytes.readableBytesView, as: UTF8.self) ?? data.base64EncodedString())
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import Catalogue
+import Foundation
+import FunctionModel
+import Hummingbird
+import NIOCore
+import Supervisor
+
+private struct KeyDocument: Encodable {
+    let id: String
+    let name: String
+    let scope: AccessKey.Scope
+    let createdAt: String
+    /// Only in the answer to its making.
+    var token: String?
+
+    init(_ key: AccessKey, token: String? = nil) {
+        id = key.id
+        name = key.name
+        scope = key.scope
+        createdAt = key.createdAt
+        self.token = token
+    }
+}
+
+private struct KeyRequest: Decodable {
+    let name: String
+    var scope: AccessKey.Scope?
+}
+
+extension Gateway {
+    func addKeyRoutes(to router: Router<GatewayContext>) {
+        router.get("/v1/keys") { request, _ in
+            try authorize(request, .admin)
+            return try Response.json(["keys": host.catalogue.keys.map { KeyDocument($0) }])
+        }
+        router.post("/v1/keys") { request, _ in
+            try authorize(request, .admin)
+            let body = try await body(of: request)
+            guard let wanted = try? JSONDecoder().decode(KeyRequest.self, from: Data(body.readableBytesView)),
+                (1...100).contains(wanted.name.count)
+            else {
+                throw Failure(.invalidRequest, #"a key is made from {"name": "…", "scope": "admin" or "invoke"}"#)
+            }
+            let (key, token) = try await host.catalogue.makeKey(name: wanted.name, scope: wanted.scope ?? .invoke)
+            return try Response.json(KeyDocument(key, token: token), status: .created)
+        }
+        router.delete("/v1/keys/:id") { request, context in
+            try authorize(request, .admin)
+            let id = context.parameters.get("id") ?? ""
+            guard try await host.catalogue.removeKey(id: id) else { throw Failure(.notFound, "there is no key \"\(id.prefix(40))\"") }
+            return Response(status: .noContent)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import Catalogue
+import Foundation
+import FunctionModel
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// A failure as RFC 9457 problem+json.
+struct Problem: Encodable {
+    let type: String
+    let title: String
+    let status: Int
+    let detail: String
+    let outcome: Outcome
+    let blame: Outcome.Blame
+    let retryable: Bool
+    var invocationId: String?
+    var error: Failure.HandlerError?
+    var exitCode: Int?
+    var signal: String?
+    var syscall: String?
+    var grant: String?
+    var limit: String?
+    var stage: String?
+    var errno: String?
+
+    init(_ failure: Failure, status: Int? = nil, invocationID: String? = nil) {
+        type = "urn:bulkhead:outcome:\(failure.outcome.rawValue)"
+        title = failure.outcome.title
+        self.status = status ?? failure.outcome.httpStatus
+        detail = failure.detail
+        outcome = failure.outcome
+        blame = failure.outcome.blame
+        retryable = failure.outcome.isRetryable
+        invocationId = invocationID
+        error = failure.error
+        exitCode = failure.exitCode
+        signal = failure.signal
+        syscall = failure.syscall
+        grant = failure.grant
+        limit = failure.limit
+        stage = failure.stage
+        errno = failure.errno
+    }
+
+    func response(retryAfter: Int?) throws -> Response {
+        var response = try Response.json(self, status: HTTPResponse.Status(code: status))
+        response.headers[.contentType] = "application/problem+json"
+        if let retryAfter { response.headers[.retryAfter] = String(retryAfter) }
+        if outcome == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
+        return response
+    }
+}
+
+extension Response {
+    /// A value as JSON.
+    static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let bytes = try encoder.encode(value)
+        return Response(
+            status: status, headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}
+
+/// Turns whatever a route throws into one kind of answer.
+struct ProblemMiddleware: RouterMiddleware {
+    @concurrent func handle(
+        _ request: Request, context: GatewayContext, next: @concurrent (Request, GatewayContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let failure as Failure {
+            return try Problem(failure).response(retryAfter: failure.retryAfter)
+        } catch let refused as UploadRefused {
+            return try Problem(Failure(refused.outcome, refused.description)).response(retryAfter: nil)
+        } catch let error as HTTPError where error.status == .notFound {
+            return try unknownRoute(request)
+        } catch let error as HTTPError {
+            let outcome: Outcome = error.status == .contentTooLarge ? .payloadTooLarge : .invalidRequest
+            let failure = Failure(outcome, error.body ?? error.status.reasonPhrase)
+            return try Problem(failure, status: error.status.code).response(retryAfter: nil)
+        } catch {
+            context.logger.error("request failed", metadata: ["reason": "\(error)", "path": "\(request.uri.path)"])
+            let failure = Failure(.overloaded, "the host failed in a way of its own; its log has the reason")
+            return try Problem(failure, status: 500).response(retryAfter: nil)
+        }
+    }
+
+    private func unknownRoute(_ request: Request) throws -> Response {
+        let methods = RouteTable.methods(for: request.uri.path)
+        guard !methods.isEmpty else {
+            let detail = "there is nothing at \(request.uri.path); GET /openapi.json lists the routes"
+            return try Problem(Failure(.notFound, detail)).response(retryAfter: nil)
+        }
+        let failure = Failure(.invalidRequest, "\(request.method) is not served here; accepted: \(methods.joined(separator: ", "))")
+        var response = try Problem(failure, status: 405).response(retryAfter: nil)
+        response.headers[.allow] = methods.joined(separator: ", ")
+        return response
+    }
+}
+
+/// Which methods a path takes, for telling a wrong method from a wrong path.
+enum RouteTable {
+    private static let routes: [(pattern: [String], methods: [String])] = [
+        (["v1", "functions"], ["GET"]),
+        (["v1", "functions", "*"], ["GET", "PUT", "DELETE"]),
+        (["v1", "functions", "*", "versions"], ["GET"]),
+        (["v1", "functions", "*", "invocations"], ["POST"]),
+        (["v1", "functions", "*", "logs"], ["GET"]),
+        (["v1", "invocations", "*"], ["GET"]),
+        (["v1", "keys"], ["GET", "POST"]),
+        (["v1", "keys", "*"], ["DELETE"]),
+        (["healthz"], ["GET"]), (["readyz"], ["GET"]), (["metrics"], ["GET"]), (["openapi.json"], ["GET"]),
+    ]
+
+    static func methods(for path: String) -> [String] {
+        let parts = path.split(separator: "/").map(String.init)
+        let match = routes.first { route in
+            route.pattern.count == parts.count && zip(route.pattern, parts).allSatisfy { $0 == "*" || $0 == $1 }
+        }
+        return match?.methods ?? []
+    }
+}

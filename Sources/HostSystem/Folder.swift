@@ -1,0 +1,117 @@
+import CHostSystem
+import Glibc
+
+/// A folder held by its descriptor. Every path is opened strictly below it, and no link is ever followed.
+package struct Folder: ~Copyable, Sendable {
+    package let descriptor: OwnedDescriptor
+
+    /// - Throws: `SystemError`.
+    package init(path: String) throws(SystemError) {
+        descriptor = try OwnedDescriptor(returned: Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), by: "open \(path)")
+    }
+
+    private init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+
+    /// Opens the folder `path` below this one.
+    package func folder(_ path: String) throws(SystemError) -> Folder {
+        let number = bh_open_beneath(descriptor.number, path, O_RDONLY | O_DIRECTORY, 0)
+        return Folder(try OwnedDescriptor(returned: number, by: "open \(path)"))
+    }
+
+    /// Makes one folder; that it exists already is no error unless `isNew`.
+    package func makeFolder(_ name: String, isNew: Bool = false) throws(SystemError) {
+        if mkdirat(descriptor.number, name, 0o755) < 0, isNew || errno != EEXIST { throw SystemError("mkdir \(name)") }
+    }
+
+    /// Makes a file that must not exist.
+    package func create(_ path: String, mode: UInt32) throws(SystemError) -> OwnedDescriptor {
+        try OwnedDescriptor(
+            returned: bh_open_beneath(descriptor.number, path, O_WRONLY | O_CREAT | O_EXCL, mode), by: "create \(path)")
+    }
+
+    package func open(file path: String) throws(SystemError) -> OwnedDescriptor {
+        try OwnedDescriptor(returned: bh_open_beneath(descriptor.number, path, O_RDONLY, 0), by: "open \(path)")
+    }
+
+    package func makeLink(_ name: String, to target: String) throws(SystemError) {
+        if symlinkat(target, descriptor.number, name) < 0 { throw SystemError("symlink \(name)") }
+    }
+
+    /// Makes what has been written here survive a power cut.
+    package func sync() throws(SystemError) {
+        if fsync(descriptor.number) < 0 { throw SystemError("fsync") }
+    }
+
+    /// Renames `from` here to `to` in `other`. Returns false when `to` is there already.
+    package func move(_ from: String, to other: borrowing Folder, as to: String) throws(SystemError) -> Bool {
+        let error = bh_rename_new(descriptor.number, from, other.descriptor.number, to)
+        if error == EEXIST || error == ENOTEMPTY { return false }
+        try SystemError.check(error, "rename \(from)")
+        return true
+    }
+
+    /// The names in this folder.
+    package func names() throws(SystemError) -> [String] {
+        let copy = openat(descriptor.number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let stream = fdopendir(copy) else { throw SystemError("list a folder") }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// Removes `name` with all below it, following no link.
+    package func removeTree(_ name: String) throws(SystemError) {
+        if unlinkat(descriptor.number, name, 0) == 0 || errno == ENOENT { return }
+        if errno != EISDIR, errno != EPERM { throw SystemError("unlink \(name)") }
+        let inner = try folder(name)
+        for child in try inner.names() { try inner.removeTree(child) }
+        if unlinkat(descriptor.number, name, AT_REMOVEDIR) < 0 { throw SystemError("rmdir \(name)") }
+    }
+}
+
+extension OwnedDescriptor {
+    /// Writes all of `bytes`.
+    package func writeAll(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        var offset = 0
+        while offset < bytes.count {
+            let written = write(number, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
+            guard written > 0 else {
+                if written < 0, errno == EINTR { continue }
+                throw SystemError("write")
+            }
+            offset += written
+        }
+    }
+
+    /// Reads up to `count` bytes at `offset`; fewer at the file's end.
+    package func read(at offset: Int, count: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var total = 0
+        while total < count {
+            let length = bytes[total...].withUnsafeMutableBytes {
+                pread(number, $0.baseAddress, $0.count, off_t(offset + total))
+            }
+            if length < 0, errno == EINTR { continue }
+            guard length > 0 else { break }
+            total += length
+        }
+        return Array(bytes.prefix(total))
+    }
+
+    package func size() throws(SystemError) -> Int {
+        var info = stat()
+        if fstat(number, &info) < 0 { throw SystemError("fstat") }
+        guard info.st_mode & S_IFMT == S_IFREG else { throw SystemError("fstat: no regular file", EINVAL) }
+        return Int(info.st_size)
+    }
+
+    package func sync() throws(SystemError) {
+        if fsync(number) < 0 { throw SystemError("fsync") }
+    }
+}

@@ -1,0 +1,256 @@
+package import Catalogue
+import Foundation
+package import FunctionModel
+import HostSystem
+package import Logging
+package import NIOCore
+import PythonRuntime
+package import Sandbox
+import Synchronization
+package import Telemetry
+package import WorkerPool
+
+/// The supervisor: what is uploaded comes in here, and every invocation goes through here.
+package final class Host: Sendable {
+    package struct Options: Sendable {
+        /// Workers at once, of all functions.
+        package var mostWorkers = 1000
+        /// Asynchronous invocations that may wait.
+        package var mostQueued = 1000
+        /// Bytes of an upload.
+        package var largestUpload = 64 << 20
+        /// Bytes of an event.
+        package var largestEvent = 6 << 20
+
+        package init() {}
+    }
+
+    package let options: Options
+    package let catalogue: Catalogue
+    package let logs = LogStore()
+    package let invocations = InvocationLog()
+    package let metrics = MetricRegistry()
+    package let launcher: Launcher
+    private let pool: WorkerPool
+    private let runtimeBundle: String
+    private let logger: Logger
+    private let state = Mutex(State())
+    let asynchronous: AsynchronousQueue
+
+    private struct State {
+        var plans: [String: SealedFile] = [:]
+        var isDraining = false
+        var restartsSeen = 0
+    }
+
+    /// Blocks: call at the start.
+    /// - Throws: what keeps the host from serving.
+    package init(
+        catalogue: Catalogue, launcher: Launcher, group: any EventLoopGroup, options: Options, logger: Logger
+    ) throws {
+        self.catalogue = catalogue
+        self.launcher = launcher
+        self.options = options
+        self.logger = logger
+        runtimeBundle = try catalogue.bundles.storeOwn(PythonRuntime.fileName, bytes: PythonRuntime.source)
+        try catalogue.bundles.collectGarbage(keeping: catalogue.bundleDigests.union([runtimeBundle]))
+        let logs = logs
+        pool = WorkerPool(launcher: launcher, group: group, bound: options.mostWorkers) { version, invocation, line in
+            logs.append(
+                LogLine(time: timestamp(), invocationId: invocation, version: version.number, text: line), of: version.name)
+        }
+        asynchronous = AsynchronousQueue(capacity: options.mostQueued)
+        Meters.declare(in: metrics)
+        pool.setCurrent { name, number in catalogue.snapshot.latest(name)?.number == number }
+    }
+
+    // MARK: - Functions
+
+    /// Takes a whole upload in. Nothing is answered before it would survive a crash.
+    /// - Throws: `UploadRefused`, or what the disk or database says.
+    package func deploy(
+        _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName
+    ) async throws -> (FunctionVersion, isNew: Bool) {
+        let bundles = catalogue.bundles
+        let size = arrival.size
+        let (stored, sha256) = try await offload {
+            let views = try (RootView(named: "script"), RootView(named: "dynamic"))
+            return try bundles.store(arrival, format: format, manifest: manifest, name: name) { path in
+                // The place must be one that cells show; what it is there the launch will say.
+                (views.0.shows(path) || views.1.shows(path)) && FileManager.default.isExecutableFile(atPath: path)
+            }
+        }
+        let result = try await catalogue.add(stored, sha256: sha256, size: size, name: name)
+        if result.isNew {
+            // Compiled now, so that a policy or argument list that cannot work is told to whoever uploads it.
+            _ = try plan(for: result.0)
+            pool.retireOutdated()
+            logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
+        }
+        return result
+    }
+
+    /// - Returns: false when there was no such function.
+    package func remove(_ name: FunctionName) async throws -> Bool {
+        let existed = try await catalogue.remove(name)
+        state.withLock { state in state.plans = state.plans.filter { !$0.key.hasPrefix(name.text + " ") } }
+        pool.retireOutdated()
+        logs.remove(name)
+        metrics.forget(label: "function", value: name.text)
+        return existed
+    }
+
+    /// Picks a version.
+    /// - Throws: `Failure` not_found.
+    package func version(of name: FunctionName, number: Int?, alias: String?) throws(Failure) -> FunctionVersion {
+        let snapshot = catalogue.snapshot
+        guard let latest = snapshot.latest(name) else {
+            throw Failure(.notFound, "there is no function named \(name); GET /v1/functions lists what there is")
+        }
+        if let alias, alias != "latest" {
+            throw Failure(.notFound, "\(name) has no alias \"\(alias)\"; \"latest\" always names the newest version")
+        }
+        guard let number else { return latest }
+        guard let version = snapshot.version(number, of: name) else {
+            throw Failure(.notFound, "\(name) has no version \(number); the newest is \(latest.number)")
+        }
+        return version
+    }
+
+    private func plan(for version: FunctionVersion) throws -> SealedFile {
+        // The digest too: a function deleted and made anew counts its versions from 1 again.
+        let key = "\(version.name) \(version.number) \(version.bundle)"
+        if let plan = state.withLock({ $0.plans[key] }) { return plan }
+        let plan = try LaunchPlan(version: version, runtimeBundle: runtimeBundle).seal()
+        state.withLock { $0.plans[key] = plan }
+        return plan
+    }
+
+    // MARK: - Invocations
+
+    /// Runs one invocation and waits for its end.
+    /// - Parameter event: empty stands for `null`.
+    package func invoke(
+        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        isAsynchronous: Bool = false
+    ) async -> Completion {
+        let began = ContinuousClock.now
+        if !isAsynchronous {
+            invocations.add(
+                InvocationRecord(
+                    id: id, function: version.name, version: version.number, status: .running, startedAt: timestamp()))
+        }
+        let completion = await run(version, id: id, event: event, traceparent: traceparent, cancellation: cancellation)
+        Meters.record(completion, of: version.name, elapsed: .now - began, in: metrics)
+        invocations.update(id) { record in
+            record.status = .done
+            record.outcome = completion.outcome
+            record.start = completion.start
+            record.usage = completion.usage
+            switch completion.result {
+            case .failure(let failure): record.failure = failure
+            case .success(let output) where isAsynchronous:
+                record.result = output.body
+                record.resultKind = output.kind
+            case .success: break
+            }
+        }
+        if completion.outcome == .launchFailed, case .failure(let failure) = completion.result {
+            logger.error(
+                "launch failed",
+                metadata: [
+                    "fn.name": "\(version.name)", "invocation.id": "\(id)", "stage": "\(failure.stage ?? "")",
+                    "errno": "\(failure.errno ?? "")",
+                ])
+        }
+        return completion
+    }
+
+    private func run(
+        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation
+    ) async -> Completion {
+        func refuse(_ failure: Failure) -> Completion {
+            Completion(result: .failure(failure), start: .cold, usage: Usage(), startTime: .zero)
+        }
+        if isDraining { return refuse(Self.draining) }
+        let event = event.readableBytes == 0 ? ByteBuffer(string: "null") : event
+        if let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
+            return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))
+        }
+        do {
+            return await pool.invoke(
+                version, plan: try plan(for: version),
+                assignment: Assignment(
+                    invocationID: id, event: event, traceparent: traceparent, cancellation: cancellation))
+        } catch {
+            var failure = Failure(.launchFailed, "no launch plan can be made for \(version.name): \(error)")
+            failure.stage = "plan"
+            failure.errno = "EINVAL"
+            return refuse(failure)
+        }
+    }
+
+    private static var draining: Failure {
+        var failure = Failure(.overloaded, "the host is shutting down and takes nothing new; retry elsewhere or shortly")
+        failure.retryAfter = 5
+        return failure
+    }
+
+    // MARK: - Asynchronous invocations
+
+    /// Accepts an invocation to be run later. Its result is kept in memory.
+    /// - Throws: `Failure` overloaded or invalid_request.
+    package func enqueue(_ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?) throws(Failure) {
+        if isDraining { throw Self.draining }
+        if event.readableBytes > 0, let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
+            throw Failure(.invalidRequest, "the event is not JSON: \(problem)")
+        }
+        invocations.add(
+            InvocationRecord(id: id, function: version.name, version: version.number, status: .queued))
+        guard asynchronous.add(.init(version: version, id: id, event: event, traceparent: traceparent)) else {
+            var failure = Failure(.overloaded, "\(options.mostQueued) asynchronous invocations wait already; retry shortly")
+            failure.retryAfter = 1
+            invocations.update(id) {
+                $0.status = .done
+                $0.outcome = .overloaded
+            }
+            throw failure
+        }
+    }
+
+    // MARK: - State
+
+    package var isDraining: Bool { state.withLock { $0.isDraining } }
+
+    /// From now on nothing new is taken; what runs goes on.
+    package func drain() {
+        state.withLock { $0.isDraining = true }
+        asynchronous.close()
+        logs.close()
+    }
+
+    /// Ends all workers and the launcher. Blocks until nothing of them is left.
+    package func stop() {
+        pool.retireAll()
+        launcher.stop()
+    }
+
+    /// Why no traffic should come here now; nil when all is well.
+    package var unreadyReason: String? {
+        if isDraining { return "the host is shutting down" }
+        if launcher.features == nil { return "the launcher is not running" }
+        return nil
+    }
+
+    /// The metrics' text, with the gauges as of now.
+    package func metricsText() -> String {
+        let counts = pool.counts
+        metrics.set(Double(catalogue.snapshot.count), for: Meters.functions)
+        metrics.set(Double(counts.workers), for: Meters.workers)
+        metrics.set(Double(counts.idle), for: Meters.idleWorkers)
+        metrics.set(Double(counts.running), for: Meters.running)
+        metrics.set(Double(launcher.cellCount), for: Meters.cells)
+        metrics.set(Double(launcher.restarts), for: Meters.restarts)
+        return metrics.text()
+    }
+}

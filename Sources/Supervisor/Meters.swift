@@ -1,0 +1,44 @@
+import FunctionModel
+import Telemetry
+import WorkerPool
+
+/// The host's metric families, declared in one place.
+enum Meters {
+    static let invocations = "bulkhead_invocations_total"
+    static let seconds = "bulkhead_invocation_seconds"
+    static let cpuSeconds = "bulkhead_invocation_cpu_seconds_total"
+    static let functions = "bulkhead_functions"
+    static let workers = "bulkhead_workers"
+    static let idleWorkers = "bulkhead_idle_workers"
+    static let running = "bulkhead_invocations_running"
+    static let cells = "bulkhead_cells"
+    static let restarts = "bulkhead_launcher_restarts_total"
+
+    static func declare(in registry: MetricRegistry) {
+        registry.declare(
+            invocations, .counter, help: "Invocations that ended, by function and outcome.", labels: ["function", "outcome"])
+        registry.declare(
+            seconds, .histogram, help: "Time of invocations from request to result, in seconds.", labels: ["function"],
+            buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60])
+        registry.declare(cpuSeconds, .counter, help: "CPU time of invocations, in seconds.", labels: ["function"])
+        registry.declare(functions, .gauge, help: "Functions in the catalogue.")
+        registry.declare(workers, .gauge, help: "Workers of which something may be left.")
+        registry.declare(idleWorkers, .gauge, help: "Reactors that wait for an invocation.")
+        registry.declare(running, .gauge, help: "Invocations under way.")
+        registry.declare(cells, .gauge, help: "Cells of which something may be left.")
+        registry.declare(restarts, .counter, help: "How often the launcher had to be started anew.")
+    }
+
+    static func record(_ completion: Completion, of name: FunctionName, elapsed: Duration, in registry: MetricRegistry) {
+        registry.add(to: invocations, [name.text, completion.outcome.rawValue])
+        registry.observe(elapsed.inSeconds, in: seconds, [name.text])
+        registry.add(completion.usage.cpu.inSeconds, to: cpuSeconds, [name.text])
+    }
+}
+
+extension Duration {
+    /// As a fraction of seconds.
+    package var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+    /// As a fraction of milliseconds.
+    package var inMilliseconds: Double { inSeconds * 1000 }
+}
