@@ -19,6 +19,8 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
 ]
+// Plain C programs: without the object that would pull Swift's runtime into them.
+let staticC: [LinkerSetting] = [.unsafeFlags(["-static-executable", "-nostartfiles"])]
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -27,6 +29,7 @@ let package = Package(
     products: [
         .executable(name: "bulkhead", targets: ["bulkhead"]),
         .executable(name: "bulkhead-launcher", targets: ["bulkhead-launcher"]),
+        .executable(name: "bulkhead-probe", targets: ["bulkhead-probe"]),
     ],
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
@@ -51,7 +54,12 @@ let package = Package(
         .executableTarget(
             name: "bulkhead-launcher", dependencies: ["CLauncherABI"], path: "sandbox/launcher",
             cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-pie"])],
-            linkerSettings: [.unsafeFlags(["-static-executable"])]),
+            linkerSettings: staticC),
+        // What `doctor` runs inside a cell.
+        .executableTarget(
+            name: "bulkhead-probe", path: "sandbox/probe",
+            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror"])],
+            linkerSettings: staticC),
         .target(name: "CHostSystem"),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev"])]),
@@ -70,7 +78,7 @@ let package = Package(
         .target(
             name: "Catalogue",
             dependencies: [
-                "FunctionModel", "HostSystem", "CArchive", logging,
+                "FunctionModel", "CHostSystem", "HostSystem", "CArchive",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
@@ -91,10 +99,14 @@ let package = Package(
         .target(
             name: "BulkheadCommands",
             dependencies: [
-                "FunctionModel", "Gateway", "Supervisor", "Sandbox", "HostSystem", "Catalogue", "Telemetry", logging,
+                "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Catalogue",
+                "Supervisor", "Gateway", "Yams", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
             ] + nio),
         .executableTarget(name: "bulkhead", dependencies: ["BulkheadCommands"]),
     ]

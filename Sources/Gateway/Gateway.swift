@@ -9,10 +9,10 @@ package import Supervisor
 
 /// The HTTP side of the host.
 package struct Gateway: Sendable {
-    let host: Host
+    let host: FunctionHost
     let watch = ClientWatch()
 
-    package init(host: Host) { self.host = host }
+    package init(host: FunctionHost) { self.host = host }
 
     /// The server, as a service to run.
     /// - Parameter serving: told the port once connections are taken.

@@ -26,7 +26,7 @@ package struct Folder: ~Copyable, Sendable {
     /// Makes a file that must not exist.
     package func create(_ path: String, mode: UInt32) throws(SystemError) -> OwnedDescriptor {
         try OwnedDescriptor(
-            returned: bh_open_beneath(descriptor.number, path, O_WRONLY | O_CREAT | O_EXCL, mode), by: "create \(path)")
+            returned: bh_open_beneath(descriptor.number, path, O_RDWR | O_CREAT | O_EXCL, mode), by: "create \(path)")
     }
 
     package func open(file path: String) throws(SystemError) -> OwnedDescriptor {

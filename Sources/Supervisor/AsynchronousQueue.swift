@@ -34,10 +34,10 @@ final class AsynchronousQueue: Sendable {
 
 /// Runs what is queued, a few at a time. Ends when the queue is closed and empty.
 package struct AsynchronousRunner: Service {
-    private let host: Host
+    private let host: FunctionHost
     private static let atOnce = 16
 
-    package init(host: Host) { self.host = host }
+    package init(host: FunctionHost) { self.host = host }
 
     package func run() async throws {
         await withTaskGroup(of: Void.self) { group in

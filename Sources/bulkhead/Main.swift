@@ -1,2 +1,6 @@
 import BulkheadCommands
-@main enum Main { static func main() { print("x") } }
+
+@main
+enum Main {
+    static func main() { BulkheadCommand.runAndExit() }
+}

@@ -96,16 +96,6 @@ def test_usage(bulkhead, arguments):
     assert done.stdout == "" and "sage" in done.stderr
 
 
-@pytest.mark.parametrize("data", ["{", "nul", ""])
-def test_run_event_that_is_no_json(bulkhead, example_folder, data):
-    """The same check as the server's; an empty event is null."""
-    done = bulkhead("run", example_folder("echo"), "--data", data)
-    if data:
-        assert done.returncode == 2 and done.stdout == "", done
-    else:
-        assert succeeded(done) == "null"
-
-
 @pytest.mark.parametrize("content", [None, b"neither ELF nor script"])
 def test_run_what_cannot_run(bulkhead, tmp_path, content):
     """No such file, or one that is no program: not 0, and not the guest's failure, for no guest ran."""

@@ -4,6 +4,7 @@ The program itself lists its attacks, with the outcomes that the contract lets e
 """
 
 import os
+import re
 import subprocess
 from functools import partial
 
@@ -18,12 +19,12 @@ PROGRAM = FUNCTIONS / "hostile/attacks/attacks"
 
 
 def attacks():
-    """{name: outcomes}, or one that fails when the example is not built: a test that vanishes is worse than a red one."""
+    """{name: (outcomes, errno names)}. One that fails when the example is not built: better red than not there."""
     if not os.access(PROGRAM, os.X_OK):
-        return {"not-built": set()}
+        return {"not-built": (set(), set())}
     rows = subprocess.run([PROGRAM, "list"], capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
-    cells = [[cell.strip() for cell in row.strip().strip("|").split("|")] for row in rows]
-    return {cell[0]: set(cell[2].split(" or ")) for cell in cells}
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    return {name: (set(outcomes.split(" or ")), set(errors.split())) for name, _, outcomes, errors in cells}
 
 
 ATTACKS = attacks()
@@ -34,8 +35,11 @@ def test_attack(host, example, attack):
     """The attack ends as one of its outcomes, breaches nothing, and the next invocation works."""
     assert PROGRAM.exists(), f"there is no {PROGRAM}; build it, or name the folder with BULKHEAD_FUNCTIONS"
     reply = host.invoke(example("hostile/attacks"), {"attack": attack}, timeout=60)
+    outcomes, errors = ATTACKS[attack]
     assert b"BREACH" not in reply.body, reply.body.decode(errors="replace")
-    assert reply.outcome in ATTACKS[attack], reply
+    assert reply.outcome in outcomes, reply
+    contained = set(re.findall(r"^contained: (\w+)", reply.body.decode(errors="replace"), re.MULTILINE))
+    assert not errors or contained <= errors, reply.body.decode(errors="replace")
     if reply.outcome != "ok":
         failed(reply, reply.outcome)
     assert host.invoke(example("echo"), {"x": 1}, expect="ok").json() == {"x": 1}

@@ -84,7 +84,7 @@ static int leave(char **value) {
 
 static int segv(char **value) {
     (void)value;
-    int *volatile nowhere = NULL;
+    volatile int *volatile nowhere = NULL;
     *nowhere = 1;
     return 0;
 }

@@ -1,7 +1,7 @@
 package import Catalogue
 import Foundation
 package import FunctionModel
-import HostSystem
+package import HostSystem
 package import Logging
 package import NIOCore
 import PythonRuntime
@@ -11,7 +11,7 @@ package import Telemetry
 package import WorkerPool
 
 /// The supervisor: what is uploaded comes in here, and every invocation goes through here.
-package final class Host: Sendable {
+package final class FunctionHost: Sendable {
     package struct Options: Sendable {
         /// Workers at once, of all functions.
         package var mostWorkers = 1000
@@ -117,7 +117,8 @@ package final class Host: Sendable {
         return version
     }
 
-    private func plan(for version: FunctionVersion) throws -> SealedFile {
+    /// The version's launch plan, made once.
+    package func plan(for version: FunctionVersion) throws -> SealedFile {
         // The digest too: a function deleted and made anew counts its versions from 1 again.
         let key = "\(version.name) \(version.number) \(version.bundle)"
         if let plan = state.withLock({ $0.plans[key] }) { return plan }
@@ -140,7 +141,9 @@ package final class Host: Sendable {
                 InvocationRecord(
                     id: id, function: version.name, version: version.number, status: .running, startedAt: timestamp()))
         }
-        let completion = await run(version, id: id, event: event, traceparent: traceparent, cancellation: cancellation)
+        let completion = await run(
+            version, id: id, event: event, traceparent: traceparent, cancellation: cancellation,
+            isAsynchronous: isAsynchronous)
         Meters.record(completion, of: version.name, elapsed: .now - began, in: metrics)
         invocations.update(id) { record in
             record.status = .done
@@ -167,12 +170,14 @@ package final class Host: Sendable {
     }
 
     private func run(
-        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation
+        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        isAsynchronous: Bool
     ) async -> Completion {
         func refuse(_ failure: Failure) -> Completion {
             Completion(result: .failure(failure), start: .cold, usage: Usage(), startTime: .zero)
         }
-        if isDraining { return refuse(Self.draining) }
+        // What was accepted before is finished.
+        if isDraining, !isAsynchronous { return refuse(Self.draining) }
         let event = event.readableBytes == 0 ? ByteBuffer(string: "null") : event
         if let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
             return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))

@@ -1,0 +1,234 @@
+import ArgumentParser
+import Foundation
+import NIOHTTP1
+import WorkerProtocol
+
+/// A function as the commands read it.
+private struct FunctionSummary: Decodable {
+    struct Settings: Decodable {
+        let runtime: String
+        let mode: String
+    }
+
+    let name: String
+    let version: Int
+    let size: Int
+    let createdAt: String
+    let manifest: Settings
+}
+
+struct DeployCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "deploy", abstract: "Uploads a function.")
+
+    @Argument(help: "An executable, a Python file, a zip or tar.gz, or a folder with function.yaml.")
+    var path: String
+
+    @Option(help: "The function's name. Default: the manifest's, or the file's.")
+    var name: String?
+
+    @Option(name: .customLong("set"), help: "KEY=VALUE of the manifest, such as memory=64MiB. May be repeated.")
+    var settings: [String] = []
+
+    @OptionGroup var host: HostOptions
+
+    func run() throws {
+        let source = try UploadSource(path: path, settings: settings, name: name)
+        let query = source.query.map { "\(escaped($0.name))=\(escaped($0.value))" }.joined(separator: "&")
+        let answer = try host.client().get(
+            .PUT, "/v1/functions/\(source.name)" + (query.isEmpty ? "" : "?" + query), body: source.bytes,
+            contentType: source.contentType)
+        if host.json { return printJSON(answer) }
+        let function = try JSONDecoder().decode(FunctionSummary.self, from: answer.body)
+        print("\(function.name) version \(function.version)" + (answer.status == 200 ? " (unchanged)" : ""))
+    }
+}
+
+struct InvokeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "invoke", abstract: "Invokes a function and prints its result.")
+
+    @Argument var name: String
+
+    @Option(help: "The event, as JSON; @FILE reads a file, @- stdin. Default: null.")
+    var data: String?
+
+    @Option(help: "A version's number. Default: the newest.")
+    var version: Int?
+
+    @OptionGroup var host: HostOptions
+
+    func run() throws {
+        let query = version.map { "?version=\($0)" } ?? ""
+        let answer = try host.client().send(
+            .POST, "/v1/functions/\(escaped(name))/invocations\(query)", body: event(), contentType: "application/json")
+        if answer.headers.first(name: "Bulkhead-Outcome") == "ok" {
+            FileHandle.standardOutput.write(answer.body)
+            return
+        }
+        if host.json { printJSON(answer) }
+        let outcome = answer.headers.first(name: "Bulkhead-Outcome").map { "\($0): " } ?? ""
+        let ending: Ending = answer.status == 500 || answer.status == 503 ? .host : answer.status >= 500 ? .guest : .usage
+        throw CommandFailure(outcome + (answer.detail ?? "the host answered \(answer.status)"), ending)
+    }
+
+    private func event() throws -> [UInt8] {
+        guard let data else { return [] }
+        guard data.hasPrefix("@") else { return Array(data.utf8) }
+        let file = String(data.dropFirst())
+        let bytes = file == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: file)
+        guard let bytes else { throw CommandFailure("--data \(data): the file cannot be read", .usage) }
+        return Array(bytes)
+    }
+}
+
+struct ListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the functions.")
+
+    @OptionGroup var host: HostOptions
+
+    private struct Page: Decodable {
+        let functions: [FunctionSummary]
+    }
+
+    func run() throws {
+        let answer = try host.client().get(.GET, "/v1/functions?limit=1000")
+        if host.json { return printJSON(answer) }
+        let functions = try JSONDecoder().decode(Page.self, from: answer.body).functions
+        let rows = functions.map { [$0.name, String($0.version), $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt] }
+        printTable([["NAME", "VERSION", "RUNTIME", "MODE", "BYTES", "CREATED"]] + rows)
+    }
+}
+
+struct ShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "show", abstract: "Shows a function, manifest and all.")
+
+    @Argument var name: String
+    @OptionGroup var host: HostOptions
+
+    func run() throws {
+        let answer = try host.client().get(.GET, "/v1/functions/\(escaped(name))")
+        if host.json { return printJSON(answer) }
+        let object = try JSONSerialization.jsonObject(with: answer.body)
+        let pretty = try JSONSerialization.data(
+            withJSONObject: object, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+        FileHandle.standardOutput.write(pretty + Data("\n".utf8))
+    }
+}
+
+struct DeleteCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "delete", abstract: "Deletes a function with all its versions.")
+
+    @Argument var name: String
+    @OptionGroup var host: HostOptions
+
+    func run() throws {
+        _ = try host.client().get(.DELETE, "/v1/functions/\(escaped(name))")
+        complain("deleted \(name)", prefix: "")
+    }
+}
+
+struct LogsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "logs", abstract: "Prints a function's newest log lines.")
+
+    @Argument var name: String
+
+    @Option(help: "How many lines.")
+    var limit = 100
+
+    @Option(help: "Only of this invocation.")
+    var invocation: String?
+
+    @OptionGroup var host: HostOptions
+
+    private struct Page: Decodable {
+        struct Line: Decodable {
+            let time: String
+            let version: Int
+            let text: String
+        }
+
+        let lines: [Line]
+    }
+
+    func run() throws {
+        let filter = invocation.map { "&invocation=\(escaped($0))" } ?? ""
+        let answer = try host.client().get(.GET, "/v1/functions/\(escaped(name))/logs?limit=\(limit)\(filter)")
+        if host.json { return printJSON(answer) }
+        // A tenant's bytes must not steer the terminal of whoever reads its log.
+        for line in try JSONDecoder().decode(Page.self, from: answer.body).lines {
+            print("\(line.time) v\(line.version) \(printable(line.text))")
+        }
+    }
+}
+
+struct KeysCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "keys", abstract: "Lists, makes and revokes tokens.", subcommands: [List.self, Create.self, Revoke.self],
+        defaultSubcommand: List.self)
+
+    fileprivate struct Key: Decodable {
+        let id: String
+        let name: String
+        let scope: String
+        let createdAt: String
+        let token: String?
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the tokens; never their text.")
+
+        @OptionGroup var host: HostOptions
+
+        private struct Page: Decodable {
+            let keys: [Key]
+        }
+
+        func run() throws {
+            let answer = try host.client().get(.GET, "/v1/keys")
+            if host.json { return printJSON(answer) }
+            let keys = try JSONDecoder().decode(Page.self, from: answer.body).keys
+            printTable([["ID", "NAME", "SCOPE", "CREATED"]] + keys.map { [$0.id, $0.name, $0.scope, $0.createdAt] })
+        }
+    }
+
+    struct Create: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "create", abstract: "Makes a token and prints it, once: only its hash is kept.")
+
+        @Argument(help: "A name to know it by.")
+        var name: String
+
+        @Option(help: "invoke or admin.")
+        var scope = "invoke"
+
+        @OptionGroup var host: HostOptions
+
+        func run() throws {
+            let body = try JSONEncoder().encode(["name": name, "scope": scope])
+            let answer = try host.client().get(.POST, "/v1/keys", body: Array(body), contentType: "application/json")
+            if host.json { return printJSON(answer) }
+            print(try JSONDecoder().decode(Key.self, from: answer.body).token ?? "")
+        }
+    }
+
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "revoke", abstract: "Revokes a token by its id.")
+
+        @Argument var id: String
+        @OptionGroup var host: HostOptions
+
+        func run() throws {
+            _ = try host.client().get(.DELETE, "/v1/keys/\(escaped(id))")
+            complain("revoked \(id)", prefix: "")
+        }
+    }
+}
+
+/// Prints rows in columns as wide as their widest cell.
+func printTable(_ rows: [[String]]) {
+    let widths = (0..<(rows.first?.count ?? 0)).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    for row in rows {
+        let cells = zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }
+        print(cells.joined(separator: "  ").trimmingCharacters(in: .whitespaces))
+    }
+}

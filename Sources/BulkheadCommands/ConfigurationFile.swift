@@ -1,0 +1,84 @@
+import Foundation
+import FunctionModel
+import Supervisor
+import Yams
+
+/// What `serve --config FILE` reads. Options on the command line win.
+struct ConfigurationFile {
+    static let keys = "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, maxQueued, maxUpload, maxEvent"
+
+    var listen: String?
+    var data: String?
+    var allowDegraded: [String]?
+    var firstUid: UInt32?
+    var readyCells: Int?
+    var maxWorkers: Int?
+    var maxQueued: Int?
+    var maxUpload: ByteSize?
+    var maxEvent: ByteSize?
+
+    init() {}
+
+    /// - Throws: `CommandFailure`, naming file and line.
+    init(path: String) throws {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw CommandFailure("--config \(path): it cannot be read", .usage)
+        }
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch {
+            throw CommandFailure("--config \(path): it is not YAML: \(error)", .usage)
+        }
+        guard let root else { return }
+        guard case .mapping(let mapping) = root else {
+            throw CommandFailure("--config \(path): it must be a mapping of keys", .usage)
+        }
+        for (key, value) in mapping {
+            let place = "\(path) line \(key.mark?.line ?? 0)"
+            guard let name = key.scalar?.string, try set(name, value) else {
+                throw CommandFailure(
+                    "\(place): \"\(key.scalar?.string ?? "?")\" is unknown or its value is not accepted; keys: \(Self.keys)", .usage)
+            }
+        }
+    }
+
+    private mutating func set(_ name: String, _ value: Node) throws -> Bool {
+        let text = value.scalar?.string ?? ""
+        let number = Int(text).flatMap { $0 >= 0 ? $0 : nil }
+        switch name {
+        case "listen": listen = text
+        case "data": data = text
+        case "allowDegraded": allowDegraded = value.sequence?.compactMap { $0.scalar?.string } ?? [text]
+        case "firstUid":
+            firstUid = UInt32(text)
+            return firstUid.map { $0 > 0 && $0 < UInt32.max - 1_000_000 } ?? false
+        case "readyCells":
+            readyCells = number
+            return number.map { $0 <= 1000 } ?? false
+        case "maxWorkers":
+            maxWorkers = number
+            return number.map { (1...8000).contains($0) } ?? false
+        case "maxQueued":
+            maxQueued = number
+            return number != nil
+        case "maxUpload":
+            maxUpload = ByteSize(text)
+            return maxUpload != nil
+        case "maxEvent":
+            maxEvent = ByteSize(text)
+            return maxEvent != nil
+        default: return false
+        }
+        return !text.isEmpty || value.sequence != nil
+    }
+
+    func hostOptions() throws -> FunctionHost.Options {
+        var options = FunctionHost.Options()
+        if let maxWorkers { options.mostWorkers = maxWorkers }
+        if let maxQueued { options.mostQueued = maxQueued }
+        if let maxUpload { options.largestUpload = maxUpload.bytes }
+        if let maxEvent { options.largestEvent = maxEvent.bytes }
+        return options
+    }
+}

@@ -1,0 +1,191 @@
+import Catalogue
+import Foundation
+import FunctionModel
+import Glibc
+import HostSystem
+import Logging
+import NIOCore
+import Sandbox
+import Supervisor
+import Synchronization
+import WorkerPool
+
+/// Runs `bulkhead-probe` in real cells and judges what it could do.
+struct Examination {
+    private let host: FunctionHost
+    private let features: Launcher.Features
+    private let probe: [UInt8]
+
+    /// - Throws: `CommandFailure` when not even a cell can be built.
+    static func perform() throws -> [Finding] {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let logger = Logger(label: "bulkhead.doctor") { _ in SwiftLogNoOpLogHandler() }
+        var options = Foundations.Options()
+        options.keepsRoot = true
+        options.degraded = Set(DegradableLayer.allCases)
+        let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
+        defer { foundations.launcher.stop() }
+        guard let features = foundations.launcher.features,
+            let probe = FileManager.default.contents(atPath: try Foundations.sibling("bulkhead-probe"))
+        else { throw CommandFailure("the launcher died at once") }
+        let host = try foundations.host(options: FunctionHost.Options(), logger: logger)
+        return try Examination(host: host, features: features, probe: Array(probe)).findings()
+    }
+
+    private func findings() throws -> [Finding] {
+        let view = try facts("view")
+        let namespaces = try namespaces()
+        var findings = [
+            Finding("uid", view["uid"] != "0" && view["groups"] == "0", else: "the worker runs as uid \(view["uid"] ?? "?")"),
+            Finding(
+                "capabilities", view["capabilities"] == "0" && view["bounding"] == "0",
+                else: "held: \(view["capabilities"] ?? "?"), bounding set: \(view["bounding"] ?? "?")"),
+            Finding("no-new-privs", view["no-new-privs"] == "1", else: "not set"),
+        ]
+        findings += namespaces
+        findings += [
+            Finding(
+                "root", view["host-file"] == "ENOENT" && view["write-root"] == "EROFS" && view["write-function"] == "EROFS"
+                    && view["proc"] == "ENOENT",
+                else: "the worker reached /etc/passwd (\(view["host-file"] ?? "?")), / (\(view["write-root"] ?? "?")) or /proc"),
+            landlock(view),
+            Finding(
+                "seccomp", view["seccomp"] == "2" && view["unknown-call"] == "ENOSYS" && view["clone3"] == "ENOSYS"
+                    && view["socket"] == "EAFNOSUPPORT",
+                else: "an unknown call gave \(view["unknown-call"] ?? "?"), a socket \(view["socket"] ?? "?")"),
+            try denial(),
+            Finding("descriptors", view["descriptors"] == "0", else: "\(view["descriptors"] ?? "?") beyond 0, 1 and 2"),
+            Finding("session", view["session"] == "own", else: "the worker shares a session"),
+            Finding("rlimits", view["core-limit"] == "0", else: "core files are possible"),
+            try memory(), try processes(), cpu(), identity(),
+        ]
+        return findings
+    }
+
+    // MARK: - Layers
+
+    private func landlock(_ view: [String: String]) -> Finding {
+        let abi = features.landlockABI
+        if abi == 0 { return Finding("landlock", .degraded(DegradableLayer.landlock.advice)) }
+        // TCGETS on /dev/null passes the filter and means nothing to the device: only Landlock answers EACCES.
+        if abi >= 5 { return Finding("landlock", view["device-ioctl"] == "EACCES", else: "a device took an ioctl") }
+        return Finding("landlock", .enforced)
+    }
+
+    private func denial() throws -> Finding {
+        let completion = try invoke("ptrace")
+        guard case .failure(let failure) = completion.result, failure.outcome == .denied, failure.syscall == "ptrace" else {
+            return Finding("denied calls", .missing("ptrace ended as \(completion.outcome.rawValue)"))
+        }
+        return Finding("denied calls", .enforced)
+    }
+
+    private func memory() throws -> Finding {
+        guard features.limitsMemory else { return Finding("memory limit", .degraded(DegradableLayer.memory.advice)) }
+        let outcome = try invoke("memory").outcome
+        return Finding("memory limit", outcome == .memoryExceeded, else: "taking memory without end ended as \(outcome.rawValue)")
+    }
+
+    private func processes() throws -> Finding {
+        let facts = try facts("processes")
+        let started = facts["started"].flatMap { Int($0) } ?? .max
+        let held = facts["fork"] == "EAGAIN" && started < 8
+        if held, !features.limitsTasks {
+            return Finding("process limit", .degraded("only by RLIMIT_NPROC, which counts a user's processes: \(DegradableLayer.processes.advice)"))
+        }
+        return Finding("process limit", held, else: "\(started) children with `processes: 8`")
+    }
+
+    private func cpu() -> Finding {
+        features.sharesCPU
+            ? Finding("cpu share", .enforced) : Finding("cpu share", .degraded(DegradableLayer.cpu.advice))
+    }
+
+    private func identity() -> Finding {
+        features.isRoot
+            ? Finding("uid per cell", .enforced)
+            : Finding("uid per cell", .degraded("without root all cells are this user outside; run as root for a uid of its own each"))
+    }
+
+    // MARK: - Invocations
+
+    private func invoke(_ word: String) throws -> Completion {
+        try blocking { [host, probe] in
+            var manifest = Manifest()
+            manifest.args = [word]
+            manifest.limits.memory = .mebibytes(32)
+            manifest.limits.processes = word == "processes" ? 8 : 1
+            guard let name = FunctionName("probe-\(word)") else { throw CommandFailure("no name") }
+            let arrival = try host.catalogue.bundles.beginArrival()
+            try probe.withUnsafeBytes { try arrival.append($0) }
+            let version = try await host.deploy(arrival, format: .executable, manifest: manifest, name: name).0
+            return await host.invoke(
+                version, id: UUID().uuidString, event: ByteBuffer(), traceparent: nil, cancellation: Cancellation())
+        }
+    }
+
+    private func facts(_ word: String) throws -> [String: String] {
+        let completion = try invoke(word)
+        switch completion.result {
+        case .failure(let failure): throw CommandFailure("no cell can be built or the probe fails in it: \(failure.detail)")
+        case .success(let output):
+            let pairs = String(buffer: output.body).split(separator: "\n").map { $0.split(separator: "=", maxSplits: 1) }
+            return Dictionary(pairs.filter { $0.count == 2 }.map { (String($0[0]), String($0[1])) }) { first, _ in first }
+        }
+    }
+
+    /// Looks at a living worker's namespaces from outside and compares them with this process's.
+    private func namespaces() throws -> [Finding] {
+        let names = ["pid", "mnt", "ipc", "uts", "net", "cgroup"] + (features.isRoot ? [] : ["user"])
+        guard let version = try heldVersion() else { return [] }
+        let stdin = try OwnedDescriptor.pipe(), stdout = try OwnedDescriptor.pipe()
+        let input = OwnedDescriptor(owning: stdin.write), output = OwnedDescriptor(owning: stdout.read)
+        let childInput = OwnedDescriptor(owning: stdin.read), childOutput = OwnedDescriptor(owning: stdout.write)
+        let shared = Shared()
+        let cell = try host.launcher.launch(
+            plan: try host.plan(for: version), stdin: childInput, stdout: childOutput, stderr: childOutput
+        ) { event in
+            switch event {
+            case .started(let pid, _): shared.tell(pid)
+            case .failed: shared.tell(0)
+            case .exited, .gone: break
+            }
+        }
+        defer { host.launcher.kill(cell) }
+        guard shared.wait() > 0 else { throw CommandFailure("no cell can be built") }
+        var byte: UInt8 = 0
+        _ = read(output.number, &byte, 1)  // its first byte: the exec is over
+        defer { withExtendedLifetime(input.number) {} }
+        return names.map { name in
+            let theirs = link("/proc/\(shared.pid)/ns/\(name)"), ours = link("/proc/self/ns/\(name)")
+            return Finding(
+                "\(name) namespace", theirs != nil && theirs != ours, else: theirs == nil ? "it cannot be read" : "shared with the host")
+        }
+    }
+
+    private func link(_ path: String) -> String? { try? FileManager.default.destinationOfSymbolicLink(atPath: path) }
+
+    private func heldVersion() throws -> FunctionVersion? {
+        _ = try? invoke("hold")  // deploys it; its event ends at once
+        return FunctionName("probe-hold").flatMap { host.catalogue.snapshot.latest($0) }
+    }
+
+    /// The worker's pid, handed from the launcher's thread to this one.
+    private final class Shared: Sendable {
+        private let value = Mutex<Int32>(0)
+        private let started = DispatchSemaphore(value: 0)
+
+        var pid: Int32 { value.withLock { $0 } }
+
+        func tell(_ pid: Int32) {
+            value.withLock { $0 = pid }
+            started.signal()
+        }
+
+        func wait() -> Int32 {
+            started.wait()
+            return pid
+        }
+    }
+}

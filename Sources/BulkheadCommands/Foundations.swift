@@ -1,0 +1,128 @@
+import CHostSystem
+import Catalogue
+import Foundation
+import Glibc
+import HostSystem
+import Logging
+import NIOPosix
+import Sandbox
+import Supervisor
+
+/// Sets up what a host stands on, in the one order that works: data directory, launcher, and then no root any more.
+struct Foundations {
+    let launcher: Launcher
+    /// The data directory as this process reaches it from now on.
+    let path: String
+
+    struct Options {
+        var firstUID: UInt32 = 700_000_000
+        var readyCells = 8
+        var degraded: Set<DegradableLayer> = []
+        /// The doctor looks into cells from outside, which takes root.
+        var keepsRoot = false
+    }
+
+    /// Call while this process has one thread: the mount table is a thread's own.
+    /// - Throws: `CommandFailure`, saying which step failed and what to do.
+    init(data: DataDirectory, options: Options, logger: Logger) throws {
+        let isRoot = geteuid() == 0
+        try data.create()
+        mkdir(data.path + "/bundles", 0o755)
+        if isRoot, !options.keepsRoot { try Self.giveAway(data.path, to: options.firstUID) }
+
+        // The folder may stand below one that only root can enter: bound to a place of its own, it can be reached.
+        var path = data.path
+        if isRoot, !options.keepsRoot {
+            let place = "/run/bulkhead"
+            mkdir(place, 0o755)
+            let error = bh_bind_privately(data.path, place)
+            guard error == 0 else {
+                throw CommandFailure("the data directory cannot be bound to \(place): \(String(cString: strerror(error)))")
+            }
+            path = place
+        }
+        self.path = path
+
+        var launcherOptions = Launcher.Options(
+            program: try Self.sibling("bulkhead-launcher"), store: data.path + "/bundles",
+            firstUID: options.firstUID + 1)
+        launcherOptions.readyCells = options.readyCells
+        launcherOptions.allowsNoLandlock = options.degraded.contains(.landlock)
+        do {
+            launcher = try Launcher(launcherOptions, logger: logger)
+        } catch {
+            throw CommandFailure(
+                "the launcher cannot be started: \(error). Run `bulkhead doctor` to see which layer this host lacks")
+        }
+        if isRoot, !options.keepsRoot {
+            let error = bh_become(options.firstUID, options.firstUID)
+            guard error == 0 else { throw CommandFailure("root cannot be given up: \(String(cString: strerror(error)))") }
+        }
+    }
+
+    /// - Throws: `CommandFailure` when a layer that functions rely on is missing and not allowed to be.
+    func require(allowing degraded: Set<DegradableLayer>) throws {
+        guard let features = launcher.features else { throw CommandFailure("the launcher died at once") }
+        let missing = DegradableLayer.allCases.filter { !$0.isPresent(in: features) && !degraded.contains($0) }
+        guard let layer = missing.first else { return }
+        throw CommandFailure("\(layer.rawValue) is missing: \(layer.advice). To serve without it: --allow-degraded \(layer.rawValue)")
+    }
+
+    /// A program that is installed beside this one.
+    static func sibling(_ name: String) throws -> String {
+        let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let path = URL(fileURLWithPath: own ?? CommandLine.arguments[0]).deletingLastPathComponent().path + "/" + name
+        guard access(path, X_OK) == 0 else {
+            throw CommandFailure("\(path) is missing; it is built and installed together with bulkhead")
+        }
+        return path
+    }
+
+    /// Gives the data directory's own files to the uid that will serve. Only names that the host itself makes, and
+    /// nothing through a link.
+    private static func giveAway(_ path: String, to uid: UInt32) throws {
+        let names = [
+            "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token", "/endpoint",
+        ]
+        for name in names where lchown(path + name, uid, uid) < 0 && errno != ENOENT {
+            throw CommandFailure("\(path)\(name) cannot be given to uid \(uid): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// The host on these foundations, with its catalogue open.
+    func host(options: FunctionHost.Options, logger: Logger) throws -> FunctionHost {
+        do {
+            let catalogue = try Catalogue(path: path)
+            return try FunctionHost(
+                catalogue: catalogue, launcher: launcher, group: MultiThreadedEventLoopGroup.singleton, options: options,
+                logger: logger)
+        } catch {
+            throw CommandFailure("the catalogue in \(path) cannot be opened: \(error)")
+        }
+    }
+}
+
+/// Layers that a host may lack and still serve, when its operator says so.
+enum DegradableLayer: String, CaseIterable {
+    case memory
+    case processes
+    case cpu
+    case landlock
+
+    func isPresent(in features: Launcher.Features) -> Bool {
+        switch self {
+        case .memory: features.limitsMemory
+        case .processes: features.limitsTasks
+        case .cpu: features.sharesCPU
+        case .landlock: features.landlockABI > 0
+        }
+    }
+
+    var advice: String {
+        switch self {
+        case .memory, .processes, .cpu:
+            "no cgroup with this controller can be used; run as root, or under `systemd-run --user --scope -p Delegate=yes`"
+        case .landlock: "the kernel has no Landlock (5.13 or newer, and named in its lsm= list)"
+        }
+    }
+}

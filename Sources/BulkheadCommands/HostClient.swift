@@ -1,0 +1,98 @@
+import ArgumentParser
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOFoundationCompat
+import NIOHTTP1
+
+/// Where the host is and what opens it: the options that all client commands take.
+struct HostOptions: ParsableArguments {
+    @Option(help: "The host's URL. Default: BULKHEAD_HOST, or the local host's, found by its data directory.")
+    var host: String?
+
+    @Option(help: "A token. Default: BULKHEAD_TOKEN, or the local host's admin.token.")
+    var token: String?
+
+    @Option(help: "Data directory of the local host.")
+    var data: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func client() throws -> HostClient {
+        let environment = ProcessInfo.processInfo.environment
+        let directory = DataDirectory(data)
+        guard let url = host ?? environment["BULKHEAD_HOST"] ?? directory.endpoint else {
+            throw CommandFailure(
+                "no host given and none found: \(directory.endpointFile) is missing or may not be read. Start one with"
+                    + " `bulkhead serve`, or name one with --host URL --token TOKEN", .usage)
+        }
+        guard let token = token ?? environment["BULKHEAD_TOKEN"] ?? directory.token else {
+            throw CommandFailure(
+                "no token given and \(directory.tokenFile) is missing or may not be read; give one with --token or BULKHEAD_TOKEN", .usage)
+        }
+        return HostClient(url: url.hasSuffix("/") ? String(url.dropLast()) : url, token: token)
+    }
+}
+
+/// One request to a host.
+struct HostClient: Sendable {
+    let url: String
+    let token: String
+
+    struct Answer: Sendable {
+        let status: Int
+        let headers: HTTPHeaders
+        let body: Data
+
+        /// The problem's sentence, when the answer is one.
+        var detail: String? { (try? JSONDecoder().decode(ProblemSummary.self, from: body))?.detail }
+    }
+
+    private struct ProblemSummary: Decodable {
+        let detail: String
+    }
+
+    /// - Throws: `CommandFailure` when the host cannot be reached.
+    func send(
+        _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, contentType: String? = nil
+    ) throws -> Answer {
+        try blocking {
+            var request = HTTPClientRequest(url: url + path)
+            request.method = method
+            request.headers.add(name: "Authorization", value: "Bearer \(token)")
+            if let contentType { request.headers.add(name: "Content-Type", value: contentType) }
+            if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
+            do {
+                let response = try await HTTPClient.shared.execute(request, timeout: .minutes(16))
+                let bytes = try await response.body.collect(upTo: 1 << 30)
+                return Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes))
+            } catch {
+                throw CommandFailure("\(url) cannot be reached: \(error)")
+            }
+        }
+    }
+
+    /// Sends, and takes nothing but success.
+    /// - Throws: `CommandFailure` with the host's own sentence.
+    func get(
+        _ method: HTTPMethod = .GET, _ path: String, body: [UInt8]? = nil, contentType: String? = nil
+    ) throws -> Answer {
+        let answer = try send(method, path, body: body, contentType: contentType)
+        guard (200..<300).contains(answer.status) else {
+            throw CommandFailure(
+                answer.detail ?? "the host answered \(answer.status)", answer.status >= 500 ? .host : .usage)
+        }
+        return answer
+    }
+}
+
+/// Text for one segment of a path or one value of a query.
+func escaped(_ text: String) -> String {
+    text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(CharacterSet(charactersIn: "-._~"))) ?? ""
+}
+
+/// Prints what the host answered, as it came.
+func printJSON(_ answer: HostClient.Answer) {
+    FileHandle.standardOutput.write(answer.body + Data("\n".utf8))
+}

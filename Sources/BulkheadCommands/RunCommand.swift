@@ -1,0 +1,125 @@
+import ArgumentParser
+import Catalogue
+import Foundation
+import FunctionModel
+import Glibc
+import Logging
+import NIOCore
+import Sandbox
+import Supervisor
+import WorkerPool
+import WorkerProtocol
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Runs one sandboxed invocation, with no server.",
+        discussion: "The event comes from --data, or else from stdin. The result goes to stdout, the log to stderr.")
+
+    @Argument(help: "An executable, a Python file, a zip or tar.gz, or a folder with function.yaml.")
+    var path: String
+
+    @Option(help: "The event, as JSON.")
+    var data: String?
+
+    @Option(name: .customLong("set"), help: "KEY=VALUE of the manifest, such as memory=64MiB. May be repeated.")
+    var settings: [String] = []
+
+    @Option(name: .customLong("allow-degraded"), help: "Run although this layer is missing.")
+    var allowDegraded: [String] = []
+
+    func run() throws {
+        let source = try UploadSource(path: path, settings: settings, name: nil)
+        let event = try data.map { ByteBuffer(string: $0) } ?? readEvent()
+        let folder = try TemporaryFolder()
+        let completion: Completion
+        let lines: [LogLine]
+        do {
+            (completion, lines) = try Self.invoke(source, event: event, in: folder, degraded: allowDegraded)
+        } catch {
+            folder.remove()
+            throw error
+        }
+        folder.remove()
+        for line in lines { complain(printable(line.text), prefix: "") }
+        switch completion.result {
+        case .success(let output): try write(output.body)
+        case .failure(let failure): throw CommandFailure("\(failure.outcome.rawValue): \(failure.detail)", failure.outcome.ending)
+        }
+    }
+
+    private static func invoke(
+        _ source: UploadSource, event: ByteBuffer, in folder: TemporaryFolder, degraded: [String]
+    ) throws -> (Completion, [LogLine]) {
+        let logger = Logger(label: "bulkhead.run") { _ in SwiftLogNoOpLogHandler() }
+        var options = Foundations.Options()
+        options.readyCells = 0
+        options.degraded = Set(degraded.compactMap(DegradableLayer.init(rawValue:)))
+        let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
+        defer { foundations.launcher.stop() }
+        try foundations.require(allowing: options.degraded)
+        let host = try foundations.host(options: FunctionHost.Options(), logger: logger)
+        let result = try blocking {
+            let version: FunctionVersion
+            do {
+                let manifest = source.format == .archive ? Manifest() : try Manifest(query: source.query)
+                let arrival = try host.catalogue.bundles.beginArrival()
+                try source.bytes.withUnsafeBytes { try arrival.append($0) }
+                version = try await host.deploy(arrival, format: source.format, manifest: manifest, name: source.name).0
+            } catch {
+                throw CommandFailure("\(error)", .usage)
+            }
+            let completion = await host.invoke(
+                version, id: UUID().uuidString.lowercased(), event: event, traceparent: nil, cancellation: Cancellation())
+            return (completion, host.logs.lines(of: version.name, limit: 10_000, invocation: nil))
+        }
+        host.stop()
+        return result
+    }
+
+    /// What stdin holds; nothing when it is a terminal.
+    private func readEvent() throws -> ByteBuffer {
+        if isatty(0) == 1 { return ByteBuffer() }
+        var event = ByteBuffer()
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let length = read(0, &chunk, chunk.count)
+            guard length > 0 else { return event }
+            event.writeBytes(chunk.prefix(length))
+        }
+    }
+
+    private func write(_ body: ByteBuffer) throws {
+        var bytes = body.readableBytesView[...]
+        while !bytes.isEmpty {
+            let written = bytes.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
+            guard written > 0 else { throw CommandFailure("stdout cannot be written") }
+            bytes = bytes.dropFirst(written)
+        }
+    }
+}
+
+extension Outcome {
+    /// The command's exit status for an invocation that ended so.
+    var ending: Ending {
+        switch blame {
+        case .guest: .guest
+        case .caller: .usage
+        case .host: .host
+        }
+    }
+}
+
+/// A private folder that goes when the command ends.
+struct TemporaryFolder {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/bulkhead-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw CommandFailure("no temporary folder can be made: \(String(cString: strerror(errno)))")
+        }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
+}

@@ -1,0 +1,133 @@
+import ArgumentParser
+import Catalogue
+import Foundation
+import FunctionModel
+import Gateway
+import Glibc
+import Logging
+import NIOPosix
+import ServiceLifecycle
+import Supervisor
+import UnixSignals
+
+struct ServeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Serves functions over HTTP until SIGTERM, which drains and exits 0.")
+
+    @Option(help: "HOST:PORT to listen on; port 0 picks one.")
+    var listen: String?
+
+    @Option(help: "Data directory. Default: /var/lib/bulkhead as root, else ~/.local/share/bulkhead.")
+    var data: String?
+
+    @Option(help: "YAML file with any of: \(ConfigurationFile.keys).")
+    var config: String?
+
+    @Option(name: .customLong("allow-degraded"), help: "Serve although this layer is missing: memory, processes, cpu or landlock.")
+    var allowDegraded: [String] = []
+
+    @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning or error.")
+    var logLevel = "info"
+
+    func run() throws {
+        let file = try config.map(ConfigurationFile.init(path:)) ?? ConfigurationFile()
+        let address = try ListenAddress(listen ?? file.listen ?? "127.0.0.1:8080")
+        let degraded = try Set((allowDegraded + (file.allowDegraded ?? [])).map(Self.layer))
+        guard let level = Logger.Level(rawValue: logLevel) else {
+            throw CommandFailure("--log-level \(logLevel) is no level", .usage)
+        }
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let logger = Logger(label: "bulkhead")
+        let directory = DataDirectory(data ?? file.data)
+        var options = Foundations.Options()
+        options.degraded = degraded
+        if let uid = file.firstUid { options.firstUID = uid }
+        if let count = file.readyCells { options.readyCells = count }
+        let foundations = try Foundations(data: directory, options: options, logger: logger)
+        try foundations.require(allowing: degraded)
+        let host = try foundations.host(options: try file.hostOptions(), logger: logger)
+        let inside = DataDirectory(foundations.path)
+        do {
+            try blocking { try await Self.serve(host, at: address, in: inside, logger: logger) }
+        } catch {
+            host.stop()
+            throw error
+        }
+        unlink(inside.endpointFile)
+        host.stop()
+    }
+
+    private static func layer(_ name: String) throws -> DegradableLayer {
+        guard let layer = DegradableLayer(rawValue: name) else {
+            let known = DegradableLayer.allCases.map(\.rawValue).joined(separator: ", ")
+            throw CommandFailure("--allow-degraded \(name): accepted are \(known)", .usage)
+        }
+        return layer
+    }
+
+    private static func serve(_ host: FunctionHost, at address: ListenAddress, in data: DataDirectory, logger: Logger) async throws {
+        try await makeAdminToken(for: host, in: data)
+        let application = Gateway(host: host).application(
+            host: address.host, port: address.port, group: MultiThreadedEventLoopGroup.singleton, logger: logger
+        ) { port in
+            let shown = address.host.contains(":") ? "[\(address.host)]" : address.host
+            let url = "http://\(shown):\(port)"
+            do {
+                try writePrivately(url, to: data.endpointFile)
+            } catch {
+                logger.warning("clients cannot find this host by its data directory", metadata: ["reason": "\(error)"])
+            }
+            // Not print(): a script that waits for this line must get it at once, also through a pipe.
+            try? FileHandle.standardOutput.write(contentsOf: Data("bulkhead: listening on \(url)\n".utf8))
+        }
+        // Ended in reverse: first nothing new is taken, then what runs is finished, then what waits.
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [AsynchronousRunner(host: host), application, DrainService(host: host)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        do {
+            try await group.run()
+        } catch {
+            throw CommandFailure("the server ended: \(error)")
+        }
+    }
+
+    /// The first start makes the token; later ones read it.
+    private static func makeAdminToken(for host: FunctionHost, in data: DataDirectory) async throws {
+        if let token = data.token {
+            _ = try await host.catalogue.enter(token, name: "admin.token", scope: .admin)
+        } else {
+            let (_, token) = try await host.catalogue.makeKey(name: "admin.token", scope: .admin)
+            try writePrivately(token, to: data.tokenFile)
+        }
+    }
+}
+
+/// Tells the host to take nothing new as soon as the end is asked for.
+private struct DrainService: Service {
+    let host: FunctionHost
+
+    func run() async throws {
+        try? await gracefulShutdown()  // it throws only when this task is cancelled, which ends the host too
+        host.drain()
+    }
+}
+
+/// `HOST:PORT`, with brackets around an IPv6 host.
+struct ListenAddress {
+    let host: String
+    let port: Int
+
+    init(_ text: String) throws {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port)
+        else { throw CommandFailure("--listen \(text): it must be HOST:PORT", .usage) }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        self.host = host.isEmpty ? "127.0.0.1" : host
+        self.port = port
+    }
+}

@@ -1,0 +1,52 @@
+import CArchive
+import CHostSystem
+import FunctionModel
+import Glibc
+import HostSystem
+
+/// Packs a folder into a tar.gz, for a client to upload. The same files give the same bytes.
+package enum BundlePacker {
+    /// - Parameter limit: bytes the files may have together.
+    /// - Throws: `UploadRefused` or `SystemError`.
+    package static func pack(folder path: String, limit: Int) throws -> [UInt8] {
+        let output = try OwnedDescriptor(returned: bh_memory_file("bundle"), by: "memfd_create")
+        guard let archive = archive_write_new() else { throw SystemError("archive_write_new", ENOMEM) }
+        defer { archive_write_free(archive) }
+        archive_write_set_format_pax_restricted(archive)
+        archive_write_add_filter_gzip(archive)
+        archive_write_set_options(archive, "gzip:!timestamp")
+        guard archive_write_open_fd(archive, output.number) == ARCHIVE_OK else { throw SystemError("archive_write_open_fd") }
+        var bytes = 0
+        try add(Folder(path: path), prefix: "", to: archive, bytes: &bytes, limit: limit)
+        guard archive_write_close(archive) == ARCHIVE_OK else { throw SystemError("write the archive") }
+        return output.read(at: 0, count: Int(lseek(output.number, 0, SEEK_END)))
+    }
+
+    private static func add(
+        _ folder: borrowing Folder, prefix: String, to archive: OpaquePointer, bytes: inout Int, limit: Int
+    ) throws {
+        for name in try folder.names().sorted() {
+            let path = prefix + name
+            if let inner = try? folder.folder(name) {
+                try add(inner, prefix: path + "/", to: archive, bytes: &bytes, limit: limit)
+                continue
+            }
+            guard let file = try? folder.open(file: name), let size = try? file.size() else {
+                throw UploadRefused("\(path) is neither a file nor a folder; links and devices are not packed")
+            }
+            bytes += size
+            guard bytes <= limit else { throw UploadRefused("the folder is larger than \(ByteSize(bytes: limit))") }
+            var info = stat()
+            fstat(file.number, &info)
+            guard let entry = archive_entry_new() else { throw SystemError("archive_entry_new", ENOMEM) }
+            defer { archive_entry_free(entry) }
+            archive_entry_set_pathname(entry, path)
+            archive_entry_set_size(entry, la_int64_t(size))
+            archive_entry_set_filetype(entry, 0o100000)  // AE_IFREG
+            archive_entry_set_perm(entry, info.st_mode & 0o111 != 0 ? 0o755 : 0o644)
+            guard archive_write_header(archive, entry) == ARCHIVE_OK else { throw SystemError("pack \(path)") }
+            let content = file.read(at: 0, count: size)
+            guard archive_write_data(archive, content, content.count) == content.count else { throw SystemError("pack \(path)") }
+        }
+    }
+}
