@@ -37,7 +37,10 @@ struct Examination {
         let view = try facts("view")
         let namespaces = try namespaces()
         var findings = [
-            Finding("uid", view["uid"] != "0" && view["groups"] == "0", else: "the worker runs as uid \(view["uid"] ?? "?")"),
+            // Without root a user's groups stay: a user namespace may not drop them (user_namespaces(7)).
+            Finding(
+                "uid", view["uid"] != "0" && (view["groups"] == "0" || !features.isRoot),
+                else: "the worker runs as uid \(view["uid"] ?? "?") with \(view["groups"] ?? "?") groups"),
             Finding(
                 "capabilities", view["capabilities"] == "0" && view["bounding"] == "0",
                 else: "held: \(view["capabilities"] ?? "?"), bounding set: \(view["bounding"] ?? "?")"),

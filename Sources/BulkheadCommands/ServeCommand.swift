@@ -87,8 +87,10 @@ struct ServeCommand: ParsableCommand {
         // Ended in reverse: first nothing new is taken, then what runs is finished, then what waits.
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [AsynchronousRunner(host: host), application, DrainService(host: host)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                services: [
+                    .init(service: AsynchronousRunner(host: host)), .init(service: application),
+                    .init(service: DrainService(host: host)),
+                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await group.run()
         } catch {

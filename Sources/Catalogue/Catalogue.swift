@@ -136,5 +136,6 @@ package final class Catalogue: Sendable {
 
 /// Now, as RFC 3339 in UTC with milliseconds.
 package func timestamp(_ date: Date = Date()) -> String {
-    date.formatted(.iso8601.year().month().day().dateTimeSeparator(.standard).time(includingFractionalSeconds: true))
+    date.formatted(
+        Date.ISO8601FormatStyle(includingFractionalSeconds: true, timeZone: TimeZone(secondsFromGMT: 0) ?? .current))
 }

@@ -51,6 +51,8 @@ package struct AsynchronousRunner: Service {
                 running += 1
             }
         }
+        // A service that ends before its turn counts as failed.
+        try? await gracefulShutdown()
     }
 
     private func execute(_ item: AsynchronousQueue.Item) async {

@@ -58,8 +58,7 @@ class Reply:
 class Host:
     def __init__(self, binary, data, log, environment=None):
         self.binary, self.data, self.log = Path(binary), Path(data), Path(log)
-        self.environment = {key: value for key, value in os.environ.items() if key not in ("BULKHEAD_HOST", "BULKHEAD_TOKEN")}
-        self.environment |= environment or {}
+        self.environment = os.environ | (environment or {})
         self.lines = []
         self.process = None
 
@@ -156,7 +155,8 @@ class Host:
     def upload(self, name, payload, query=(), content_type=OCTETS, expect=(200, 201), **options):
         """PUT of a file (a path or its bytes), with manifest fields as `query`."""
         body = payload.read_bytes() if isinstance(payload, Path) else payload
-        reply = self.request("PUT", f"/v1/functions/{name}", body, {"Content-Type": content_type}, query=query, **options)
+        headers = {"Content-Type": content_type}
+        reply = self.request("PUT", f"/v1/functions/{name}", body, headers, query=query, **options)
         if expect:
             assert reply.status in expect, f"upload of {name}: {reply}"
         return reply

@@ -1,4 +1,4 @@
-"""What the kernel says about processes, cgroups and mounts: the only witness that a host under test cannot influence."""
+"""What the kernel says about processes, cgroups and mounts: the one witness that a host under test cannot influence."""
 
 import os
 import time

@@ -11,8 +11,8 @@ from bulkhead_host import OCTETS
 from checks import problem
 
 PROTECTED = [
-    ("GET", "/v1/functions"), ("GET", "/v1/functions/x"), ("GET", "/v1/functions/x/versions"), ("PUT", "/v1/functions/x"),
-    ("DELETE", "/v1/functions/x"), ("POST", "/v1/functions/x/invocations"), ("GET", "/v1/functions/x/logs"),
+    ("GET", "/v1/functions"), ("GET", "/v1/functions/x"), ("GET", "/v1/functions/x/versions"),
+    ("PUT", "/v1/functions/x"), ("DELETE", "/v1/functions/x"), ("POST", "/v1/functions/x/invocations"), ("GET", "/v1/functions/x/logs"),
     ("GET", "/v1/invocations/x"),
 ]
 OPEN = ["/healthz", "/readyz", "/metrics", "/openapi.json"]
@@ -22,7 +22,8 @@ OPEN = ["/healthz", "/readyz", "/metrics", "/openapi.json"]
 
 
 @pytest.mark.parametrize("authorization", [
-    None, "Bearer", "Bearer ", "Bearer wrong", "Basic YWRtaW46YWRtaW4=", "wrong", "Bearer \u00e9", "Bearer " + "a" * 4000,
+    None, "Bearer", "Bearer ", "Bearer wrong", "Basic YWRtaW46YWRtaW4=", "wrong", "Bearer \u00e9",
+    "Bearer " + "a" * 4000,
 ], ids=["none", "no token", "empty", "wrong", "basic", "no scheme", "latin-1", "long"])
 @pytest.mark.parametrize("method, path", PROTECTED)
 def test_unauthorized(host, method, path, authorization):
@@ -47,7 +48,8 @@ def test_scheme_has_no_case(host):
 
 def test_upload_is_refused_before_it_is_read(host):
     """A stranger cannot make the host take in 60 MiB first."""
-    reply = host.request("PUT", "/v1/functions/x", b"#!", {"Content-Type": OCTETS, "Content-Length": str(60 << 20)}, token=None)
+    headers = {"Content-Type": OCTETS, "Content-Length": str(60 << 20)}
+    reply = host.request("PUT", "/v1/functions/x", b"#!", headers, token=None)
     problem(reply, "unauthorized")
 
 
@@ -141,7 +143,8 @@ def test_openapi(host):
     for path, methods in {
         "/v1/functions": ["get"], "/v1/functions/{}": ["put", "get", "delete"], "/v1/functions/{}/versions": ["get"],
         "/v1/functions/{}/invocations": ["post"], "/v1/invocations/{}": ["get"], "/v1/functions/{}/logs": ["get"],
-        "/fn/{}": ["get", "post"], "/healthz": ["get"], "/readyz": ["get"], "/metrics": ["get"], "/openapi.json": ["get"],
+        "/fn/{}": ["get", "post"], "/healthz": ["get"], "/readyz": ["get"], "/metrics": ["get"],
+        "/openapi.json": ["get"],
     }.items():
         for method in methods:
             assert paths[path][method]["responses"], f"{method} {path}"
@@ -195,7 +198,8 @@ def test_method_not_allowed(host, method, path):
     b"GARBAGE\r\n\r\n",
     b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-    b"POST /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"\0" * 5000,
+    b"POST /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00", b"\0" * 5000,
 ], ids=["garbage", "two lengths", "negative length", "bad chunk", "tls", "zeros"])
 def test_what_is_no_http(host, raw):
     """Refused or ignored, but survived; and nothing of it is taken for a success."""

@@ -6,6 +6,7 @@ and a file outside the store, a full disk, or a loader that was never meant to r
 
 import gzip
 import io
+import os
 import re
 import stat
 import tarfile
@@ -22,6 +23,8 @@ from checks import problem
 MIB = 1 << 20
 MANIFEST = b"run: ./run\n"
 RUN = (b"#!/bin/sh\ncat\n", 0o755)
+# Where some archives try to write. A harmless place, for the day on which one succeeds.
+ESCAPE = "/tmp/bulkhead-acceptance-escape"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,7 @@ def canary(host, deploy_deed):
 def unharmed(host, canary):
     """After every refusal the host is alive, and somebody else's function works."""
     yield
+    assert not os.path.lexists(ESCAPE), "an upload wrote a file outside the store"
     assert host.get("/healthz", token=None).status == 200
     assert host.invoke(canary.name, 12345, expect="ok").body == b"5"
 
@@ -82,8 +86,8 @@ def test_truncated_elf(host, compile_c, keep):
 
 
 @pytest.mark.parametrize("interpreter", [
-    b"/lib64/ld-nowhere.so.9\0", b"/function/evil.so\0", b"/proc/self/exe\0", b"ld.so\0", b"/lib64/../etc/passwd\0", b"\0",
-    b"/" + b"a" * 5000 + b"\0",
+    b"/lib64/ld-nowhere.so.9\0", b"/function/evil.so\0", b"/proc/self/exe\0", b"ld.so\0", b"/lib64/../etc/passwd\0",
+    b"\0", b"/" + b"a" * 5000 + b"\0",
 ], ids=["missing", "tenant", "proc", "relative", "dots", "empty", "long"])
 def test_hostile_elf_interpreter(host, compile_c, interpreter):
     """The kernel runs PT_INTERP before anything else: only the host's own loaders may stand there."""
@@ -116,7 +120,8 @@ def test_body_over_64_mib(host, compile_c, framing, content_type):
 def test_length_that_is_never_sent(host):
     """A promise of a terabyte is refused at once: waiting for it would cost a connection, reserving for it the host."""
     name = unique_name("huge")
-    reply = host.request("PUT", f"/v1/functions/{name}", b"#!", {"Content-Type": OCTETS, "Content-Length": str(1 << 40)})
+    headers = {"Content-Type": OCTETS, "Content-Length": str(1 << 40)}
+    reply = host.request("PUT", f"/v1/functions/{name}", b"#!", headers)
     problem(reply, "payload_too_large")
 
 
@@ -188,29 +193,30 @@ def tar_with(*arguments, **options):
     return tar_gz([tar_entry("function.yaml", MANIFEST), tar_entry("run", *RUN), tar_entry(*arguments, **options)])
 
 
+BROKEN = r"zip|archive|truncated|read|damaged|end"
 ARCHIVES = {
     "zip ../": (lambda: zip_with("../escape"), ZIP, r"escape|\.\."),
     "zip inner ../": (lambda: zip_with("a/../../escape"), ZIP, r"escape|\.\."),
-    "zip absolute": (lambda: zip_with("/etc/cron.d/escape"), ZIP, r"escape|absolute"),
+    "zip absolute": (lambda: zip_with(ESCAPE), ZIP, r"escape|absolute"),
     "zip symlink": (lambda: zip_with("passwords", b"/etc/passwd", 0o777, stat.S_IFLNK), ZIP, r"passwords|link"),
     "zip symlink up": (lambda: zip_with("up", b"../..", 0o777, stat.S_IFLNK), ZIP, r"\bup\b|link"),
     "zip setuid": (lambda: zip_with("tool", RUN[0], 0o4755), ZIP, r"tool|setuid"),
     "zip of nothing": (lambda: zip_of({}), ZIP, r"function\.yaml|empty"),
     "zip without manifest": (lambda: zip_of({"run": RUN}), ZIP, r"function\.yaml"),
     "zip manifest not at root": (lambda: zip_of({"a/function.yaml": MANIFEST, "a/run": RUN}), ZIP, r"function\.yaml"),
-    "zip truncated": (lambda: zip_with("more", bytes(range(256)) * 99)[:150], ZIP, r"zip|archive|truncated|read|damaged"),
+    "zip truncated": (lambda: zip_with("more", bytes(range(256)) * 99)[:150], ZIP, BROKEN),
     "zip that is text": (lambda: b"no archive at all", ZIP, r"zip|archive"),
     "tar ../": (lambda: tar_with("../escape"), GZIP, r"escape|\.\."),
-    "tar absolute": (lambda: tar_with("/etc/cron.d/escape"), GZIP, r"escape|absolute"),
+    "tar absolute": (lambda: tar_with(ESCAPE), GZIP, r"escape|absolute"),
     "tar device": (lambda: tar_with("null", kind=tarfile.CHRTYPE), GZIP, r"null|device"),
     "tar disk": (lambda: tar_with("disk", kind=tarfile.BLKTYPE), GZIP, r"disk|device"),
     "tar fifo": (lambda: tar_with("pipe", kind=tarfile.FIFOTYPE), GZIP, r"pipe|fifo"),
-    "tar hard link out": (lambda: tar_with("hard", kind=tarfile.LNKTYPE, link="../../../../etc/passwd"), GZIP, r"hard|link"),
+    "tar hard link out": (lambda: tar_with("hard", kind=tarfile.LNKTYPE, link="../../etc/passwd"), GZIP, r"hard|link"),
     "tar hard link absolute": (lambda: tar_with("hard", kind=tarfile.LNKTYPE, link="/etc/passwd"), GZIP, r"hard|link"),
     "tar symlink": (lambda: tar_with("soft", kind=tarfile.SYMTYPE, link="/etc/passwd"), GZIP, r"soft|link"),
     "tar setuid": (lambda: tar_with("tool", RUN[0], 0o4755), GZIP, r"tool|setuid"),
     "tar setgid": (lambda: tar_with("tool", RUN[0], 0o2755), GZIP, r"tool|setgid"),
-    "gzip truncated": (lambda: tar_with("more", bytes(100_000))[:-40], GZIP, r"gzip|archive|truncated|read|damaged"),
+    "gzip truncated": (lambda: tar_with("more", bytes(100_000))[:-40], GZIP, BROKEN),
     "gzip of text": (lambda: gzip.compress(b"no tar at all"), GZIP, r"tar|archive|function\.yaml"),
 }
 
@@ -224,8 +230,9 @@ def test_archive(host, case):
 
 def test_symlink_then_file_behind_it(host):
     """The two-step way out: first a link to a folder, then a file through it."""
+    folder, file = os.path.split(ESCAPE)
     entries = [tar_entry("function.yaml", MANIFEST), tar_entry("run", *RUN),
-               tar_entry("way", kind=tarfile.SYMTYPE, link="/tmp"), tar_entry("way/bulkhead-escape", b"out")]
+               tar_entry("way", kind=tarfile.SYMTYPE, link=folder), tar_entry(f"way/{file}", b"out")]
     refuse(host, tar_gz(entries), r"way|link", GZIP)
 
 

@@ -64,15 +64,17 @@ def test_empty_body_is_null(host, example):
     assert (reply.body, reply["Content-Type"]) == (b"null", "application/json")
 
 
-@pytest.mark.parametrize("event", [b'{ "b":1.0,\n\t"a":"\\u00e9" }\r\n', "\"é\"".encode(), b"12345678901234567890.10", b"true"])
+@pytest.mark.parametrize("event", [
+    b'{ "b":1.0,\n\t"a":"\\u00e9" }\r\n', '"é"'.encode(), b"12345678901234567890.10", b"true",
+])
 def test_event_arrives_as_sent(host, example, event):
     """Checked, not rewritten: key order, spaces and long numbers survive."""
     assert host.invoke(example("echo"), event, expect="ok").body == event
 
 
 @pytest.mark.parametrize("event", [
-    b"{", b'{"a":1,}', b"nul", b"'x'", b"NaN", b"1 2", b"[1,]", b'"\x01"', b'"\xff"', b'"\\x"', b"01", b"\x00", b"{}{}", b"plain",
-    b'{"a" 1}', b'"\\ud800', b"+1", b".5", b"// x\n1",
+    b"{", b'{"a":1,}', b"nul", b"'x'", b"NaN", b"1 2", b"[1,]", b'"\x01"', b'"\xff"', b'"\\x"', b"01", b"\x00", b"{}{}",
+    b"plain", b'{"a" 1}', b'"\\ud800', b"+1", b".5", b"// x\n1",
 ])
 def test_event_that_is_no_json(host, example, event):
     """The caller's mistake, told to the caller; the function never starts."""
@@ -225,7 +227,9 @@ def test_async_failure(host, deed):
     assert host.record_when_done(identifier)["outcome"] == "exit"
 
 
-@pytest.mark.parametrize("name, event, outcome", [("no-such-function", b"", "not_found"), (None, b"{", "invalid_request")])
+@pytest.mark.parametrize("name, event, outcome", [
+    ("no-such-function", b"", "not_found"), (None, b"{", "invalid_request"),
+])
 def test_async_refusals_come_at_once(host, example, name, event, outcome):
     """What can be known beforehand is not hidden behind a 202."""
     problem(host.invoke(name or example("echo"), event, headers={"Prefer": "respond-async"}), outcome)

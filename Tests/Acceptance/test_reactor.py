@@ -85,7 +85,9 @@ def test_request_line(host, mirror):
     assert context["traceparent"].split("-")[1] == traceparent.split("-")[1]
 
 
-@pytest.mark.parametrize("event", [None, 0, "text\u2028\u2029", [1, [2, [3]]], {"id": 99, "jsonrpc": "1.0", "result": 1}])
+@pytest.mark.parametrize("event", [
+    None, 0, "text\u2028\u2029", [1, [2, [3]]], {"id": 99, "jsonrpc": "1.0", "result": 1},
+])
 def test_event_of_any_shape(host, mirror, event):
     """Events that look like messages, or hold what some take for a line's end, stay events."""
     name = mirror()
@@ -104,8 +106,10 @@ def test_one_at_a_time(host, mirror):
 def test_log_goes_to_its_invocation(host, mirror):
     """stderr of a process that lives long is split by invocation."""
     name = mirror()
-    ids = [host.invoke(name, {"do": "log", "text": text}, expect="ok")["Bulkhead-Invocation-Id"] for text in ("one", "two")]
-    for identifier, text in zip(ids, ("one", "two")):
+    texts = "one", "two"
+    replies = [host.invoke(name, {"do": "log", "text": text}, expect="ok") for text in texts]
+    for reply, text in zip(replies, texts):
+        identifier = reply["Bulkhead-Invocation-Id"]
         lines = eventually(lambda: host.logs(name, invocation=identifier), 5, "its log line")
         assert [line["text"] for line in lines] == [text]
 

@@ -11,6 +11,7 @@ struct mode {
     bool root;              // a uid per cell; else a user namespace per cell
     uint32_t landlock_abi;  // 0: the kernel has none
     bool allow_no_landlock;
+    bool limits_memory;     // a memory cgroup holds the cells; else RLIMIT_DATA has to
 };
 
 /// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.

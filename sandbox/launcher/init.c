@@ -89,11 +89,9 @@ static int map_user(const struct birth *birth) {
     size_t length = format_number(map, birth->id);
     memcpy(map + length, " 0 1", 5);  // the launcher's own namespace knows us as 0
     int error = 0;
-    prctl(PR_SET_DUMPABLE, 1);  // our own /proc files belong to root otherwise
     if (!(error = write_file_at(AT_FDCWD, "/proc/self/setgroups", "deny")) &&
         !(error = write_file_at(AT_FDCWD, "/proc/self/uid_map", map)))
         error = write_file_at(AT_FDCWD, "/proc/self/gid_map", map);
-    prctl(PR_SET_DUMPABLE, 0);
     return error;
 }
 
@@ -133,11 +131,15 @@ static int open_executable(const struct cell_spec *spec, int *executable) {
 static int prepare(const struct birth *birth) {
     STEP(BH_STAGE_CLOSE_FDS, close_others(birth));
     STEP(BH_STAGE_PARENT_DEATH, die_with_launcher(birth));
+    // Files of a non-dumpable process in /proc belong to root (proc(5)): in a user namespace we could not write our own.
+    // No tenant is here yet.
+    if (!birth->mode->root) prctl(PR_SET_DUMPABLE, 1);
     STEP(BH_STAGE_USER_MAP, map_user(birth));
     STEP(BH_STAGE_CGROUP_JOIN, join_cgroups(birth));
     STEP(BH_STAGE_CGROUP_NAMESPACE, unshare(CLONE_NEWCGROUP) < 0 ? errno : 0);
     // The cell dies before anything else of the host does. Only a raise: needs no privilege.
     STEP(BH_STAGE_OOM_SCORE, write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "1000"));
+    prctl(PR_SET_DUMPABLE, 0);
     int root = root_prepare();
     if (root < 0) fail(birth, BH_STAGE_ROOT, errno);
     send_report(birth->status, &(struct report){.kind = REPORT_READY});

@@ -181,6 +181,7 @@ int main(int argc, char **argv) {
     options.mode.landlock_abi = landlock_abi();
     struct cgroups groups = {0};
     if (use_cgroups) cgroups_open(&groups);  // before the user namespace: the files belong to the user outside it
+    options.mode.limits_memory = groups.features & BH_FEATURE_MEMORY;
     if (!options.mode.root) enter_user_namespace();
     prctl(PR_SET_DUMPABLE, 0);
     keep(&options, &groups);

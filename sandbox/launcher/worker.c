@@ -5,11 +5,15 @@
 #include <linux/securebits.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "cell.h"
 
-static int set_rlimits(const struct bh_plan *plan) {
+static int set_rlimits(const struct bh_plan *plan, const struct mode *mode) {
+    // A poor stand-in for a memory cgroup, per process and blind to shared memory; doctor calls it degraded.
+    uint64_t data[2] = {plan->memory_max, plan->memory_max};
+    if (!mode->limits_memory && syscall(SYS_prlimit64, 0, RLIMIT_DATA, data, NULL) < 0) return errno;
     for (unsigned i = 0; i < plan->rlimit_count; i++) {
         uint64_t limit[2] = {plan->rlimits[i].value, plan->rlimits[i].value};
         if (syscall(SYS_prlimit64, 0, plan->rlimits[i].resource, limit, NULL) == 0) continue;
@@ -80,7 +84,7 @@ int worker_main(void *argument) {
 
     STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
     syscall(SYS_umask, 077);
-    STEP(BH_STAGE_RLIMITS, set_rlimits(plan->header));
+    STEP(BH_STAGE_RLIMITS, set_rlimits(plan->header, cell->birth->mode));
     STEP(BH_STAGE_SECUREBITS, set_securebits());
     STEP(BH_STAGE_IDENTITY, set_identity(cell));  // groups before gid before uid
     STEP(BH_STAGE_CAPABILITIES, drop_capabilities());
