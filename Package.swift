@@ -38,6 +38,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -95,6 +96,7 @@ let package = Package(
                 "FunctionModel", "HostSystem", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + nio, resources: [.embedInCode("openapi.json")]),
         .target(
             name: "BulkheadCommands",
@@ -109,6 +111,21 @@ let package = Package(
                 .product(name: "NIOFoundationCompat", package: "swift-nio"),
             ] + nio),
         .executableTarget(name: "bulkhead", dependencies: ["BulkheadCommands"]),
+
+        // Values and policy; what a user sees is tested from outside, in Tests/Acceptance.
+        .testTarget(name: "FunctionModelTests", dependencies: ["FunctionModel"]),
+        .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "SandboxProfiles", "CSeccomp"]),
+        .testTarget(
+            name: "WorkerTests",
+            dependencies: [
+                "FunctionModel", "Sandbox", "WorkerProtocol", "WorkerPool", .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "FunctionModel", "WorkerProtocol", "Gateway", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]),
     ]
 )
 

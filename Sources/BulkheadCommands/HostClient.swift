@@ -13,15 +13,15 @@ struct HostOptions: ParsableArguments {
     @Option(help: "A token. Default: BULKHEAD_TOKEN, or the local host's admin.token.")
     var token: String?
 
-    @Option(help: "Data directory of the local host.")
-    var data: String?
+    @Option(name: .customLong("data-dir"), help: "Data directory of the local host. Default: BULKHEAD_DATA, or the user's.")
+    var dataDirectory: String?
 
     @Flag(help: "Print JSON.")
     var json = false
 
     func client() throws -> HostClient {
         let environment = ProcessInfo.processInfo.environment
-        let directory = DataDirectory(data)
+        let directory = DataDirectory(dataDirectory)
         guard let url = host ?? environment["BULKHEAD_HOST"] ?? directory.endpoint else {
             throw CommandFailure(
                 "no host given and none found: \(directory.endpointFile) is missing or may not be read. Start one with"
@@ -63,13 +63,20 @@ struct HostClient: Sendable {
             request.headers.add(name: "Authorization", value: "Bearer \(token)")
             if let contentType { request.headers.add(name: "Content-Type", value: contentType) }
             if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
+            var configuration = HTTPClient.Configuration()
+            configuration.connectionPool.retryConnectionEstablishment = false  // a person waits
+            let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+            let result: Result<Answer, any Error>
             do {
-                let response = try await HTTPClient.shared.execute(request, timeout: .minutes(16))
+                let response = try await client.execute(request, timeout: .minutes(16))
                 let bytes = try await response.body.collect(upTo: 1 << 30)
-                return Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes))
+                result = .success(
+                    Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes)))
             } catch {
-                throw CommandFailure("\(url) cannot be reached: \(error)")
+                result = .failure(CommandFailure("\(url) cannot be reached: \(error)"))
             }
+            try await client.shutdown()
+            return try result.get()
         }
     }
 

@@ -94,7 +94,7 @@ struct ServeCommand: ParsableCommand {
         do {
             try await group.run()
         } catch {
-            throw CommandFailure("the server ended: \(error)")
+            throw CommandFailure("the server on \(address.host):\(address.port) ended: \(error)")
         }
     }
 

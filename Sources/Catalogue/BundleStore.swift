@@ -114,6 +114,7 @@ package final class BundleStore: Sendable {
         }
         manifest.name = name
         let executable = try check(&manifest, in: incoming.folder(staging), visible: interpreterIsVisible)
+        manifest.limits.spellOut()
 
         // The same bytes under another file name are another bundle.
         let digest = hex(SHA256.hash(data: Array("\(format):\(manifest.run ?? manifest.handler ?? ""):\(sha256)".utf8)))

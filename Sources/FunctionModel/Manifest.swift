@@ -47,6 +47,13 @@ package struct Manifest: Sendable, Hashable {
         package var effectiveProcesses: Int { processes ?? 1 }
         package var effectiveThreads: Int { threads ?? 64 }
 
+        /// Writes the defaults that depend on other fields into their places, so that equal manifests compare equal.
+        package mutating func spellOut() {
+            cpu = effectiveCPU
+            processes = effectiveProcesses
+            if processes == 1 { threads = effectiveThreads }
+        }
+
         /// Tasks (threads of all processes) the cell's pids limit allows.
         package var tasks: Int {
             effectiveProcesses == 1 ? effectiveThreads : effectiveProcesses + (threads ?? 0)

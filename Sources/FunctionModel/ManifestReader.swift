@@ -20,6 +20,9 @@ extension Manifest {
         guard let root else { throw ManifestError("function.yaml is empty; it needs at least run: or handler:") }
         var reader = YAMLReader()
         try reader.readMapping(root, path: "", into: &self)
+        if runtime != .python, run == nil, handler == nil {
+            throw ManifestError("run is missing: it names the executable inside the bundle, such as ./thumbnail")
+        }
         try checkWhole()
     }
 

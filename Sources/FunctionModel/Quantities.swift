@@ -62,7 +62,8 @@ package struct TimeLimit: Sendable, Hashable, Comparable, CustomStringConvertibl
     }
 
     package var description: String {
-        milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
+        if milliseconds > 60_000, milliseconds % 60_000 == 0 { return "\(milliseconds / 60_000)m" }
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
     }
 
     package static func < (left: TimeLimit, right: TimeLimit) -> Bool { left.milliseconds < right.milliseconds }

@@ -87,7 +87,7 @@ extension Gateway {
         try authorize(request, .admin)
         let name = try name(context)
         let format = try format(of: request)
-        let query = request.uri.queryParameters.map { (name: String($0.key), value: String($0.value)) }
+        let query = decodedQuery(of: request)
         let manifest: Manifest
         switch format {
         case .executable:

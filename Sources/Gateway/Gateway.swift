@@ -1,4 +1,5 @@
 import Catalogue
+import Foundation
 import FunctionModel
 import HTTPTypes
 package import Hummingbird
@@ -68,6 +69,18 @@ package struct Gateway: Sendable {
             throw Failure(.invalidRequest, "\"\(text.prefix(80))\" is no function name; it must be \(FunctionName.rule)")
         }
         return name
+    }
+
+    /// The query's parameters in order, decoded as forms encode them: `+` is a space.
+    func decodedQuery(of request: Request) -> [(name: String, value: String)] {
+        (request.uri.query ?? "").split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            func decode(_ text: Substring) -> String {
+                let spaced = text.replacing("+", with: " ")
+                return String(spaced).removingPercentEncoding ?? String(spaced)
+            }
+            return (decode(parts[0]), parts.count > 1 ? decode(parts[1]) : "")
+        }
     }
 
     /// A whole number in the query, within bounds.

@@ -34,7 +34,7 @@ extension Gateway {
         let event = HTTPEvent(
             .init(
                 method: request.method.rawValue, path: path.isEmpty ? "/" : path, query: request.uri.query ?? "",
-                parameters: request.uri.queryParameters.map { (String($0.key), String($0.value)) },
+                parameters: decodedQuery(of: request),
                 authority: request.head.authority ?? "", headers: headers, body: body,
                 clientAddress: context.channel.remoteAddress?.ipAddress ?? "", invocationID: id, function: name, now: Date()))
         let encoded = ByteBuffer(bytes: try JSONEncoder().encode(event))

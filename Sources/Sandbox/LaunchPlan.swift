@@ -109,7 +109,7 @@ package struct LaunchPlan: Sendable {
         let list: [(UInt32, Int)] = [
             (Self.number(RLIMIT_NOFILE), 1024),  // the portable maximum for select(2)
             (Self.number(RLIMIT_CORE), 0),  // a core file would hold the tenant's data
-            (Self.number(RLIMIT_FSIZE), max(limits.scratch.bytes, 1 << 20)),  // sparse files; memfds count too
+            (Self.number(RLIMIT_FSIZE), limits.scratch.bytes + (1 << 20)),  // sparse files; above scratch, so that a full one says ENOSPC
             (Self.number(RLIMIT_STACK), 8 << 20),  // the usual default
             (8 /* RLIMIT_MEMLOCK */, 64 << 10),  // locked pages cannot be reclaimed
             (12 /* RLIMIT_MSGQUEUE */, 0),  // kernel memory; queues are not granted

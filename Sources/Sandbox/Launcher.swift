@@ -51,6 +51,9 @@ package final class Launcher: Sendable {
         var cells: [UInt64: Cell] = [:]
         var isStopped = false
         var restarts = 0
+        /// The keeper cannot give another launcher.
+        var isLost = false
+        var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
     private struct Cell {
@@ -106,6 +109,28 @@ package final class Launcher: Sendable {
         shutdown(control.number, Int32(SHUT_RDWR))
         var status: Int32 = 0
         while waitpid(keeper, &status, 0) < 0 && errno == EINTR {}
+    }
+
+    /// Waits while a launcher that died is being replaced. Returns at once when there is one, or will be none.
+    package func waitUntilConnected() async {
+        await withCheckedContinuation { continuation in
+            let isSettled = state.withLock { state in
+                let isSettled = state.connection != nil || state.isLost || state.isStopped
+                if !isSettled { state.waiting.append(continuation) }
+                return isSettled
+            }
+            if isSettled { continuation.resume() }
+        }
+    }
+
+    /// Lets those go on who waited for a launcher.
+    private func settle(isLost: Bool) {
+        let waiting = state.withLock { state in
+            state.isLost = isLost
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for continuation in waiting { continuation.resume() }
     }
 
     /// Hands the keeper one end of a new socket pair and waits for a launcher's greeting on the other.
@@ -189,13 +214,15 @@ package final class Launcher: Sendable {
             guard let connection = state.withLock({ $0.connection }) else { return }
             while let (event, descriptors) = Self.receive(connection) { deliver(event, descriptors) }
             loseConnection(connection)
-            guard !state.withLock({ $0.isStopped }) else { return }
+            guard !state.withLock({ $0.isStopped }) else { return settle(isLost: true) }
             logger.error("launcher died; its cells ended with it; starting another")
             do {
                 try connect()
                 state.withLock { $0.restarts += 1 }
+                settle(isLost: false)
             } catch {
                 logger.critical("no launcher can be started", metadata: ["reason": "\(error)"])
+                settle(isLost: true)
                 return
             }
         }

@@ -15,7 +15,7 @@ enum Ending {
             return failure
         }
         if let denied = exit.denied { return self.denied(denied) }
-        if exit.exitCode == 0 { return nil }
+        // Also when the main process got over the loss of a child: cgroup v2 ends all of the cell then, v1 only one process.
         if exit.wasOutOfMemory {
             var failure = Failure(
                 .memoryExceeded,
@@ -23,6 +23,7 @@ enum Ending {
             failure.limit = limits.memory.description
             return failure
         }
+        if exit.exitCode == 0 { return nil }
         if let code = exit.exitCode {
             var failure = Failure(.exit, "the function exited with status \(code); its log may say why")
             failure.exitCode = code

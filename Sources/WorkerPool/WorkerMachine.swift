@@ -29,6 +29,8 @@ struct WorkerMachine {
         case closeInput
         case kill
         case finish(Completion)
+        /// A line of the host's for the function's log.
+        case note(String)
         /// A reactor waits for its next invocation.
         case becameIdle
         /// Nothing is left of the worker.
@@ -168,9 +170,10 @@ struct WorkerMachine {
             failure.error = error
             return blame(failure, kill: false)
         case .tooLong: return blame(Ending.outputExceeded(limits))
-        case .violation(let what):
+        case .violation(let what, let wrote):
             serving?.answer = nil
-            return blame(Failure(.protocolError, what))
+            return [.note("[bulkhead: \(what): \(wrote)]")]
+                + blame(Failure(.protocolError, "\(what); its log shows what it wrote"))
         }
     }
 

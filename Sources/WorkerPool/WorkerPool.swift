@@ -63,6 +63,7 @@ package final class WorkerPool: Sendable {
             return await run(assignment, on: worker, start: .reused, requested: requested, launch: nil)
         case .launch(let evict):
             retire(evict)
+            await launcher.waitUntilConnected()
             let worker = makeWorker(version)
             return await run(assignment, on: worker, start: .cold, requested: requested, launch: plan)
         }

@@ -157,6 +157,7 @@ final class WorkerRunner: Sendable {
             }
             emit(lines, id)
             report?(completion)
+        case .note(let line): emit([line], state.withLock { $0.invocationID })
         case .becameIdle: onIdle(self)
         case .ended:
             let channels = state.withLock { [$0.channel, $0.logChannel] }

@@ -12,8 +12,8 @@ package struct ReactorExchange: Sendable {
         case error(Failure.HandlerError)
         /// The answer is longer than allowed.
         case tooLong
-        /// Anything else: what was wrong, in a sentence.
-        case violation(String)
+        /// Anything else: what was wrong, in a sentence, and what the worker wrote, for its log.
+        case violation(String, wrote: String)
     }
 
     private enum State: Equatable {
@@ -35,12 +35,12 @@ package struct ReactorExchange: Sendable {
 
     package var isIdle: Bool { state == .idle }
 
-    /// The line that asks for an invocation. Only when idle.
+    /// The line that asks for an invocation; nil when the worker cannot be asked now.
     /// - Parameters:
     ///   - event: checked to be JSON; its raw newlines, white space in JSON, become spaces.
     ///   - context: a JSON object without raw newlines.
-    package mutating func request(event: ByteBuffer, context: String) -> ByteBuffer {
-        precondition(isIdle, "a reactor serves one invocation at a time")
+    package mutating func request(event: ByteBuffer, context: String) -> ByteBuffer? {
+        guard isIdle else { return nil }
         let id = nextID
         nextID += 1
         state = .busy(id: id)
@@ -59,7 +59,8 @@ package struct ReactorExchange: Sendable {
         return line
     }
 
-    /// Takes what the worker wrote. Events come in order; after a violation nothing more is read.
+    /// Takes all that the worker wrote up to now.
+    /// - Returns: what it amounts to. What breaks the protocol comes alone: whatever was read with it is not to be trusted.
     package mutating func receive(_ bytes: ByteBuffer) -> [Event] {
         guard state != .broken else { return [] }
         pending.writeImmutableBuffer(bytes)
@@ -69,15 +70,18 @@ package struct ReactorExchange: Sendable {
             pending.moveReaderIndex(forwardBy: 1)
             events.append(line.readableBytes > longestResult + Self.envelope ? breakOff(.tooLong) : read(line))
         }
-        if state != .broken, pending.readableBytes > longestResult + Self.envelope {
-            if case .busy = state {
-                events.append(breakOff(.tooLong))
-            } else {
-                events.append(breakOff(.violation("the worker wrote \(pending.readableBytes) bytes without being asked")))
-            }
+        if state == .idle, pending.readableBytes > 0 {
+            events.append(violation("the worker wrote without being asked", pending))
+        } else if state != .broken, pending.readableBytes > longestResult + Self.envelope {
+            events.append(breakOff(.tooLong))
         }
         pending.discardReadBytes()
-        return events
+        return state == .broken ? events.suffix(1) : events
+    }
+
+    private mutating func violation(_ what: String, _ line: ByteBuffer) -> Event {
+        let wrote = excerpt(line)
+        return breakOff(.violation(what, wrote: wrote))
     }
 
     private mutating func breakOff(_ event: Event) -> Event {
@@ -88,41 +92,40 @@ package struct ReactorExchange: Sendable {
 
     private mutating func read(_ line: ByteBuffer) -> Event {
         guard let members = line.withUnsafeReadableBytes(JSONText.members(of:)) else {
-            return breakOff(.violation("the worker wrote a line that is no JSON object: \(excerpt(line))"))
+            return violation("the worker wrote a line that is no JSON object", line)
         }
         func text(_ key: String) -> String? {
             members[key].flatMap { line.getString(at: line.readerIndex + $0.lowerBound, length: $0.count) }
         }
         guard text("jsonrpc") == "\"2.0\"" else {
-            return breakOff(.violation("the worker wrote a line that is not JSON-RPC 2.0: \(excerpt(line))"))
+            return violation("the worker wrote a line that is not JSON-RPC 2.0", line)
         }
         switch state {
         case .starting:
             guard text("method") == "\"ready\"", members["id"] == nil else {
-                return breakOff(.violation("the worker's first line must be the ready notification: \(excerpt(line))"))
+                return violation("the worker's first line must be the ready notification", line)
             }
             state = .idle
             return .ready
         case .busy(let id):
             guard let answered = text("id"), answered == String(id) else {
-                let given = text("id") ?? "none"
-                return breakOff(.violation("the worker answered id \(given); asked was \(id)"))
+                return violation("the worker answered another id than \(id), which was asked", line)
             }
             guard (members["result"] != nil) != (members["error"] != nil) else {
-                return breakOff(.violation("an answer has either a result or an error: \(excerpt(line))"))
+                return violation("an answer has either a result or an error", line)
             }
             state = .idle
             if let range = members["result"] {
                 return .result(line.getSlice(at: line.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer())
             }
             guard let error = members["error"].flatMap({ readError(line, $0) }) else {
-                return breakOff(.violation("the worker's error needs code and message: \(excerpt(line))"))
+                return violation("the worker's error needs code and message", line)
             }
             return .error(error)
         case .idle:
-            return breakOff(.violation("the worker wrote without being asked: \(excerpt(line))"))
+            return violation("the worker wrote without being asked", line)
         case .broken:
-            return .violation("")
+            return .tooLong  // not reached: nothing is read of a broken worker
         }
     }
 

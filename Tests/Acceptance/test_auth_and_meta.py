@@ -12,8 +12,8 @@ from checks import problem
 
 PROTECTED = [
     ("GET", "/v1/functions"), ("GET", "/v1/functions/x"), ("GET", "/v1/functions/x/versions"),
-    ("PUT", "/v1/functions/x"), ("DELETE", "/v1/functions/x"), ("POST", "/v1/functions/x/invocations"), ("GET", "/v1/functions/x/logs"),
-    ("GET", "/v1/invocations/x"),
+    ("PUT", "/v1/functions/x"), ("DELETE", "/v1/functions/x"), ("POST", "/v1/functions/x/invocations"),
+    ("GET", "/v1/functions/x/logs"), ("GET", "/v1/invocations/x"),
 ]
 OPEN = ["/healthz", "/readyz", "/metrics", "/openapi.json"]
 

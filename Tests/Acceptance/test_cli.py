@@ -15,13 +15,13 @@ from system import Traces, eventually
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(workspace):
     """`folder(script)`: a folder with a function of its own name, which runs that shell script."""
     def make(script, manifest=""):
         name = unique_name("cli")
         manifest = f"name: {name}\nrun: ./run\n{manifest}"
         program = f"#!/bin/sh\n{script}\n".encode(), 0o755
-        return name, make_folder(tmp_path / name, {"function.yaml": manifest.encode(), "run": program})
+        return name, make_folder(workspace / name, {"function.yaml": manifest.encode(), "run": program})
     return make
 
 
@@ -106,9 +106,9 @@ def test_usage(bulkhead, arguments):
 
 
 @pytest.mark.parametrize("content", [None, b"neither ELF nor script"])
-def test_run_what_cannot_run(bulkhead, tmp_path, content):
+def test_run_what_cannot_run(bulkhead, workspace, content):
     """No such file, or one that is no program: not 0, and not the guest's failure, for no guest ran."""
-    path = tmp_path / "thing"
+    path = workspace / unique_name("thing")
     if content is not None:
         path.write_bytes(content)
     done = bulkhead("run", path, "--data", "null")

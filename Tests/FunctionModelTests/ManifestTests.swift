@@ -1,0 +1,90 @@
+import Foundation
+import FunctionModel
+import Testing
+
+@Suite struct ManifestTests {
+    @Test func readsEveryField() throws {
+        let manifest = try Manifest(
+            yaml: """
+                name: thumbnail
+                run: ./bin/thumbnail
+                args: [a, "b c"]
+                mode: reactor
+                auth: none
+                env: { LOG_LEVEL: info }
+                limits: { wall: 2s, init: 500ms, cpu: 1s, memory: 64MiB, processes: 4, threads: 8, output: 1MiB, log: 1KiB, scratch: 32MiB }
+                concurrency: { max: 10, warm: 2, reuse: 5, idle: 1m }
+                allow:
+                  files.read: ["/usr/share/zoneinfo"]
+                """)
+        #expect(manifest.name?.text == "thumbnail")
+        #expect(manifest.run == "bin/thumbnail")
+        #expect(manifest.args == ["a", "b c"])
+        #expect(manifest.mode == .reactor)
+        #expect(manifest.auth == .none)
+        #expect(manifest.limits.initialization.milliseconds == 500)
+        #expect(manifest.limits.memory == .mebibytes(64))
+        #expect(manifest.limits.tasks == 12)
+        #expect(manifest.concurrency.idle.milliseconds == 60_000)
+        #expect(manifest.allow.filesRead == ["/usr/share/zoneinfo"])
+    }
+
+    @Test(arguments: [
+        ("name: x\nlimts: {}\nrun: a", "line 2"), ("run: a\nlimits:\n  memory: 64MB5", "line 3"),
+        ("run: a\nlimits: { wall: -1s }", "line 2"), ("run: a\nlimits: { wall: 16m }", "15m"),
+        ("run: ../a", "line 1"), ("run: /bin/sh", "line 1"), ("name: Big\nrun: a", "line 1"), ("run: a\nrun: b", "YAML"),
+        ("{}", "run"), ("", "empty"), ("runtime: python", "handler"), ("runtime: python\nhandler: a.b\nrun: c", "run"),
+        ("run: a\nhandler: b.c", "handler"), ("run: a\nallow: { files.read: [/proc] }", "files.read"),
+        ("run: a\nallow: { files.read: [/] }", "files.read"), ("run: a\nallow: { files.read: [/etc/../proc] }", "files.read"),
+        ("run: a\nallow: { net: [x] }", "allow.net"), ("run: a\nenv: { BULKHEAD_X: y }", "env"), ("run: a\nenv: { 1A: y }", "env"),
+        ("run: a\nconcurrency: { warm: 5, max: 2 }", "warm"), ("- a", "mapping"), ("run: [a]", "line 1"), ("a: &x [*x]", ""),
+        ("run: a\nlimits: { processes: 0 }", "processes"), ("run: a\nmode: daemon", "command, reactor"),
+    ])
+    func refuses(_ yaml: String, _ mention: String) {
+        let error = #expect(throws: ManifestError.self) { try Manifest(yaml: yaml) }
+        if !mention.isEmpty { #expect(error?.message.contains(mention) == true, "\(error?.message ?? "")") }
+    }
+
+    /// A "billion laughs" is refused where it stands, not expanded.
+    @Test func refusesAliasBombs() {
+        var yaml = "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        for (name, last) in zip("bcdefghi", "abcdefgh") {
+            yaml += "\(name): &\(name) [" + Array(repeating: "*\(last)", count: 9).joined(separator: ",") + "]\n"
+        }
+        #expect(throws: ManifestError.self) { try Manifest(yaml: yaml) }
+    }
+
+    @Test func queryAndYAMLAgree() throws {
+        let query = try Manifest(query: [("mode", "reactor"), ("memory", "64MiB"), ("args", "a"), ("args", "b"), ("env", "A=b=c"), ("run", "./x")])
+        let yaml = try Manifest(yaml: "run: x\nmode: reactor\nargs: [a, b]\nenv: { A: b=c }\nlimits: { memory: 64MiB }")
+        #expect(query == yaml)
+        #expect(throws: ManifestError.self) { try Manifest(query: [("wall", "1s"), ("wall", "2s")]) }
+        #expect(throws: ManifestError.self) { try Manifest(query: [("files.read", "/etc")]) }
+    }
+
+    @Test func survivesItsOwnJSON() throws {
+        var manifest = try Manifest(
+            yaml: "name: a\nrun: b\nlimits: { wall: 1500ms, scratch: 1000 }\nallow: { files.read: [/usr/share] }")
+        manifest.limits.spellOut()
+        let copy = try JSONDecoder().decode(Manifest.self, from: try JSONEncoder().encode(manifest))
+        #expect(copy == manifest)
+    }
+
+    @Test(arguments: [("0", 0), ("1500", 1500), ("64MiB", 64 << 20), ("1KB", 1000), ("7B", 7)])
+    func sizes(_ text: String, _ bytes: Int) { #expect(ByteSize(text)?.bytes == bytes) }
+
+    @Test(arguments: ["", "-1", "+1", "1.5MiB", "MiB", "1 MiB", "1mib", "99999999999999999999", "9223372036854775807GiB"])
+    func noSizes(_ text: String) { #expect(ByteSize(text) == nil) }
+
+    @Test(arguments: ["", "3", "-1s", "1.5s", "s", "1 s", "1d", "99999999999999999h"])
+    func noTimes(_ text: String) { #expect(TimeLimit(text) == nil) }
+
+    @Test(arguments: ["a", "0", "a-b", String(repeating: "z", count: 63)])
+    func names(_ text: String) { #expect(FunctionName(text) != nil) }
+
+    @Test(arguments: ["", "A", "-a", "a-", "a/b", "..", "a\0", "a_b", "é", String(repeating: "z", count: 64)])
+    func noNames(_ text: String) { #expect(FunctionName(text) == nil) }
+
+    @Test(arguments: ["", ".", "..", "/a", "a/../b", "a//b", "a/./b", "a\0b", String(repeating: "a/", count: 70) + "a"])
+    func noBundlePaths(_ text: String) { #expect(BundlePath(text) == nil) }
+}

@@ -1,0 +1,102 @@
+import FunctionModel
+import NIOCore
+import Testing
+import WorkerProtocol
+
+@Suite struct ReactorExchangeTests {
+    private let ready = #"{"jsonrpc":"2.0","method":"ready"}"# + "\n"
+
+    private func started(limit: Int = 1000) -> ReactorExchange {
+        var exchange = ReactorExchange(longestResult: limit)
+        #expect(exchange.receive(ByteBuffer(string: ready)) == [.ready])
+        return exchange
+    }
+
+    private func asked(limit: Int = 1000) -> ReactorExchange {
+        var exchange = started(limit: limit)
+        #expect(exchange.request(event: ByteBuffer(string: "{}"), context: "{}") != nil)
+        return exchange
+    }
+
+    private func isViolation(_ events: [ReactorExchange.Event]) -> Bool {
+        if events.count == 1, case .violation = events[0] { return true }
+        return false
+    }
+
+    @Test func asksInOneLine() {
+        var exchange = started()
+        let line = exchange.request(event: ByteBuffer(string: "{\r\n\"a\":\n1}"), context: #"{"x":1}"#)
+        #expect(
+            line.map { String(buffer: $0) }
+                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"x":1}}}"# + "\n")
+    }
+
+    /// However the bytes are cut, the events are the same.
+    @Test func anySplitGivesTheSame() {
+        let text = Array(#"{"jsonrpc":"2.0","id":1,"result":{"a":"\n"}}"#.utf8) + [0x0A]
+        for cut in 0...text.count {
+            var exchange = asked()
+            var events = exchange.receive(ByteBuffer(bytes: text[..<cut]))
+            events += exchange.receive(ByteBuffer(bytes: text[cut...]))
+            #expect(events == [.result(ByteBuffer(string: #"{"a":"\n"}"#))])
+            #expect(exchange.isIdle)
+        }
+    }
+
+    @Test func tellsErrors() {
+        var exchange = asked()
+        let answer = #"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"type":"T","stackTrace":["s"]}}}"#
+        #expect(exchange.receive(ByteBuffer(string: answer + "\n")) == [.error(.init(type: "T", message: "m", stackTrace: ["s"]))])
+        #expect(exchange.isIdle)
+    }
+
+    @Test(arguments: [
+        "hello\n", "{}\n", #"{"jsonrpc":"2.0","id":2,"result":1}"# + "\n", #"{"jsonrpc":"2.0","id":"1","result":1}"# + "\n",
+        #"{"jsonrpc":"2.0","id":1}"# + "\n", #"{"jsonrpc":"2.0","id":1,"result":1,"error":{"code":1,"message":"m"}}"# + "\n",
+        #"{"jsonrpc":"2.0","id":1,"error":"x"}"# + "\n", #"{"jsonrpc":"2.0","method":"ready"}"# + "\n", "\n", "\0\n",
+        #"{"jsonrpc":"2.0","id":1,"id":1,"result":1}"# + "\n",
+        #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\n" + #"{"jsonrpc":"2.0","id":1,"result":2}"# + "\n",
+        #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\nhalf a line",
+    ])
+    func refuses(_ text: String) {
+        var exchange = asked()
+        #expect(isViolation(exchange.receive(ByteBuffer(string: text))))
+        #expect(!exchange.isIdle)
+        #expect(exchange.receive(ByteBuffer(string: ready)).isEmpty, "nothing is read of a broken worker")
+        #expect(exchange.request(event: ByteBuffer(string: "1"), context: "{}") == nil)
+    }
+
+    /// Once crashed the host: ready twice in one write left an exchange that was asked while broken.
+    @Test func readyTwiceIsAViolation() {
+        var exchange = ReactorExchange(longestResult: 1000)
+        #expect(isViolation(exchange.receive(ByteBuffer(string: ready + ready))))
+        #expect(exchange.request(event: ByteBuffer(string: "1"), context: "{}") == nil)
+    }
+
+    @Test func anAnswerBeforeItsRequestIsAViolation() {
+        var exchange = started()
+        #expect(isViolation(exchange.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\n"))))
+    }
+
+    @Test func endlessLinesAreCut() {
+        var exchange = asked(limit: 100)
+        #expect(exchange.receive(ByteBuffer(repeating: 0x61, count: 10_000)) == [.tooLong])
+    }
+}
+
+@Suite struct LogLinesTests {
+    @Test func cutsLinesAndSaysWhatItDrops() {
+        var log = LogLines(limit: 10)
+        #expect(log.receive(ByteBuffer(string: "ab\ncd")) == ["ab"])
+        #expect(log.receive(ByteBuffer(string: "ef\n12345678")) == ["cdef"])
+        let rest = log.finish()
+        #expect(rest.first == "12")
+        #expect(rest.last?.contains("6 bytes of log dropped") == true)
+        #expect(log.receive(ByteBuffer(string: "next\n")) == ["next"])
+    }
+
+    @Test func aLineWithoutEndIsCut() {
+        var log = LogLines(limit: 1 << 20)
+        #expect(log.receive(ByteBuffer(repeating: 0x61, count: 40_000)).map(\.count) == [16_384, 16_384])
+    }
+}

@@ -1,0 +1,143 @@
+import FunctionModel
+import NIOCore
+import Testing
+
+@testable import Sandbox
+@testable import WorkerPool
+
+@Suite struct WorkerMachineTests {
+    private let start = ContinuousClock.now
+
+    private func version(_ mode: Manifest.Mode, change: (inout Manifest) -> Void = { _ in }) throws -> FunctionVersion {
+        var manifest = Manifest()
+        manifest.mode = mode
+        change(&manifest)
+        return FunctionVersion(
+            name: try #require(FunctionName("f")), number: 1, sha256: "", size: 1, bundle: "", createdAt: "", manifest: manifest,
+            executable: .staticELF)
+    }
+
+    private var assignment: Assignment {
+        Assignment(invocationID: "i", event: ByteBuffer(string: "{}"), traceparent: nil, cancellation: Cancellation())
+    }
+
+    private func exit(_ status: Int32 = 0, oom: Bool = false, cpu: Duration = .zero, killed: Bool = false) -> CellExit {
+        CellExit(status: status, wasOutOfMemory: oom, denied: nil, wasKilled: killed, cpu: cpu, memoryPeak: 1)
+    }
+
+    private func outcome(_ actions: [WorkerMachine.Action]) -> Outcome? {
+        for case .finish(let completion) in actions { return completion.outcome }
+        return nil
+    }
+
+    private func kills(_ actions: [WorkerMachine.Action]) -> Bool {
+        actions.contains { if case .kill = $0 { true } else { false } }
+    }
+
+    /// A command that runs, with its machine; everything else of its life is the test's.
+    private func running(_ version: FunctionVersion) -> WorkerMachine {
+        var machine = WorkerMachine(version: version, now: start, processors: 2)
+        _ = machine.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        _ = machine.handle(.started(nil), now: start)
+        return machine
+    }
+
+    private func end(_ machine: inout WorkerMachine, _ exit: CellExit) -> Outcome? {
+        var found: Outcome?
+        for input in [WorkerMachine.Input.exited(exit), .outputClosed, .logClosed] {
+            found = found ?? outcome(machine.handle(input, now: start))
+        }
+        return found
+    }
+
+    /// Exit, end of output and end of log come in any order; only when all are there is the outcome told, once.
+    @Test func endsInAnyOrder() throws {
+        let ending: [WorkerMachine.Input] = [.exited(exit()), .outputClosed, .logClosed, .gone]
+        for order in permutations(of: Array(ending.indices)) {
+            var machine = running(try version(.command))
+            _ = machine.handle(.output(ByteBuffer(string: "1")), now: start)
+            var finished = 0, ended = 0
+            for index in order {
+                for action in machine.handle(ending[index], now: start) {
+                    if case .finish(let completion) = action {
+                        #expect(completion.outcome == .ok)
+                        finished += 1
+                    }
+                    if case .ended = action { ended += 1 }
+                }
+            }
+            #expect(finished == 1 && ended == 1, "\(order)")
+        }
+    }
+
+    @Test func sourcesOfOutcomes() throws {
+        let cases: [(CellExit, Outcome)] = [
+            (exit(0), .ok), (exit(7 << 8), .exit), (exit(11), .signal), (exit(9), .signal),
+            (exit(9, oom: true), .memoryExceeded), (exit(9, cpu: .seconds(4)), .cpuExceeded),
+            (exit(24, cpu: .seconds(4)), .cpuExceeded), (exit(0, oom: true), .memoryExceeded), (.lostWithLauncher, .launchFailed),
+        ]
+        for (exit, expected) in cases {
+            var machine = running(try version(.command))
+            #expect(end(&machine, exit) == expected)
+        }
+    }
+
+    @Test func firstCauseWins() throws {
+        var machine = running(try version(.command))
+        #expect(kills(machine.handle(.tick(cpu: { .zero }), now: start + .seconds(4))))
+        #expect(!kills(machine.handle(.cancelled, now: start + .seconds(4))), "killed once")
+        #expect(end(&machine, exit(9, oom: true, killed: true)) == .timeout)
+    }
+
+    @Test func outputIsCounted() throws {
+        var machine = running(try version(.command) { $0.limits.output = ByteSize(bytes: 4) })
+        #expect(machine.handle(.output(ByteBuffer(string: "1234")), now: start).isEmpty)
+        #expect(kills(machine.handle(.output(ByteBuffer(string: "5")), now: start)))
+        #expect(end(&machine, exit(9, killed: true)) == .outputExceeded)
+    }
+
+    @Test func cpuIsAskedOnlyWhenItCanMatter() throws {
+        var machine = running(try version(.command) { $0.limits.cpu = .seconds(1) })
+        #expect(machine.handle(.tick(cpu: { Issue.record("asked too early"); return nil }), now: start + .milliseconds(400)).isEmpty)
+        #expect(kills(machine.handle(.tick(cpu: { .milliseconds(1001) }), now: start + .milliseconds(600))))
+        #expect(end(&machine, exit(9, killed: true)) == .cpuExceeded)
+    }
+
+    @Test func aRefusedLaunchIsToldAtOnce() throws {
+        var machine = WorkerMachine(version: try version(.command), now: start, processors: 2)
+        _ = machine.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        let actions = machine.handle(.failed(LaunchError(stage: "mount", number: 2)), now: start)
+        guard case .finish(let completion)? = actions.first, case .failure(let failure) = completion.result else {
+            Issue.record("no outcome")
+            return
+        }
+        #expect(failure.outcome == .launchFailed && failure.stage == "mount" && failure.errno == "ENOENT")
+    }
+
+    @Test func aReactorIsUsedAgainAndAViolationEndsIt() throws {
+        var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
+        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
+        for id in 1...3 {
+            #expect(machine.isIdle)
+            _ = machine.handle(.assign(assignment, start: .reused, requested: start), now: start)
+            let answer = ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")
+            #expect(outcome(machine.handle(.output(answer), now: start)) == .ok)
+        }
+        #expect(kills(machine.handle(.output(ByteBuffer(string: "late\n")), now: start)))
+        #expect(!machine.isIdle)
+    }
+
+    @Test func initHasItsOwnLimit() throws {
+        var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
+        _ = machine.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        _ = machine.handle(.started(nil), now: start)
+        #expect(kills(machine.handle(.tick(cpu: { nil }), now: start + .seconds(11))))
+        #expect(end(&machine, exit(9, killed: true)) == .timeout)
+    }
+}
+
+private func permutations(of items: [Int]) -> [[Int]] {
+    if items.isEmpty { return [[]] }
+    return items.flatMap { item in permutations(of: items.filter { $0 != item }).map { [item] + $0 } }
+}
