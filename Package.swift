@@ -54,7 +54,9 @@ let package = Package(
         .target(name: "CLauncherABI", path: "sandbox/abi"),
         .executableTarget(
             name: "bulkhead-launcher", dependencies: ["CLauncherABI"], path: "sandbox/launcher",
-            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-pie"])],
+            cSettings: [
+                .define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-pie"]),
+            ],
             linkerSettings: staticC),
         // What `doctor` runs inside a cell.
         .executableTarget(
@@ -73,9 +75,14 @@ let package = Package(
             name: "PythonRuntime", path: "sandbox/python", resources: [.embedInCode("bulkhead_runtime.py")]),
         .target(
             name: "Sandbox",
-            dependencies: ["FunctionModel", "HostSystem", "SandboxProfiles", "PythonRuntime", "CLauncherABI", "CSeccomp", logging]),
-        .target(name: "WorkerProtocol", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
-        .target(name: "WorkerPool", dependencies: ["FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", logging] + nio),
+            dependencies: [
+                "FunctionModel", "HostSystem", "SandboxProfiles", "PythonRuntime", "CLauncherABI", "CSeccomp", logging,
+            ]),
+        .target(
+            name: "WorkerProtocol", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
+        .target(
+            name: "WorkerPool",
+            dependencies: ["FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", logging] + nio),
         .target(
             name: "Catalogue",
             dependencies: [
@@ -118,7 +125,8 @@ let package = Package(
         .testTarget(
             name: "WorkerTests",
             dependencies: [
-                "FunctionModel", "Sandbox", "WorkerProtocol", "WorkerPool", .product(name: "NIOCore", package: "swift-nio"),
+                "FunctionModel", "Sandbox", "WorkerProtocol", "WorkerPool",
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(
             name: "GatewayTests",

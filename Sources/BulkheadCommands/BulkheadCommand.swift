@@ -13,7 +13,8 @@ package struct BulkheadCommand: ParsableCommand {
             """,
         version: version,
         subcommands: [
-            ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self, ShowCommand.self,
+            ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
+            ShowCommand.self,
             DeleteCommand.self, LogsCommand.self, KeysCommand.self, DoctorCommand.self,
         ])
 

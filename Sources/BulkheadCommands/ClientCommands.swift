@@ -67,7 +67,8 @@ struct InvokeCommand: ParsableCommand {
         }
         if host.json { printJSON(answer) }
         let outcome = answer.headers.first(name: "Bulkhead-Outcome").map { "\($0): " } ?? ""
-        let ending: Ending = answer.status == 500 || answer.status == 503 ? .host : answer.status >= 500 ? .guest : .usage
+        let ending: Ending =
+            answer.status == 500 || answer.status == 503 ? .host : answer.status >= 500 ? .guest : .usage
         throw CommandFailure(outcome + (answer.detail ?? "the host answered \(answer.status)"), ending)
     }
 
@@ -75,7 +76,8 @@ struct InvokeCommand: ParsableCommand {
         guard let data else { return [] }
         guard data.hasPrefix("@") else { return Array(data.utf8) }
         let file = String(data.dropFirst())
-        let bytes = file == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: file)
+        let bytes =
+            file == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: file)
         guard let bytes else { throw CommandFailure("--data \(data): the file cannot be read", .usage) }
         return Array(bytes)
     }
@@ -94,13 +96,16 @@ struct ListCommand: ParsableCommand {
         let answer = try host.client().get(.GET, "/v1/functions?limit=1000")
         if host.json { return printJSON(answer) }
         let functions = try JSONDecoder().decode(Page.self, from: answer.body).functions
-        let rows = functions.map { [$0.name, String($0.version), $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt] }
+        let rows = functions.map {
+            [$0.name, String($0.version), $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt]
+        }
         printTable([["NAME", "VERSION", "RUNTIME", "MODE", "BYTES", "CREATED"]] + rows)
     }
 }
 
 struct ShowCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "show", abstract: "Shows a function, manifest and all.")
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Shows a function, manifest and all.")
 
     @Argument var name: String
     @OptionGroup var host: HostOptions
@@ -116,7 +121,8 @@ struct ShowCommand: ParsableCommand {
 }
 
 struct DeleteCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "delete", abstract: "Deletes a function with all its versions.")
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Deletes a function with all its versions.")
 
     @Argument var name: String
     @OptionGroup var host: HostOptions
@@ -128,7 +134,8 @@ struct DeleteCommand: ParsableCommand {
 }
 
 struct LogsCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "logs", abstract: "Prints a function's newest log lines.")
+    static let configuration = CommandConfiguration(
+        commandName: "logs", abstract: "Prints a function's newest log lines.")
 
     @Argument var name: String
 
@@ -163,7 +170,8 @@ struct LogsCommand: ParsableCommand {
 
 struct KeysCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "keys", abstract: "Lists, makes and revokes tokens.", subcommands: [List.self, Create.self, Revoke.self],
+        commandName: "keys", abstract: "Lists, makes and revokes tokens.",
+        subcommands: [List.self, Create.self, Revoke.self],
         defaultSubcommand: List.self)
 
     fileprivate struct Key: Decodable {
@@ -175,7 +183,8 @@ struct KeysCommand: ParsableCommand {
     }
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the tokens; never their text.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "Lists the tokens; never their text.")
 
         @OptionGroup var host: HostOptions
 

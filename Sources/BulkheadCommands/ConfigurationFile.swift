@@ -38,7 +38,8 @@ struct ConfigurationFile {
             let place = "\(path) line \(key.mark?.line ?? 0)"
             guard let name = key.scalar?.string, try set(name, value) else {
                 throw CommandFailure(
-                    "\(place): \"\(key.scalar?.string ?? "?")\" is unknown or its value is not accepted; keys: \(Self.keys)", .usage)
+                    "\(place): \"\(key.scalar?.string ?? "?")\" is unknown or its value is not accepted; keys: \(Self.keys)",
+                    .usage)
             }
         }
     }

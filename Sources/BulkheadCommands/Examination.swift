@@ -49,12 +49,16 @@ struct Examination {
         findings += namespaces
         findings += [
             Finding(
-                "root", view["host-file"] == "ENOENT" && view["write-root"] == "EROFS" && view["write-function"] == "EROFS"
+                "root",
+                view["host-file"] == "ENOENT" && view["write-root"] == "EROFS" && view["write-function"] == "EROFS"
                     && view["proc"] == "ENOENT",
-                else: "the worker reached /etc/passwd (\(view["host-file"] ?? "?")), / (\(view["write-root"] ?? "?")) or /proc"),
+                else:
+                    "the worker reached /etc/passwd (\(view["host-file"] ?? "?")), / (\(view["write-root"] ?? "?")) or /proc"
+            ),
             landlock(view),
             Finding(
-                "seccomp", view["seccomp"] == "2" && view["unknown-call"] == "ENOSYS" && view["clone3"] == "ENOSYS"
+                "seccomp",
+                view["seccomp"] == "2" && view["unknown-call"] == "ENOSYS" && view["clone3"] == "ENOSYS"
                     && view["socket"] == "EAFNOSUPPORT",
                 else: "an unknown call gave \(view["unknown-call"] ?? "?"), a socket \(view["socket"] ?? "?")"),
             try denial(),
@@ -78,7 +82,8 @@ struct Examination {
 
     private func denial() throws -> Finding {
         let completion = try invoke("ptrace")
-        guard case .failure(let failure) = completion.result, failure.outcome == .denied, failure.syscall == "ptrace" else {
+        guard case .failure(let failure) = completion.result, failure.outcome == .denied, failure.syscall == "ptrace"
+        else {
             return Finding("denied calls", .missing("ptrace ended as \(completion.outcome.rawValue)"))
         }
         return Finding("denied calls", .enforced)
@@ -87,7 +92,8 @@ struct Examination {
     private func memory() throws -> Finding {
         guard features.limitsMemory else { return Finding("memory limit", .degraded(DegradableLayer.memory.advice)) }
         let outcome = try invoke("memory").outcome
-        return Finding("memory limit", outcome == .memoryExceeded, else: "taking memory without end ended as \(outcome.rawValue)")
+        return Finding(
+            "memory limit", outcome == .memoryExceeded, else: "taking memory without end ended as \(outcome.rawValue)")
     }
 
     private func processes() throws -> Finding {
@@ -95,7 +101,9 @@ struct Examination {
         let started = facts["started"].flatMap { Int($0) } ?? .max
         let held = facts["fork"] == "EAGAIN" && started < 8
         if held, !features.limitsTasks {
-            return Finding("process limit", .degraded("only by RLIMIT_NPROC, which counts a user's processes: \(DegradableLayer.processes.advice)"))
+            return Finding(
+                "process limit",
+                .degraded("only by RLIMIT_NPROC, which counts a user's processes: \(DegradableLayer.processes.advice)"))
         }
         return Finding("process limit", held, else: "\(started) children with `processes: 8`")
     }
@@ -108,7 +116,9 @@ struct Examination {
     private func identity() -> Finding {
         features.isRoot
             ? Finding("uid per cell", .enforced)
-            : Finding("uid per cell", .degraded("without root all cells are this user outside; run as root for a uid of its own each"))
+            : Finding(
+                "uid per cell",
+                .degraded("without root all cells are this user outside; run as root for a uid of its own each"))
     }
 
     // MARK: - Invocations
@@ -131,10 +141,14 @@ struct Examination {
     private func facts(_ word: String) throws -> [String: String] {
         let completion = try invoke(word)
         switch completion.result {
-        case .failure(let failure): throw CommandFailure("no cell can be built or the probe fails in it: \(failure.detail)")
+        case .failure(let failure):
+            throw CommandFailure("no cell can be built or the probe fails in it: \(failure.detail)")
         case .success(let output):
-            let pairs = String(buffer: output.body).split(separator: "\n").map { $0.split(separator: "=", maxSplits: 1) }
-            return Dictionary(pairs.filter { $0.count == 2 }.map { (String($0[0]), String($0[1])) }) { first, _ in first }
+            let pairs = String(buffer: output.body).split(separator: "\n").map {
+                $0.split(separator: "=", maxSplits: 1)
+            }
+            return Dictionary(pairs.filter { $0.count == 2 }.map { (String($0[0]), String($0[1])) }) { first, _ in first
+            }
         }
     }
 
@@ -163,7 +177,8 @@ struct Examination {
         return names.map { name in
             let theirs = link("/proc/\(shared.pid)/ns/\(name)"), ours = link("/proc/self/ns/\(name)")
             return Finding(
-                "\(name) namespace", theirs != nil && theirs != ours, else: theirs == nil ? "it cannot be read" : "shared with the host")
+                "\(name) namespace", theirs != nil && theirs != ours,
+                else: theirs == nil ? "it cannot be read" : "shared with the host")
         }
     }
 

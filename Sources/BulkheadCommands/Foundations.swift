@@ -37,7 +37,8 @@ struct Foundations {
             mkdir(place, 0o755)
             let error = bh_bind_privately(data.path, place)
             guard error == 0 else {
-                throw CommandFailure("the data directory cannot be bound to \(place): \(String(cString: strerror(error)))")
+                throw CommandFailure(
+                    "the data directory cannot be bound to \(place): \(String(cString: strerror(error)))")
             }
             path = place
         }
@@ -56,7 +57,9 @@ struct Foundations {
         }
         if isRoot, !options.keepsRoot {
             let error = bh_become(options.firstUID, options.firstUID)
-            guard error == 0 else { throw CommandFailure("root cannot be given up: \(String(cString: strerror(error)))") }
+            guard error == 0 else {
+                throw CommandFailure("root cannot be given up: \(String(cString: strerror(error)))")
+            }
         }
     }
 
@@ -65,7 +68,8 @@ struct Foundations {
         guard let features = launcher.features else { throw CommandFailure("the launcher died at once") }
         let missing = DegradableLayer.allCases.filter { !$0.isPresent(in: features) && !degraded.contains($0) }
         guard let layer = missing.first else { return }
-        throw CommandFailure("\(layer.rawValue) is missing: \(layer.advice). To serve without it: --allow-degraded \(layer.rawValue)")
+        throw CommandFailure(
+            "\(layer.rawValue) is missing: \(layer.advice). To serve without it: --allow-degraded \(layer.rawValue)")
     }
 
     /// A program that is installed beside this one.
@@ -82,7 +86,8 @@ struct Foundations {
     /// nothing through a link.
     private static func giveAway(_ path: String, to uid: UInt32) throws {
         let names = [
-            "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token", "/endpoint",
+            "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token",
+            "/endpoint",
         ]
         for name in names where lchown(path + name, uid, uid) < 0 && errno != ENOENT {
             throw CommandFailure("\(path)\(name) cannot be given to uid \(uid): \(String(cString: strerror(errno)))")
@@ -94,7 +99,8 @@ struct Foundations {
         do {
             let catalogue = try Catalogue(path: path)
             return try FunctionHost(
-                catalogue: catalogue, launcher: launcher, group: MultiThreadedEventLoopGroup.singleton, options: options,
+                catalogue: catalogue, launcher: launcher, group: MultiThreadedEventLoopGroup.singleton,
+                options: options,
                 logger: logger)
         } catch {
             throw CommandFailure("the catalogue in \(path) cannot be opened: \(error)")

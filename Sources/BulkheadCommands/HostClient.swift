@@ -13,7 +13,8 @@ struct HostOptions: ParsableArguments {
     @Option(help: "A token. Default: BULKHEAD_TOKEN, or the local host's admin.token.")
     var token: String?
 
-    @Option(name: .customLong("data-dir"), help: "Data directory of the local host. Default: BULKHEAD_DATA, or the user's.")
+    @Option(
+        name: .customLong("data-dir"), help: "Data directory of the local host. Default: BULKHEAD_DATA, or the user's.")
     var dataDirectory: String?
 
     @Flag(help: "Print JSON.")
@@ -29,7 +30,8 @@ struct HostOptions: ParsableArguments {
         }
         guard let token = token ?? environment["BULKHEAD_TOKEN"] ?? directory.token else {
             throw CommandFailure(
-                "no token given and \(directory.tokenFile) is missing or may not be read; give one with --token or BULKHEAD_TOKEN", .usage)
+                "no token given and \(directory.tokenFile) is missing or may not be read; give one with --token or BULKHEAD_TOKEN",
+                .usage)
         }
         return HostClient(url: url.hasSuffix("/") ? String(url.dropLast()) : url, token: token)
     }

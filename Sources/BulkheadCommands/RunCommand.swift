@@ -43,7 +43,8 @@ struct RunCommand: ParsableCommand {
         for line in lines { complain(printable(line.text), prefix: "") }
         switch completion.result {
         case .success(let output): try write(output.body)
-        case .failure(let failure): throw CommandFailure("\(failure.outcome.rawValue): \(failure.detail)", failure.outcome.ending)
+        case .failure(let failure):
+            throw CommandFailure("\(failure.outcome.rawValue): \(failure.detail)", failure.outcome.ending)
         }
     }
 
@@ -69,7 +70,8 @@ struct RunCommand: ParsableCommand {
                 throw CommandFailure("\(error)", .usage)
             }
             let completion = await host.invoke(
-                version, id: UUID().uuidString.lowercased(), event: event, traceparent: nil, cancellation: Cancellation())
+                version, id: UUID().uuidString.lowercased(), event: event, traceparent: nil,
+                cancellation: Cancellation())
             return (completion, host.logs.lines(of: version.name, limit: 10_000, invocation: nil))
         }
         host.stop()

@@ -23,7 +23,9 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "YAML file with any of: \(ConfigurationFile.keys).")
     var config: String?
 
-    @Option(name: .customLong("allow-degraded"), help: "Serve although this layer is missing: memory, processes, cpu or landlock.")
+    @Option(
+        name: .customLong("allow-degraded"),
+        help: "Serve although this layer is missing: memory, processes, cpu or landlock.")
     var allowDegraded: [String] = []
 
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning or error.")
@@ -69,7 +71,9 @@ struct ServeCommand: ParsableCommand {
         return layer
     }
 
-    private static func serve(_ host: FunctionHost, at address: ListenAddress, in data: DataDirectory, logger: Logger) async throws {
+    private static func serve(_ host: FunctionHost, at address: ListenAddress, in data: DataDirectory, logger: Logger)
+        async throws
+    {
         try await makeAdminToken(for: host, in: data)
         let application = Gateway(host: host).application(
             host: address.host, port: address.port, group: MultiThreadedEventLoopGroup.singleton, logger: logger
@@ -125,7 +129,8 @@ struct ListenAddress {
     let port: Int
 
     init(_ text: String) throws {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65535).contains(port)
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65535).contains(port)
         else { throw CommandFailure("--listen \(text): it must be HOST:PORT", .usage) }
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }

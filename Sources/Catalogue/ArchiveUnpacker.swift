@@ -22,7 +22,8 @@ struct ArchiveUnpacker: ~Copyable {
         archive_read_support_filter_gzip(archive)
         archive_read_support_format_tar(archive)
         archive_read_support_format_zip(archive)
-        guard lseek(file.number, 0, SEEK_SET) == 0, archive_read_open_fd(archive, file.number, 1 << 16) == ARCHIVE_OK else {
+        guard lseek(file.number, 0, SEEK_SET) == 0, archive_read_open_fd(archive, file.number, 1 << 16) == ARCHIVE_OK
+        else {
             throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")
         }
         var entries = 0, bytes = 0
@@ -52,7 +53,9 @@ struct ArchiveUnpacker: ~Copyable {
         guard let path = BundlePath(name) else {
             throw refuse("a path must be relative and stay inside the bundle")
         }
-        guard archive_entry_hardlink(entry) == nil else { throw refuse("hard links are not taken; pack the file itself") }
+        guard archive_entry_hardlink(entry) == nil else {
+            throw refuse("hard links are not taken; pack the file itself")
+        }
         let mode = archive_entry_mode(entry)
         guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
         do {
@@ -90,7 +93,8 @@ struct ArchiveUnpacker: ~Copyable {
     }
 
     private func copy(
-        _ archive: OpaquePointer, to file: borrowing OwnedDescriptor, bytes: inout Int, _ refuse: (String) -> UploadRefused
+        _ archive: OpaquePointer, to file: borrowing OwnedDescriptor, bytes: inout Int,
+        _ refuse: (String) -> UploadRefused
     ) throws {
         // In order and with holes filled: a sparse entry must count for what it becomes.
         var buffer = [UInt8](repeating: 0, count: 1 << 16)

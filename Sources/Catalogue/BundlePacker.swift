@@ -15,7 +15,9 @@ package enum BundlePacker {
         archive_write_set_format_pax_restricted(archive)
         archive_write_add_filter_gzip(archive)
         archive_write_set_options(archive, "gzip:!timestamp")
-        guard archive_write_open_fd(archive, output.number) == ARCHIVE_OK else { throw SystemError("archive_write_open_fd") }
+        guard archive_write_open_fd(archive, output.number) == ARCHIVE_OK else {
+            throw SystemError("archive_write_open_fd")
+        }
         var bytes = 0
         try add(Folder(path: path), prefix: "", to: archive, bytes: &bytes, limit: limit)
         guard archive_write_close(archive) == ARCHIVE_OK else { throw SystemError("write the archive") }
@@ -46,7 +48,9 @@ package enum BundlePacker {
             archive_entry_set_perm(entry, info.st_mode & 0o111 != 0 ? 0o755 : 0o644)
             guard archive_write_header(archive, entry) == ARCHIVE_OK else { throw SystemError("pack \(path)") }
             let content = file.read(at: 0, count: size)
-            guard archive_write_data(archive, content, content.count) == content.count else { throw SystemError("pack \(path)") }
+            guard archive_write_data(archive, content, content.count) == content.count else {
+                throw SystemError("pack \(path)")
+            }
         }
     }
 }

@@ -188,7 +188,8 @@ package final class BundleStore: Sendable {
                 manifest.limits.processes = manifest.limits.processes ?? 16
             case .dynamicELF(let loader):
                 guard visible(loader) else {
-                    throw UploadRefused("\(run): its loader \(loader) does not exist in a cell on this host; link it statically")
+                    throw UploadRefused(
+                        "\(run): its loader \(loader) does not exist in a cell on this host; link it statically")
                 }
             case .staticELF: break
             }

@@ -32,7 +32,8 @@ package final class Catalogue: Sendable {
                 try KeyRecord.fetchAll(database).map(\.key)
             )
         }
-        state = Mutex(State(snapshot: Snapshot(versions), keys: Dictionary(uniqueKeysWithValues: keys.map { ($0.hash, $0) })))
+        state = Mutex(
+            State(snapshot: Snapshot(versions), keys: Dictionary(uniqueKeysWithValues: keys.map { ($0.hash, $0) })))
     }
 
     package var snapshot: Snapshot { state.withLock { $0.snapshot } }
@@ -51,7 +52,8 @@ package final class Catalogue: Sendable {
         _ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName
     ) async throws -> (FunctionVersion, isNew: Bool) {
         let result = try await database.write { database in
-            let newest = try VersionRecord.filter(Column("name") == name.text).order(Column("number").desc).fetchOne(database)
+            let newest = try VersionRecord.filter(Column("name") == name.text).order(Column("number").desc).fetchOne(
+                database)
             if let newest = try newest?.version(), newest.bundle == stored.digest, newest.manifest == stored.manifest {
                 return (newest, isNew: false)
             }

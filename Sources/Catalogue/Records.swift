@@ -31,7 +31,9 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
     }
 
     func version() throws -> FunctionVersion {
-        guard let name = FunctionName(name) else { throw Damaged(description: "catalogue: \"\(name)\" is no function name") }
+        guard let name = FunctionName(name) else {
+            throw Damaged(description: "catalogue: \"\(name)\" is no function name")
+        }
         return FunctionVersion(
             name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
             manifest: try JSONDecoder().decode(Manifest.self, from: Data(manifest.utf8)),

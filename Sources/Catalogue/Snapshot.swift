@@ -6,7 +6,9 @@ package struct Snapshot: Sendable {
     private var functions: [FunctionName: [FunctionVersion]] = [:]
 
     init(_ versions: [FunctionVersion]) {
-        for version in versions.sorted(by: { $0.number < $1.number }) { functions[version.name, default: []].append(version) }
+        for version in versions.sorted(by: { $0.number < $1.number }) {
+            functions[version.name, default: []].append(version)
+        }
     }
 
     package var names: [FunctionName] { functions.keys.sorted() }

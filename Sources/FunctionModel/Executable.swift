@@ -44,7 +44,8 @@ package enum Executable: Sendable, Hashable, Codable {
         guard head[4] == 2, head[5] == 1 else { throw refuse("is not 64-bit little-endian, as this host is") }
         let found = head.integer(UInt16.self, at: 18)
         guard found == machine else {
-            throw refuse("is for another machine (e_machine \(found)); this host is \(machineName) (e_machine \(machine))")
+            throw refuse(
+                "is for another machine (e_machine \(found)); this host is \(machineName) (e_machine \(machine))")
         }
         let type = head.integer(UInt16.self, at: 16)
         guard type == 2 || type == 3 else { throw refuse("is not an executable (e_type \(type)); link it into one") }

@@ -56,7 +56,10 @@ struct ManifestField: Sendable {
         number("concurrency.warm", \.concurrency.warm, 0...10_000),
         number("concurrency.reuse", \.concurrency.reuse, 1...1_000_000_000),
         time("concurrency.idle", \.concurrency.idle, 0...86_400_000),
-        list("allow.files.read", accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev", \.allow.filesRead) {
+        list(
+            "allow.files.read", accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev",
+            \.allow.filesRead
+        ) {
             $0.count <= 32 && $0.allSatisfy(isGrantablePath)
         },
     ]

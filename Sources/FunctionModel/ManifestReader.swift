@@ -72,14 +72,16 @@ extension Manifest {
     private func checkWhole() throws(ManifestError) {
         if runtime == .python {
             guard handler != nil else {
-                throw ManifestError("handler is missing; with runtime: python it names the function, such as app.lambda_handler")
+                throw ManifestError(
+                    "handler is missing; with runtime: python it names the function, such as app.lambda_handler")
             }
             guard run == nil else { throw ManifestError("run has no meaning with runtime: python; use handler") }
         } else if handler != nil {
             throw ManifestError("handler has no meaning with runtime: \(runtime.rawValue); use run")
         }
         guard concurrency.warm <= concurrency.max else {
-            throw ManifestError("concurrency.warm (\(concurrency.warm)) is more than concurrency.max (\(concurrency.max))")
+            throw ManifestError(
+                "concurrency.warm (\(concurrency.warm)) is more than concurrency.max (\(concurrency.max))")
         }
         let envBytes = env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
         guard envBytes + args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
@@ -97,14 +99,17 @@ private struct YAMLReader {
             throw ManifestError("\(place(node)): \(path.isEmpty ? "the manifest" : path) must be a mapping of keys")
         }
         for (keyNode, value) in mapping {
-            guard let key = keyNode.scalar?.string else { throw ManifestError("\(place(keyNode)): a key must be a word") }
+            guard let key = keyNode.scalar?.string else {
+                throw ManifestError("\(place(keyNode)): a key must be a word")
+            }
             let full = path.isEmpty ? key : "\(path).\(key)"
             if Self.groups.contains(full) {
                 try readMapping(value, path: full, into: &manifest)
             } else if let field = ManifestField.byPath[full] {
                 guard let read = readValue(value), field.set(&manifest, read) else {
                     let shown = value.scalar.map { "\"\($0.string.prefix(80))\"" } ?? "this"
-                    throw ManifestError("\(place(value)): \(full): \(shown) is not accepted; it must be \(field.accepts)")
+                    throw ManifestError(
+                        "\(place(value)): \(full): \(shown) is not accepted; it must be \(field.accepts)")
                 }
             } else {
                 throw ManifestError("\(place(keyNode)): unknown key \"\(full)\"; accepted here: \(known(below: path))")

@@ -1,8 +1,8 @@
 import Catalogue
 import Foundation
 import FunctionModel
-import HostSystem
 import HTTPTypes
+import HostSystem
 import Hummingbird
 import NIOCore
 import Supervisor
@@ -99,7 +99,8 @@ extension Gateway {
         case .archive:
             guard query.isEmpty else {
                 throw UploadRefused(
-                    "query parameter \"\(query[0].name)\": an archive brings its manifest as function.yaml; change it there")
+                    "query parameter \"\(query[0].name)\": an archive brings its manifest as function.yaml; change it there"
+                )
             }
             manifest = Manifest()
         }
@@ -114,7 +115,8 @@ extension Gateway {
         let type = request.headers[.contentType].map { $0.prefix { $0 != ";" }.lowercased() }
         switch type {
         // curl -T sends none, curl --data-binary the form's: both send a file.
-        case nil, "application/octet-stream", "application/x-www-form-urlencoded", "application/x-executable": return .executable
+        case nil, "application/octet-stream", "application/x-www-form-urlencoded", "application/x-executable":
+            return .executable
         case "application/zip", "application/x-zip-compressed", "application/gzip", "application/x-gzip",
             "application/x-tar", "application/tar", "application/tar+gzip", "application/x-gtar":
             return .archive
@@ -129,7 +131,8 @@ extension Gateway {
     /// Streams the body to disk, and stops at the limit.
     private func receive(_ request: Request) async throws -> BundleStore.Arrival {
         let limit = host.options.largestUpload
-        let tooLarge = Failure(.payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
+        let tooLarge = Failure(
+            .payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
         let bundles = host.catalogue.bundles
         let arrival = try await offload { try bundles.beginArrival() }

@@ -50,14 +50,16 @@ package struct Gateway: Sendable {
     func authorize(_ request: Request, _ scope: AccessKey.Scope) throws(Failure) {
         guard let header = request.headers[.authorization] else {
             throw Failure(
-                .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token")
+                .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
+            )
         }
         let parts = header.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer",
             let key = host.catalogue.key(for: String(parts[1]).trimmingSpaces)
         else { throw Failure(.unauthorized, "the token is not known to this host, or was revoked") }
         guard key.scope == .admin || key.scope == scope else {
-            throw Failure(.forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
+            throw Failure(
+                .forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
         }
     }
 
@@ -66,7 +68,8 @@ package struct Gateway: Sendable {
     func name(_ context: GatewayContext) throws(Failure) -> FunctionName {
         let text = context.parameters.get("name") ?? ""
         guard let name = FunctionName(text) else {
-            throw Failure(.invalidRequest, "\"\(text.prefix(80))\" is no function name; it must be \(FunctionName.rule)")
+            throw Failure(
+                .invalidRequest, "\"\(text.prefix(80))\" is no function name; it must be \(FunctionName.rule)")
         }
         return name
     }
@@ -90,7 +93,8 @@ package struct Gateway: Sendable {
         guard let number = Int(text), range.contains(number) else {
             throw Failure(
                 .invalidRequest,
-                "query parameter \(key): \"\(text.prefix(40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)")
+                "query parameter \(key): \"\(text.prefix(40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)"
+            )
         }
         return number
     }

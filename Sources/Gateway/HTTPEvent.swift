@@ -73,7 +73,9 @@ struct HTTPEvent: Encodable {
         }
         headers = lines.mapValues { $0.joined(separator: ",") }
         self.cookies = cookies.isEmpty ? nil : cookies
-        let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues { $0.map(\.value).joined(separator: ",") }
+        let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues {
+            $0.map(\.value).joined(separator: ",")
+        }
         queryStringParameters = parameters.isEmpty ? nil : parameters
         requestContext = Context(
             accountId: "anonymous", apiId: source.function.text, domainName: source.authority,
@@ -89,7 +91,9 @@ struct HTTPEvent: Encodable {
     /// Text as text; everything else in base64, and absent when empty.
     private static func body(_ bytes: ByteBuffer, type: String) -> (String?, Bool) {
         guard bytes.readableBytes > 0 else { return (nil, false) }
-        let isTextual = ["text/", "json", "xml", "javascript", "x-www-form-urlencoded"].contains { type.lowercased().contains($0) }
+        let isTextual = ["text/", "json", "xml", "javascript", "x-www-form-urlencoded"].contains {
+            type.lowercased().contains($0)
+        }
         if isTextual || type.isEmpty, let text = String(validating: bytes.readableBytesView, as: UTF8.self) {
             return (text, false)
         }
@@ -115,7 +119,8 @@ struct HTTPEventAnswer {
     /// Fields that are the server's own: a function that sets them would break the framing or pose as the host.
     private static func isReserved(_ name: HTTPField.Name) -> Bool {
         let reserved: Set<String> = [
-            "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "trailer", "te", "date", "server",
+            "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "trailer", "te", "date",
+            "server",
             "proxy-connection", "proxy-authenticate", "server-timing",
         ]
         return reserved.contains(name.canonicalName) || name.canonicalName.hasPrefix("bulkhead-")
@@ -123,7 +128,8 @@ struct HTTPEventAnswer {
 
     /// - Throws: `Failure` protocol_error when the result says `statusCode` but is no sound response.
     init(result: ByteBuffer, kind: ResultKind) throws(Failure) {
-        guard kind == .json, let value = try? JSONDecoder().decode(JSONValue.self, from: Data(result.readableBytesView)) else {
+        guard kind == .json, let value = try? JSONDecoder().decode(JSONValue.self, from: Data(result.readableBytesView))
+        else {
             self.init(status: 200, headers: [(.contentType, kind.rawValue)], body: result)
             return
         }
@@ -140,7 +146,9 @@ struct HTTPEventAnswer {
         var fields: [(HTTPField.Name, String)] = []
         func add(_ name: String, _ text: String?) throws(Failure) {
             guard let field = HTTPField.Name(name), let text, HTTPField.isValidValue(text) else {
-                throw Failure(.protocolError, "the result's header \"\(printable(String(name.prefix(80))))\" is not valid in HTTP")
+                throw Failure(
+                    .protocolError, "the result's header \"\(printable(String(name.prefix(80))))\" is not valid in HTTP"
+                )
             }
             if !Self.isReserved(field) { fields.append((field, text)) }
         }

@@ -36,7 +36,8 @@ extension Gateway {
                 method: request.method.rawValue, path: path.isEmpty ? "/" : path, query: request.uri.query ?? "",
                 parameters: decodedQuery(of: request),
                 authority: request.head.authority ?? "", headers: headers, body: body,
-                clientAddress: context.channel.remoteAddress?.ipAddress ?? "", invocationID: id, function: name, now: Date()))
+                clientAddress: context.channel.remoteAddress?.ipAddress ?? "", invocationID: id, function: name,
+                now: Date()))
         let encoded = ByteBuffer(bytes: try JSONEncoder().encode(event))
         let completion = await watch.watching(context.channel) { cancellation in
             await host.invoke(

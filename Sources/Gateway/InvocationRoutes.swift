@@ -28,7 +28,8 @@ extension Gateway {
             try authorize(request, .invoke)
             let id = context.parameters.get("id") ?? ""
             guard let record = host.invocations.record(id) else {
-                throw Failure(.notFound, "no invocation \"\(id.prefix(80))\" is known; the newest 10,000 are kept, in memory")
+                throw Failure(
+                    .notFound, "no invocation \"\(id.prefix(80))\" is known; the newest 10,000 are kept, in memory")
             }
             return try Response.json(InvocationDocument(record))
         }
@@ -73,7 +74,8 @@ extension Gateway {
     /// The event's bytes, up to the limit.
     func body(of request: Request) async throws -> ByteBuffer {
         let limit = host.options.largestEvent
-        let tooLarge = Failure(.payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
+        let tooLarge = Failure(
+            .payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
         var event = ByteBuffer()
         for try await chunk in request.body {
@@ -96,7 +98,9 @@ extension Gateway {
 
     private func prefersAsync(_ request: Request) -> Bool {
         request.headers[values: .prefer].contains { value in
-            value.split(separator: ",").contains { $0.trimmingCharacters(in: .whitespaces).lowercased() == "respond-async" }
+            value.split(separator: ",").contains {
+                $0.trimmingCharacters(in: .whitespaces).lowercased() == "respond-async"
+            }
         }
     }
 
@@ -119,7 +123,8 @@ extension Gateway {
 
     /// Milliseconds as an RFC 8941 decimal: up to three digits behind the point.
     static func decimal(_ duration: Duration) -> String {
-        let microseconds = max(0, duration.components.seconds * 1_000_000 + duration.components.attoseconds / 1_000_000_000_000)
+        let microseconds = max(
+            0, duration.components.seconds * 1_000_000 + duration.components.attoseconds / 1_000_000_000_000)
         let fraction = String(microseconds % 1000)
         return "\(microseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
     }
@@ -181,7 +186,8 @@ private struct RawResult: Encodable {
             try JSONDecoder().decode(JSONValue.self, from: data).encode(to: encoder)
         } else {
             var container = encoder.singleValueContainer()
-            try container.encode(String(validating: bytes.readableBytesView, as: UTF8.self) ?? data.base64EncodedString())
+            try container.encode(
+                String(validating: bytes.readableBytesView, as: UTF8.self) ?? data.base64EncodedString())
         }
     }
 }

@@ -47,7 +47,9 @@ extension Gateway {
         router.delete("/v1/keys/:id") { request, context in
             try authorize(request, .admin)
             let id = context.parameters.get("id") ?? ""
-            guard try await host.catalogue.removeKey(id: id) else { throw Failure(.notFound, "there is no key \"\(id.prefix(40))\"") }
+            guard try await host.catalogue.removeKey(id: id) else {
+                throw Failure(.notFound, "there is no key \"\(id.prefix(40))\"")
+            }
             return Response(status: .noContent)
         }
     }

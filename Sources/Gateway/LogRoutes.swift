@@ -19,7 +19,8 @@ extension Gateway {
             let invocation = request.uri.queryParameters.get("invocation")
             let accepts = request.headers[.accept] ?? ""
             guard accepts.contains("text/event-stream") else {
-                return try Response.json(LogPage(lines: host.logs.lines(of: name, limit: limit, invocation: invocation)))
+                return try Response.json(
+                    LogPage(lines: host.logs.lines(of: name, limit: limit, invocation: invocation)))
             }
             return follow(name, backlog: limit, invocation: invocation)
         }

@@ -68,7 +68,8 @@ extension Response {
 /// Turns whatever a route throws into one kind of answer.
 struct ProblemMiddleware: RouterMiddleware {
     @concurrent func handle(
-        _ request: Request, context: GatewayContext, next: @concurrent (Request, GatewayContext) async throws -> Response
+        _ request: Request, context: GatewayContext,
+        next: @concurrent (Request, GatewayContext) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)
@@ -95,7 +96,8 @@ struct ProblemMiddleware: RouterMiddleware {
             let detail = "there is nothing at \(request.uri.path); GET /openapi.json lists the routes"
             return try Problem(Failure(.notFound, detail)).response(retryAfter: nil)
         }
-        let failure = Failure(.invalidRequest, "\(request.method) is not served here; accepted: \(methods.joined(separator: ", "))")
+        let failure = Failure(
+            .invalidRequest, "\(request.method) is not served here; accepted: \(methods.joined(separator: ", "))")
         var response = try Problem(failure, status: 405).response(retryAfter: nil)
         response.headers[.allow] = methods.joined(separator: ", ")
         return response

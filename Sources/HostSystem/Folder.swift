@@ -7,7 +7,8 @@ package struct Folder: ~Copyable, Sendable {
 
     /// - Throws: `SystemError`.
     package init(path: String) throws(SystemError) {
-        descriptor = try OwnedDescriptor(returned: Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), by: "open \(path)")
+        descriptor = try OwnedDescriptor(
+            returned: Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), by: "open \(path)")
     }
 
     private init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }

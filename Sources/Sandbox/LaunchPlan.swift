@@ -1,6 +1,5 @@
 import CLauncherABI
 package import FunctionModel
-import Glibc
 package import HostSystem
 
 /// All that the launcher must know to start one version's workers, written once into a sealed memfd.
@@ -47,7 +46,8 @@ package struct LaunchPlan: Sendable {
             mounts.count <= Int(BH_MOUNTS_MAX)
         else {
             throw TooLarge(
-                description: "at most \(BH_ARGS_MAX) arguments, \(BH_ENV_MAX) environment variables and \(BH_MOUNTS_MAX)"
+                description:
+                    "at most \(BH_ARGS_MAX) arguments, \(BH_ENV_MAX) environment variables and \(BH_MOUNTS_MAX)"
                     + " mounts fit in a cell")
         }
         var strings: [UInt8] = []
@@ -95,7 +95,8 @@ package struct LaunchPlan: Sendable {
         }
         let bytes = withUnsafeBytes(of: plan) { Array($0) } + filter.program + strings
         guard bytes.count <= Int(BH_PLAN_MAX) else {
-            throw TooLarge(description: "arguments, environment and policy are larger than \(BH_PLAN_MAX) bytes together")
+            throw TooLarge(
+                description: "arguments, environment and policy are larger than \(BH_PLAN_MAX) bytes together")
         }
         return bytes
     }
@@ -103,32 +104,53 @@ package struct LaunchPlan: Sendable {
     /// One inode for 4 KiB, as an ordinary file system has, within bounds.
     private static func inodes(forScratch bytes: Int) -> UInt32 { UInt32(min(max(bytes / 4096, 64), 65_536)) }
 
-    private func rlimits() -> [bh_rlimit] {
-        let cpuSeconds = (limits.effectiveCPU.milliseconds + 999) / 1000 + 1
-        // What stands here is a net below the cgroup: each keeps one process from a resource that no cgroup counts.
-        let list: [(UInt32, Int)] = [
-            (Self.number(RLIMIT_NOFILE), 1024),  // the portable maximum for select(2)
-            (Self.number(RLIMIT_CORE), 0),  // a core file would hold the tenant's data
-            (Self.number(RLIMIT_FSIZE), limits.scratch.bytes + (1 << 20)),  // sparse files; above scratch, so that a full one says ENOSPC
-            (Self.number(RLIMIT_STACK), 8 << 20),  // the usual default
-            (8 /* RLIMIT_MEMLOCK */, 64 << 10),  // locked pages cannot be reclaimed
-            (12 /* RLIMIT_MSGQUEUE */, 0),  // kernel memory; queues are not granted
-            (11 /* RLIMIT_SIGPENDING */, 1024),  // queued signals are kernel memory
-            (13 /* RLIMIT_NICE */, 0), (14 /* RLIMIT_RTPRIO */, 0),  // no priority over others
-        ]
-        var result = list.map { bh_rlimit(resource: $0.0, pad: 0, value: UInt64($0.1)) }
-        // The uid is the cell's own, so this bounds the cell's tasks even where no pids controller does.
-        result.append(bh_rlimit(resource: 6 /* RLIMIT_NPROC */, pad: 0, value: UInt64(limits.tasks + 1)))
-        if !isReactor {
-            result.append(bh_rlimit(resource: Self.number(RLIMIT_CPU), pad: 0, value: UInt64(cpuSeconds)))
-        }
-        return result
-    }
-
     /// A reactor's CPU time adds up over many invocations: only the cgroup can tell one's share.
     package var isReactor = false
 
-    private static func number(_ resource: __rlimit_resource) -> UInt32 { resource.rawValue }
+    /// A net below the cgroup: each keeps one process from a resource that no cgroup counts, or counts too late.
+    private func rlimits() -> [bh_rlimit] {
+        var list: [(Resource, Int)] = [
+            // The portable maximum for select(2).
+            (.openFiles, 1024),
+            // A core file would hold the tenant's data.
+            (.core, 0),
+            // Sparse files. A little above scratch, so that a full one says ENOSPC.
+            (.fileSize, limits.scratch.bytes + (1 << 20)),
+            // The usual default.
+            (.stack, 8 << 20),
+            // Locked pages cannot be reclaimed.
+            (.lockedMemory, 64 << 10),
+            // POSIX message queues are kernel memory, and not granted.
+            (.messageQueues, 0),
+            // Queued signals are kernel memory.
+            (.pendingSignals, 1024),
+            // No priority over others.
+            (.nice, 0),
+            (.realTimePriority, 0),
+            // The uid is the cell's own, so this bounds its tasks even where no pids controller does. One more for init.
+            (.tasks, limits.tasks + 1),
+        ]
+        if !isReactor {
+            // Whole seconds, above the limit that is watched: it must not be the first to strike.
+            list.append((.cpuSeconds, (limits.effectiveCPU.milliseconds + 999) / 1000 + 1))
+        }
+        return list.map { bh_rlimit(resource: $0.0.rawValue, pad: 0, value: UInt64($0.1)) }
+    }
+
+    /// RLIMIT_* of asm-generic/resource.h, which Swift's Glibc module imports only in part.
+    private enum Resource: UInt32 {
+        case cpuSeconds = 0
+        case fileSize = 1
+        case stack = 3
+        case core = 4
+        case tasks = 6
+        case openFiles = 7
+        case lockedMemory = 8
+        case pendingSignals = 11
+        case messageQueues = 12
+        case nice = 13
+        case realTimePriority = 14
+    }
 }
 
 extension LaunchPlan.Mount.Kind {

@@ -29,7 +29,9 @@ package struct RootView: Sendable {
         for (index, line) in profile.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             let words = line.prefix { $0 != "#" }.split(separator: " ")
             guard !words.isEmpty else { continue }
-            guard words.count == 2 else { throw Flaw(description: "roots profile line \(index + 1): two words expected") }
+            guard words.count == 2 else {
+                throw Flaw(description: "roots profile line \(index + 1): two words expected")
+            }
             let path = String(words[1])
             if words[0] == "view" {
                 current = words[1]

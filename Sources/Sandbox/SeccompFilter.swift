@@ -1,5 +1,5 @@
-import CSeccomp
 import CHostSystem
+import CSeccomp
 import Glibc
 import HostSystem
 
@@ -31,7 +31,9 @@ package struct SeccompFilter: Sendable {
     private static func add(_ rule: SeccompProfile.Rule, to context: scmp_filter_ctx) throws {
         let number = seccomp_syscall_resolve_name(rule.syscall)
         guard number >= 0 else {
-            if number == -1 { throw Flaw(description: "profile line \(rule.line): unknown system call \(rule.syscall)") }
+            if number == -1 {
+                throw Flaw(description: "profile line \(rule.line): unknown system call \(rule.syscall)")
+            }
             return  // a call that this architecture does not have
         }
         let action: UInt32
@@ -74,10 +76,13 @@ package struct SeccompFilter: Sendable {
     ]
 }
 
+/// AUDIT_ARCH_X86_64 of linux/audit.h.
+private let auditArchitectureX86: UInt32 = 0xC000_003E
+
 /// The name of a system call as the worker made it: `ptrace`, `i386:execve`, `x32:…`, or the number where none is known.
 package func syscallName(number: Int64, architecture: UInt32) -> String {
     let x32Bit: Int64 = 0x4000_0000
-    let isX32 = architecture == 0xC000_003E /* AUDIT_ARCH_X86_64 */ && number & x32Bit != 0
+    let isX32 = architecture == auditArchitectureX86 && number & x32Bit != 0
     let plain = isX32 ? number & ~x32Bit : number
     let prefix = isX32 ? "x32:" : architecture == 0x4000_0003 ? "i386:" : ""  // AUDIT_ARCH_I386
     guard let name = seccomp_syscall_resolve_num_arch(architecture, Int32(truncatingIfNeeded: plain)) else {

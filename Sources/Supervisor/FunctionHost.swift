@@ -57,7 +57,8 @@ package final class FunctionHost: Sendable {
         let logs = logs
         pool = WorkerPool(launcher: launcher, group: group, bound: options.mostWorkers) { version, invocation, line in
             logs.append(
-                LogLine(time: timestamp(), invocationId: invocation, version: version.number, text: line), of: version.name)
+                LogLine(time: timestamp(), invocationId: invocation, version: version.number, text: line),
+                of: version.name)
         }
         asynchronous = AsynchronousQueue(capacity: options.mostQueued)
         Meters.declare(in: metrics)
@@ -196,7 +197,8 @@ package final class FunctionHost: Sendable {
     }
 
     private static var draining: Failure {
-        var failure = Failure(.overloaded, "the host is shutting down and takes nothing new; retry elsewhere or shortly")
+        var failure = Failure(
+            .overloaded, "the host is shutting down and takes nothing new; retry elsewhere or shortly")
         failure.retryAfter = 5
         return failure
     }
@@ -205,7 +207,9 @@ package final class FunctionHost: Sendable {
 
     /// Accepts an invocation to be run later. Its result is kept in memory.
     /// - Throws: `Failure` overloaded or invalid_request.
-    package func enqueue(_ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?) throws(Failure) {
+    package func enqueue(_ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?)
+        throws(Failure)
+    {
         if isDraining { throw Self.draining }
         if event.readableBytes > 0, let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
             throw Failure(.invalidRequest, "the event is not JSON: \(problem)")
@@ -213,7 +217,8 @@ package final class FunctionHost: Sendable {
         invocations.add(
             InvocationRecord(id: id, function: version.name, version: version.number, status: .queued))
         guard asynchronous.add(.init(version: version, id: id, event: event, traceparent: traceparent)) else {
-            var failure = Failure(.overloaded, "\(options.mostQueued) asynchronous invocations wait already; retry shortly")
+            var failure = Failure(
+                .overloaded, "\(options.mostQueued) asynchronous invocations wait already; retry shortly")
             failure.retryAfter = 1
             invocations.update(id) {
                 $0.status = .done

@@ -16,7 +16,8 @@ enum Meters {
 
     static func declare(in registry: MetricRegistry) {
         registry.declare(
-            invocations, .counter, help: "Invocations that ended, by function and outcome.", labels: ["function", "outcome"])
+            invocations, .counter, help: "Invocations that ended, by function and outcome.",
+            labels: ["function", "outcome"])
         registry.declare(
             seconds, .histogram, help: "Time of invocations from request to result, in seconds.", labels: ["function"],
             buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60])
@@ -29,7 +30,8 @@ enum Meters {
         registry.declare(restarts, .counter, help: "How often the launcher had to be started anew.")
     }
 
-    static func record(_ completion: Completion, of name: FunctionName, elapsed: Duration, in registry: MetricRegistry) {
+    static func record(_ completion: Completion, of name: FunctionName, elapsed: Duration, in registry: MetricRegistry)
+    {
         registry.add(to: invocations, [name.text, completion.outcome.rawValue])
         registry.observe(elapsed.inSeconds, in: seconds, [name.text])
         registry.add(completion.usage.cpu.inSeconds, to: cpuSeconds, [name.text])

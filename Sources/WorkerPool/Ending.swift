@@ -9,7 +9,8 @@ enum Ending {
     static func failure(of exit: CellExit, limits: Manifest.Limits, cpuUsed: Duration) -> Failure? {
         if exit.launcherDied {
             var failure = Failure(
-                .launchFailed, "the launcher died while the function ran, and its cells with it; another was started: retry")
+                .launchFailed,
+                "the launcher died while the function ran, and its cells with it; another was started: retry")
             failure.stage = "launcher"
             failure.errno = "ECONNRESET"
             return failure
@@ -19,7 +20,8 @@ enum Ending {
         if exit.wasOutOfMemory {
             var failure = Failure(
                 .memoryExceeded,
-                "the function needed more than limits.memory (\(limits.memory)), scratch files included; the kernel stopped it")
+                "the function needed more than limits.memory (\(limits.memory)), scratch files included; the kernel stopped it"
+            )
             failure.limit = limits.memory.description
             return failure
         }
@@ -30,14 +32,17 @@ enum Ending {
             return failure
         }
         let signal = exit.signal ?? 0
-        if signal == SIGXCPU || signal == SIGKILL, cpuUsed >= limits.effectiveCPU.duration { return cpuExceeded(limits) }
+        if signal == SIGXCPU || signal == SIGKILL, cpuUsed >= limits.effectiveCPU.duration {
+            return cpuExceeded(limits)
+        }
         var failure = Failure(.signal, "the function was ended by \(signalName(signal)); its log may say why")
         failure.signal = signalName(signal)
         return failure
     }
 
     static func cpuExceeded(_ limits: Manifest.Limits) -> Failure {
-        var failure = Failure(.cpuExceeded, "the function used more CPU time than limits.cpu (\(limits.effectiveCPU)) allows")
+        var failure = Failure(
+            .cpuExceeded, "the function used more CPU time than limits.cpu (\(limits.effectiveCPU)) allows")
         failure.limit = limits.effectiveCPU.description
         return failure
     }
@@ -50,7 +55,8 @@ enum Ending {
     }
 
     static func outputExceeded(_ limits: Manifest.Limits) -> Failure {
-        var failure = Failure(.outputExceeded, "the function wrote more than limits.output (\(limits.output)) to stdout")
+        var failure = Failure(
+            .outputExceeded, "the function wrote more than limits.output (\(limits.output)) to stdout")
         failure.limit = limits.output.description
         return failure
     }
@@ -58,7 +64,8 @@ enum Ending {
     static func launchFailed(_ error: LaunchError) -> Failure {
         var failure = Failure(
             .launchFailed,
-            "the worker could not be started: stage \(error); run `bulkhead doctor` on the host to see which layer fails")
+            "the worker could not be started: stage \(error); run `bulkhead doctor` on the host to see which layer fails"
+        )
         failure.stage = error.stage
         failure.errno = error.errnoText
         return failure
@@ -68,7 +75,8 @@ enum Ending {
         let arguments = call.arguments.map { "0x" + String($0, radix: 16) }.joined(separator: ", ")
         var failure = Failure(
             .denied,
-            "the function made the system call \(call.name)(\(arguments)), which no grant allows; it was stopped before the call")
+            "the function made the system call \(call.name)(\(arguments)), which no grant allows; it was stopped before the call"
+        )
         failure.syscall = call.name
         return failure
     }

@@ -72,10 +72,13 @@ struct PoolMachine<Worker: Hashable & Sendable>: Sendable {
     }
 
     /// A reactor waits. False: it is not to be kept.
-    mutating func becameIdle(_ worker: Worker, of version: FunctionVersion, served: Int, isCurrent: Bool, now: Instant) -> Bool {
+    mutating func becameIdle(_ worker: Worker, of version: FunctionVersion, served: Int, isCurrent: Bool, now: Instant)
+        -> Bool
+    {
         guard workers[worker] != nil, isCurrent, served < version.manifest.concurrency.reuse else { return false }
         let key = VersionKey(name: version.name, number: version.number)
-        idle.append(Idle(worker: worker, version: key, since: now, lifetime: version.manifest.concurrency.idle.duration))
+        idle.append(
+            Idle(worker: worker, version: key, since: now, lifetime: version.manifest.concurrency.idle.duration))
         return true
     }
 

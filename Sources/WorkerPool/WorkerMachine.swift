@@ -136,7 +136,8 @@ struct WorkerMachine {
     private func context(_ assignment: Assignment) -> String {
         let deadline = wallClockMilliseconds() + limits.wall.milliseconds
         let trace = assignment.traceparent.map { "\"\($0)\"" } ?? "null"
-        return #"{"invocationId":"\#(assignment.invocationID)","function":"\#(version.name)","version":\#(version.number),"#
+        return
+            #"{"invocationId":"\#(assignment.invocationID)","function":"\#(version.name)","version":\#(version.number),"#
             + #""deadlineMs":\#(deadline),"memoryLimitMiB":\#(limits.memory.bytes >> 20),"traceparent":\#(trace)}"#
     }
 
@@ -196,7 +197,9 @@ struct WorkerMachine {
             return []
         }
         guard let began = current.began else {
-            if now - launched > limits.initialization.duration { return blame(Ending.timeout("init", limits.initialization)) }
+            if now - launched > limits.initialization.duration {
+                return blame(Ending.timeout("init", limits.initialization))
+            }
             return []
         }
         let elapsed = now - began

@@ -47,7 +47,8 @@ package final class WorkerPool: Sendable {
         case .throttled:
             var failure = Failure(
                 .throttled,
-                "\(version.name) already runs concurrency.max (\(version.manifest.concurrency.max)) invocations; retry shortly")
+                "\(version.name) already runs concurrency.max (\(version.manifest.concurrency.max)) invocations; retry shortly"
+            )
             failure.retryAfter = 1
             return Self.refused(failure)
         case .full:

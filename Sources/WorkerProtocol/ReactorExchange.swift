@@ -116,7 +116,8 @@ package struct ReactorExchange: Sendable {
             }
             state = .idle
             if let range = members["result"] {
-                return .result(line.getSlice(at: line.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer())
+                return .result(
+                    line.getSlice(at: line.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer())
             }
             guard let error = members["error"].flatMap({ readError(line, $0) }) else {
                 return violation("the worker's error needs code and message", line)
@@ -156,7 +157,9 @@ package struct ReactorExchange: Sendable {
 
 /// The text with control characters shown as U+FFFD, so that a tenant's bytes cannot steer a terminal.
 package func printable(_ text: String) -> String {
-    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+    String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
 }
 
 private let newline = UInt8(ascii: "\n")

@@ -13,7 +13,8 @@ import Testing
     func accepts(_ text: String) { #expect(problem(text) == nil) }
 
     @Test(arguments: [
-        "", " ", "nul", "nulls", "01", "1.", ".5", "+1", "1e", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "[", "[1", "[1,", "[1,]",
+        "", " ", "nul", "nulls", "01", "1.", ".5", "+1", "1e", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "[", "[1", "[1,",
+        "[1,]",
         "[,1]", "{", "{1:2}", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, "[1] 2", "[1}", "'a'", "NaN", "1 2", "\u{0}",
     ])
     func refuses(_ text: String) { #expect(problem(text) != nil) }
@@ -34,7 +35,10 @@ import Testing
     @Test func findsMembers() throws {
         let text = Array(#" {"id": 7 , "result":{"a":[1,2]},"x":"}"} "#.utf8)
         let members = try #require(text.withUnsafeBytes { JSONText.members(of: $0) })
-        #expect(members.mapValues { String(decoding: text[$0], as: UTF8.self) } == ["id": "7", "result": #"{"a":[1,2]}"#, "x": #""}""#])
+        #expect(
+            members.mapValues { String(decoding: text[$0], as: UTF8.self) } == [
+                "id": "7", "result": #"{"a":[1,2]}"#, "x": #""}""#,
+            ])
     }
 
     @Test(arguments: [#"{"a":1,"a":2}"#, "[]", "7", #"{"a":1} x"#, "{", ""])

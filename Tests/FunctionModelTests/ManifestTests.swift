@@ -32,12 +32,16 @@ import Testing
     @Test(arguments: [
         ("name: x\nlimts: {}\nrun: a", "line 2"), ("run: a\nlimits:\n  memory: 64MB5", "line 3"),
         ("run: a\nlimits: { wall: -1s }", "line 2"), ("run: a\nlimits: { wall: 16m }", "15m"),
-        ("run: ../a", "line 1"), ("run: /bin/sh", "line 1"), ("name: Big\nrun: a", "line 1"), ("run: a\nrun: b", "YAML"),
+        ("run: ../a", "line 1"), ("run: /bin/sh", "line 1"), ("name: Big\nrun: a", "line 1"),
+        ("run: a\nrun: b", "YAML"),
         ("{}", "run"), ("", "empty"), ("runtime: python", "handler"), ("runtime: python\nhandler: a.b\nrun: c", "run"),
         ("run: a\nhandler: b.c", "handler"), ("run: a\nallow: { files.read: [/proc] }", "files.read"),
-        ("run: a\nallow: { files.read: [/] }", "files.read"), ("run: a\nallow: { files.read: [/etc/../proc] }", "files.read"),
-        ("run: a\nallow: { net: [x] }", "allow.net"), ("run: a\nenv: { BULKHEAD_X: y }", "env"), ("run: a\nenv: { 1A: y }", "env"),
-        ("run: a\nconcurrency: { warm: 5, max: 2 }", "warm"), ("- a", "mapping"), ("run: [a]", "line 1"), ("a: &x [*x]", ""),
+        ("run: a\nallow: { files.read: [/] }", "files.read"),
+        ("run: a\nallow: { files.read: [/etc/../proc] }", "files.read"),
+        ("run: a\nallow: { net: [x] }", "allow.net"), ("run: a\nenv: { BULKHEAD_X: y }", "env"),
+        ("run: a\nenv: { 1A: y }", "env"),
+        ("run: a\nconcurrency: { warm: 5, max: 2 }", "warm"), ("- a", "mapping"), ("run: [a]", "line 1"),
+        ("a: &x [*x]", ""),
         ("run: a\nlimits: { processes: 0 }", "processes"), ("run: a\nmode: daemon", "command, reactor"),
     ])
     func refuses(_ yaml: String, _ mention: String) {
@@ -55,7 +59,9 @@ import Testing
     }
 
     @Test func queryAndYAMLAgree() throws {
-        let query = try Manifest(query: [("mode", "reactor"), ("memory", "64MiB"), ("args", "a"), ("args", "b"), ("env", "A=b=c"), ("run", "./x")])
+        let query = try Manifest(query: [
+            ("mode", "reactor"), ("memory", "64MiB"), ("args", "a"), ("args", "b"), ("env", "A=b=c"), ("run", "./x"),
+        ])
         let yaml = try Manifest(yaml: "run: x\nmode: reactor\nargs: [a, b]\nenv: { A: b=c }\nlimits: { memory: 64MiB }")
         #expect(query == yaml)
         #expect(throws: ManifestError.self) { try Manifest(query: [("wall", "1s"), ("wall", "2s")]) }
@@ -73,7 +79,9 @@ import Testing
     @Test(arguments: [("0", 0), ("1500", 1500), ("64MiB", 64 << 20), ("1KB", 1000), ("7B", 7)])
     func sizes(_ text: String, _ bytes: Int) { #expect(ByteSize(text)?.bytes == bytes) }
 
-    @Test(arguments: ["", "-1", "+1", "1.5MiB", "MiB", "1 MiB", "1mib", "99999999999999999999", "9223372036854775807GiB"])
+    @Test(arguments: [
+        "", "-1", "+1", "1.5MiB", "MiB", "1 MiB", "1mib", "99999999999999999999", "9223372036854775807GiB",
+    ])
     func noSizes(_ text: String) { #expect(ByteSize(text) == nil) }
 
     @Test(arguments: ["", "3", "-1s", "1.5s", "s", "1 s", "1d", "99999999999999999h"])

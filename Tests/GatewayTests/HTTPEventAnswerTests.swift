@@ -21,7 +21,8 @@ import WorkerProtocol
 
     @Test func full() throws {
         let answer = try answer(
-            #"{"statusCode":"201","headers":{"X-A":1,"content-type":"text/plain"},"cookies":["a=b","c=d"],"body":"aGk=","isBase64Encoded":true}"#)
+            #"{"statusCode":"201","headers":{"X-A":1,"content-type":"text/plain"},"cookies":["a=b","c=d"],"body":"aGk=","isBase64Encoded":true}"#
+        )
         #expect(answer.status == 201)
         #expect(String(buffer: answer.body) == "hi")
         #expect(answer.headers.filter { $0.0 == .setCookie }.map(\.1) == ["a=b", "c=d"])
@@ -42,7 +43,8 @@ import WorkerProtocol
     /// A function cannot break the framing or pose as the host.
     @Test func reservedHeadersAreDropped() throws {
         let answer = try answer(
-            #"{"statusCode":200,"headers":{"content-length":"5","Transfer-Encoding":"chunked","Bulkhead-Outcome":"ok","x":"y"}}"#)
+            #"{"statusCode":200,"headers":{"content-length":"5","Transfer-Encoding":"chunked","Bulkhead-Outcome":"ok","x":"y"}}"#
+        )
         #expect(answer.headers.map(\.0.canonicalName) == ["x", "content-type"])
     }
 }

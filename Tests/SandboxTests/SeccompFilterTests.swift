@@ -72,7 +72,8 @@ import Testing
         let arguments = [UInt64](repeating: 0, count: 6)
         for number in UInt32(0)...500 {
             #expect(machine.run(number: number, architecture: 0x4000_0003, arguments: arguments) == Self.notify)
-            #expect(machine.run(number: number | 0x4000_0000, architecture: Self.x86, arguments: arguments) == Self.notify)
+            #expect(
+                machine.run(number: number | 0x4000_0000, architecture: Self.x86, arguments: arguments) == Self.notify)
             #expect(machine.run(number: number, architecture: 0xC000_00B7, arguments: arguments) == Self.notify)
         }
     }
@@ -81,14 +82,16 @@ import Testing
     @Test func upperHalvesAreIgnored() throws {
         let machine = BPFMachine(try SeccompFilter(profile(true)).program)
         let ioctl = UInt32(seccomp_syscall_resolve_name("ioctl"))
-        let result = machine.run(number: ioctl, architecture: Self.x86, arguments: [0, 0xDEAD_0000_0000_5412, 0, 0, 0, 0])
+        let result = machine.run(
+            number: ioctl, architecture: Self.x86, arguments: [0, 0xDEAD_0000_0000_5412, 0, 0, 0, 0])
         #expect(result == Self.fail(EPERM))
     }
 
     @Test func oneProcessMeansNoFork() throws {
         let fork = UInt32(seccomp_syscall_resolve_name("fork")), clone = UInt32(seccomp_syscall_resolve_name("clone"))
         let none = [UInt64](repeating: 0, count: 6)
-        let one = BPFMachine(try SeccompFilter(profile(true)).program), many = BPFMachine(try SeccompFilter(profile(false)).program)
+        let one = BPFMachine(try SeccompFilter(profile(true)).program),
+            many = BPFMachine(try SeccompFilter(profile(false)).program)
         #expect(one.run(number: fork, architecture: Self.x86, arguments: none) == Self.fail(EAGAIN))
         #expect(many.run(number: fork, architecture: Self.x86, arguments: none) == Self.allow)
         // CLONE_NEWUSER beside any other flags
@@ -101,8 +104,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "allow read", "allow # r", "permit read # r", "refuse read # r", "allow read if arg9 is 1 # r", "allow read if arg0 # r",
-        "allow read if arg0 is x # r", "allow read if arg0 & 0x1 == 0x2 # r", "@one # r", "allow read if arg0 is 1 1 # r",
+        "allow read", "allow # r", "permit read # r", "refuse read # r", "allow read if arg9 is 1 # r",
+        "allow read if arg0 # r",
+        "allow read if arg0 is x # r", "allow read if arg0 & 0x1 == 0x2 # r", "@one # r",
+        "allow read if arg0 is 1 1 # r",
     ])
     func refusesUnsoundProfiles(_ line: String) {
         #expect(throws: SeccompProfile.Flaw.self) { try SeccompProfile(text: line, singleProcess: true) }

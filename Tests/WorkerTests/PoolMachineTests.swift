@@ -6,13 +6,15 @@ import Testing
 @Suite struct PoolMachineTests {
     private let now = ContinuousClock.now
 
-    private func version(_ name: String = "f", number: Int = 1, max: Int = 2, reuse: Int = 3) throws -> FunctionVersion {
+    private func version(_ name: String = "f", number: Int = 1, max: Int = 2, reuse: Int = 3) throws -> FunctionVersion
+    {
         var manifest = Manifest()
         manifest.mode = .reactor
         manifest.concurrency.max = max
         manifest.concurrency.reuse = reuse
         return FunctionVersion(
-            name: try #require(FunctionName(name)), number: number, sha256: "", size: 1, bundle: "", createdAt: "", manifest: manifest,
+            name: try #require(FunctionName(name)), number: number, sha256: "", size: 1, bundle: "", createdAt: "",
+            manifest: manifest,
             executable: .staticELF)
     }
 

@@ -28,7 +28,8 @@ import WorkerProtocol
         let line = exchange.request(event: ByteBuffer(string: "{\r\n\"a\":\n1}"), context: #"{"x":1}"#)
         #expect(
             line.map { String(buffer: $0) }
-                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"x":1}}}"# + "\n")
+                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"x":1}}}"# + "\n"
+        )
     }
 
     /// However the bytes are cut, the events are the same.
@@ -45,14 +46,20 @@ import WorkerProtocol
 
     @Test func tellsErrors() {
         var exchange = asked()
-        let answer = #"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"type":"T","stackTrace":["s"]}}}"#
-        #expect(exchange.receive(ByteBuffer(string: answer + "\n")) == [.error(.init(type: "T", message: "m", stackTrace: ["s"]))])
+        let answer =
+            #"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"type":"T","stackTrace":["s"]}}}"#
+        #expect(
+            exchange.receive(ByteBuffer(string: answer + "\n")) == [
+                .error(.init(type: "T", message: "m", stackTrace: ["s"]))
+            ])
         #expect(exchange.isIdle)
     }
 
     @Test(arguments: [
-        "hello\n", "{}\n", #"{"jsonrpc":"2.0","id":2,"result":1}"# + "\n", #"{"jsonrpc":"2.0","id":"1","result":1}"# + "\n",
-        #"{"jsonrpc":"2.0","id":1}"# + "\n", #"{"jsonrpc":"2.0","id":1,"result":1,"error":{"code":1,"message":"m"}}"# + "\n",
+        "hello\n", "{}\n", #"{"jsonrpc":"2.0","id":2,"result":1}"# + "\n",
+        #"{"jsonrpc":"2.0","id":"1","result":1}"# + "\n",
+        #"{"jsonrpc":"2.0","id":1}"# + "\n",
+        #"{"jsonrpc":"2.0","id":1,"result":1,"error":{"code":1,"message":"m"}}"# + "\n",
         #"{"jsonrpc":"2.0","id":1,"error":"x"}"# + "\n", #"{"jsonrpc":"2.0","method":"ready"}"# + "\n", "\n", "\0\n",
         #"{"jsonrpc":"2.0","id":1,"id":1,"result":1}"# + "\n",
         #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\n" + #"{"jsonrpc":"2.0","id":1,"result":2}"# + "\n",

@@ -13,7 +13,8 @@ import Testing
         manifest.mode = mode
         change(&manifest)
         return FunctionVersion(
-            name: try #require(FunctionName("f")), number: 1, sha256: "", size: 1, bundle: "", createdAt: "", manifest: manifest,
+            name: try #require(FunctionName("f")), number: 1, sha256: "", size: 1, bundle: "", createdAt: "",
+            manifest: manifest,
             executable: .staticELF)
     }
 
@@ -74,7 +75,8 @@ import Testing
         let cases: [(CellExit, Outcome)] = [
             (exit(0), .ok), (exit(7 << 8), .exit), (exit(11), .signal), (exit(9), .signal),
             (exit(9, oom: true), .memoryExceeded), (exit(9, cpu: .seconds(4)), .cpuExceeded),
-            (exit(24, cpu: .seconds(4)), .cpuExceeded), (exit(0, oom: true), .memoryExceeded), (.lostWithLauncher, .launchFailed),
+            (exit(24, cpu: .seconds(4)), .cpuExceeded), (exit(0, oom: true), .memoryExceeded),
+            (.lostWithLauncher, .launchFailed),
         ]
         for (exit, expected) in cases {
             var machine = running(try version(.command))
@@ -98,7 +100,12 @@ import Testing
 
     @Test func cpuIsAskedOnlyWhenItCanMatter() throws {
         var machine = running(try version(.command) { $0.limits.cpu = .seconds(1) })
-        #expect(machine.handle(.tick(cpu: { Issue.record("asked too early"); return nil }), now: start + .milliseconds(400)).isEmpty)
+        #expect(
+            machine.handle(
+                .tick(cpu: {
+                    Issue.record("asked too early"); return nil
+                }), now: start + .milliseconds(400)
+            ).isEmpty)
         #expect(kills(machine.handle(.tick(cpu: { .milliseconds(1001) }), now: start + .milliseconds(600))))
         #expect(end(&machine, exit(9, killed: true)) == .cpuExceeded)
     }
