@@ -105,6 +105,10 @@ int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
         else out[0] = -1;
     cell_path(path, cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes");
     out[1] = openat(groups->base[memory], path, O_RDONLY | O_CLOEXEC);
+    if (out[1] < 0 && is_v2(groups)) {
+        cell_path(path, cell, "memory.current");  // before Linux 5.19 there is no peak
+        out[1] = openat(groups->base[memory], path, O_RDONLY | O_CLOEXEC);
+    }
     if (out[0] >= 0 && out[1] >= 0) return 2;
     for (int i = 0; i < 2; i++)
         if (out[i] >= 0) close(out[i]);
