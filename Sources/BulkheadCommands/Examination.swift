@@ -128,6 +128,7 @@ struct Examination {
             var manifest = Manifest()
             manifest.args = [word]
             manifest.limits.memory = .mebibytes(32)
+            manifest.limits.wall = .seconds(20)  // an emulated machine takes its time
             manifest.limits.processes = word == "processes" ? 8 : 1
             guard let name = FunctionName("probe-\(word)") else { throw CommandFailure("no name") }
             let arrival = try host.catalogue.bundles.beginArrival()

@@ -105,23 +105,27 @@ static uint32_t v2_controllers(int dir, const char *file) {
     return found;
 }
 
+/// Hands controllers to the children of `dir`. Memory comes first, and without it none: cpu and pids can be enabled beside
+/// processes, which makes the cgroup threaded and its children unusable.
 static uint32_t enable_v2(int dir) {
     for (size_t i = 0; i < 3; i++) {
         char text[16];
         snprintf(text, sizeof text, "+%s", controllers[i].name);
-        write_file_at(dir, "cgroup.subtree_control", text);
+        int error = write_file_at(dir, "cgroup.subtree_control", text);
+        if (error && controllers[i].feature == BH_FEATURE_MEMORY) break;
     }
     return v2_controllers(dir, "cgroup.subtree_control");
 }
 
-/// A v2 cgroup with processes of its own cannot hand controllers to children: move them one level down. Only done
-/// when every process there is this host's own (the supervisor and us), as in a delegated scope or a container.
+/// A v2 cgroup with processes of its own cannot hand controllers to children: move them one level down. An ordinary user
+/// can only do so where the cgroup is delegated to it, and there it may. Root could move anybody: it does so only when
+/// every process there is this host's own (the supervisor and us), as in a container.
 static bool move_down(int dir) {
     if (mkdirat(dir, "bulkhead-host", 0755) < 0 && errno != EEXIST) return false;
     char text[4096], target[64] = "bulkhead-host/cgroup.procs";
     if (read_file_at(dir, "cgroup.procs", text, sizeof text) < 0) return false;
     pid_t mine = getpid(), parent = getppid();
-    for (char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+    for (char *at = text; *at && geteuid() == 0; at += strcspn(at, "\n"), at += *at == '\n') {
         long pid = strtol(at, NULL, 10);
         if (pid != mine && pid != parent) return false;
     }
