@@ -109,7 +109,8 @@ let package = Package(
             name: "BulkheadCommands",
             dependencies: [
                 "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Catalogue",
-                "Supervisor", "Gateway", "Yams", logging,
+                "Telemetry", "Supervisor", "Gateway", "Yams", logging,
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -121,6 +122,9 @@ let package = Package(
 
         // Values and policy; what a user sees is tested from outside, in Tests/Acceptance.
         .testTarget(name: "FunctionModelTests", dependencies: ["FunctionModel"]),
+        .testTarget(
+            name: "TelemetryTests",
+            dependencies: ["Telemetry", .product(name: "CoreMetrics", package: "swift-metrics")]),
         .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "SandboxProfiles", "CSeccomp"]),
         .testTarget(
             name: "WorkerTests",

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Catalogue
+import CoreMetrics
 import Foundation
 import FunctionModel
 import Gateway
@@ -8,6 +9,7 @@ import Logging
 import NIOPosix
 import ServiceLifecycle
 import Supervisor
+import Telemetry
 import UnixSignals
 
 struct ServeCommand: ParsableCommand {
@@ -52,6 +54,7 @@ struct ServeCommand: ParsableCommand {
         let foundations = try Foundations(data: directory, options: options, logger: logger)
         try foundations.require(allowing: degraded)
         let host = try foundations.host(options: try file.hostOptions(), logger: logger)
+        MetricsSystem.bootstrap(RegistryMetrics(host.metrics))
         let inside = DataDirectory(foundations.path)
         do {
             try blocking { try await Self.serve(host, at: address, in: inside, logger: logger) }
