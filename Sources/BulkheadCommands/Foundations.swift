@@ -26,6 +26,7 @@ struct Foundations {
     /// - Throws: `CommandFailure`, saying which step failed and what to do.
     init(data: DataDirectory, options: Options, logger: Logger) throws {
         let isRoot = geteuid() == 0
+        Self.raiseDescriptorLimit()
         try data.create()
         mkdir(data.path + "/bundles", 0o755)
         if isRoot, !options.keepsRoot { try Self.giveAway(data.path, to: options.firstUID) }
@@ -61,6 +62,14 @@ struct Foundations {
                 throw CommandFailure("root cannot be given up: \(String(cString: strerror(error)))")
             }
         }
+    }
+
+    /// Each worker takes seven descriptors; the usual soft limit of 1,024 is for select(2), which nothing here uses.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     /// - Throws: `CommandFailure` when a layer that functions rely on is missing and not allowed to be.

@@ -13,6 +13,9 @@ package struct Gateway: Sendable {
     let host: FunctionHost
     let watch = ClientWatch()
 
+    /// Further clients wait in the kernel's queue: connections must not take the descriptors that workers need.
+    private static let mostConnections = 4096
+
     package init(host: FunctionHost) { self.host = host }
 
     /// The server, as a service to run.
@@ -26,7 +29,9 @@ package struct Gateway: Sendable {
             additionalChannelHandlers: [watch.makeHandler()], idleTimeout: .seconds(75))
         return Application(
             router: router(), server: .http1(configuration: connection),
-            configuration: ApplicationConfiguration(address: .hostname(address, port: port), serverName: "bulkhead"),
+            configuration: ApplicationConfiguration(
+                address: .hostname(address, port: port), serverName: "bulkhead",
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections)),
             onServerRunning: { await serving($0.localAddress?.port ?? port) },
             eventLoopGroupProvider: .shared(group), logger: logger)
     }

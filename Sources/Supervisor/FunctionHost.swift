@@ -37,6 +37,8 @@ package final class FunctionHost: Sendable {
     private let state = Mutex(State())
     let asynchronous: AsynchronousQueue
 
+    private static let mostPlans = 1000
+
     private struct State {
         var plans: [String: SealedFile] = [:]
         var isDraining = false
@@ -124,7 +126,11 @@ package final class FunctionHost: Sendable {
         let key = "\(version.name) \(version.number) \(version.bundle)"
         if let plan = state.withLock({ $0.plans[key] }) { return plan }
         let plan = try LaunchPlan(version: version, runtimeBundle: runtimeBundle).seal()
-        state.withLock { $0.plans[key] = plan }
+        state.withLock { state in
+            // Each holds a descriptor. Old versions make theirs anew when somebody asks for one.
+            if state.plans.count >= Self.mostPlans { state.plans = [:] }
+            state.plans[key] = plan
+        }
         return plan
     }
 

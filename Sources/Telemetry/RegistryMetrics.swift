@@ -69,7 +69,11 @@ private final class Handler: CounterHandler, FloatingPointCounterHandler, MeterH
     func record(_ value: Int64) { record(Double(value)) }
 
     func record(_ value: Double) {
-        if kind == .histogram { registry.observe(value, in: name, labels) } else { registry.set(value, for: name, labels) }
+        if kind == .histogram {
+            registry.observe(value, in: name, labels)
+        } else {
+            registry.set(value, for: name, labels)
+        }
     }
 
     func recordNanoseconds(_ duration: Int64) { registry.observe(Double(duration) * 1e-9, in: name, labels) }

@@ -66,6 +66,8 @@ struct WorkerMachine {
     private var isGone = false
     private var hasEnded = false
     private(set) var served = 0
+    /// Since when an idle reactor is watched, and its CPU time then.
+    private var idleWatch: (since: Instant, cpu: Duration)?
 
     init(version: FunctionVersion, now: Instant, processors: Int) {
         self.version = version
@@ -84,6 +86,7 @@ struct WorkerMachine {
         switch input {
         case .assign(let assignment, let start, let requested):
             precondition(serving == nil, "a worker serves one invocation at a time")
+            idleWatch = nil
             serving = Serving(assignment: assignment, start: start, requested: requested)
             return begin(now)
         case .started(let meters):
@@ -191,10 +194,7 @@ struct WorkerMachine {
 
     private mutating func tick(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
         guard let current = serving, current.cause == nil, exit == nil else {
-            if serving == nil, exchange != nil, !isReady, exit == nil, now - launched > limits.initialization.duration {
-                return kill()
-            }
-            return []
+            return serving == nil && exit == nil ? tickIdle(now, cpu) : []
         }
         guard let began = current.began else {
             if now - launched > limits.initialization.duration {
@@ -210,6 +210,21 @@ struct WorkerMachine {
             return blame(Ending.cpuExceeded(limits))
         }
         return []
+    }
+
+    /// Between invocations a reactor has no business of its own: one that computes on, or never gets ready, ends.
+    private mutating func tickIdle(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
+        guard isReady else { return now - launched > limits.initialization.duration ? kill() : [] }
+        guard let watch = idleWatch else {
+            idleWatch = (now, cpu() ?? .zero)
+            return []
+        }
+        guard now - watch.since >= .seconds(1) else { return [] }
+        let used = cpu() ?? .zero
+        idleWatch = (now, used)
+        // A garbage collector may tidy up; a spinner uses all it can get.
+        return used - watch.cpu > .milliseconds(500)
+            ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
     }
 
     // MARK: - Ending

@@ -135,6 +135,16 @@ import Testing
         #expect(!machine.isIdle)
     }
 
+    /// CPU time between invocations is nobody's: it would be free.
+    @Test func anIdleReactorMayNotCompute() throws {
+        var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
+        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
+        #expect(machine.handle(.tick(cpu: { .seconds(1) }), now: start).isEmpty)
+        #expect(machine.handle(.tick(cpu: { .seconds(1.1) }), now: start + .seconds(1)).isEmpty)
+        #expect(kills(machine.handle(.tick(cpu: { .seconds(2) }), now: start + .seconds(2))))
+    }
+
     @Test func initHasItsOwnLimit() throws {
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
         _ = machine.handle(.assign(assignment, start: .cold, requested: start), now: start)
