@@ -65,6 +65,7 @@ struct Examination {
             Finding("descriptors", view["descriptors"] == "0", else: "\(view["descriptors"] ?? "?") beyond 0, 1 and 2"),
             Finding("session", view["session"] == "own", else: "the worker shares a session"),
             Finding("rlimits", view["core-limit"] == "0", else: "core files are possible"),
+            coreDumps(),
             try memory(), try processes(), cpu(), identity(),
         ]
         return findings
@@ -106,6 +107,18 @@ struct Examination {
                 .degraded("only by RLIMIT_NPROC, which counts a user's processes: \(DegradableLayer.processes.advice)"))
         }
         return Finding("process limit", held, else: "\(started) children with `processes: 8`")
+    }
+
+    /// core(5): a pipe takes no notice of RLIMIT_CORE.
+    private func coreDumps() -> Finding {
+        let pattern = (try? String(contentsOfFile: "/proc/sys/kernel/core_pattern", encoding: .utf8)) ?? ""
+        return pattern.hasPrefix("|")
+            ? Finding(
+                "core dumps",
+                .degraded(
+                    "a function's crash starts \(pattern.dropFirst().prefix { $0 != " " }) on the host, outside its cell;"
+                        + " `sysctl kernel.core_pattern=core` ends that"))
+            : Finding("core dumps", .enforced)
     }
 
     private func cpu() -> Finding {

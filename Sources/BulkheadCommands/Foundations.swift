@@ -16,7 +16,7 @@ struct Foundations {
 
     struct Options {
         var firstUID: UInt32 = 700_000_000
-        var readyCells = 8
+        var readyCells = 16
         var degraded: Set<DegradableLayer> = []
         /// The doctor looks into cells from outside, which takes root.
         var keepsRoot = false
@@ -51,7 +51,11 @@ struct Foundations {
         launcherOptions.readyCells = options.readyCells
         launcherOptions.allowsNoLandlock = options.degraded.contains(.landlock)
         do {
-            launcher = try Launcher(launcherOptions, logger: logger)
+            launcher = try Launcher(launcherOptions, logger: logger) {
+                // Nothing can run here any more; whoever started this can start it anew, which also sweeps up.
+                complain("the launcher's keeper has died: leaving")
+                Glibc.exit(Ending.host.rawValue)
+            }
         } catch {
             throw CommandFailure(
                 "the launcher cannot be started: \(error). Run `bulkhead doctor` to see which layer this host lacks")
@@ -98,8 +102,12 @@ struct Foundations {
             "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token",
             "/endpoint",
         ]
-        for name in names where lchown(path + name, uid, uid) < 0 && errno != ENOENT {
-            throw CommandFailure("\(path)\(name) cannot be given to uid \(uid): \(String(cString: strerror(errno)))")
+        for name in names {
+            let error = bh_give_away(path + name, uid)
+            guard error == 0 else {
+                throw CommandFailure(
+                    "\(path)\(name) cannot be given to uid \(uid): \(String(cString: strerror(error)))")
+            }
         }
     }
 

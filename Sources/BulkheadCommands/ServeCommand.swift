@@ -92,12 +92,14 @@ struct ServeCommand: ParsableCommand {
             try? FileHandle.standardOutput.write(contentsOf: Data("bulkhead: listening on \(url)\n".utf8))
         }
         // Ended in reverse: first nothing new is taken, then what runs is finished, then what waits.
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: AsynchronousRunner(host: host)), .init(service: application),
-                    .init(service: DrainService(host: host)),
-                ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        var configuration = ServiceGroupConfiguration(
+            services: [
+                .init(service: AsynchronousRunner(host: host)), .init(service: application),
+                .init(service: DrainService(host: host)),
+            ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        // The longest invocation there can be; a client that dawdles over its request must not hold up the end for ever.
+        configuration.maximumGracefulShutdownDuration = .seconds(905)
+        let group = ServiceGroup(configuration: configuration)
         do {
             try await group.run()
         } catch {
@@ -107,7 +109,9 @@ struct ServeCommand: ParsableCommand {
 
     /// The first start makes the token; later ones read it.
     private static func makeAdminToken(for host: FunctionHost, in data: DataDirectory) async throws {
+        // A token that is in the file but not in a catalogue that knows others was revoked, and stays so.
         if let token = data.token {
+            if host.catalogue.key(for: token) == nil, !host.catalogue.keys.isEmpty { return }
             _ = try await host.catalogue.enter(token, name: "admin.token", scope: .admin)
         } else {
             let (_, token) = try await host.catalogue.makeKey(name: "admin.token", scope: .admin)

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -122,5 +123,17 @@ int bh_spawn(pid_t *pid, const char *program, char *const *argv, char *const *en
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     for (int i = 0; i < fd_count; i++) close(high[i]);
+    return error;
+}
+
+int bh_give_away(const char *path, uid_t uid) {
+    int file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) return errno == ENOENT ? 0 : errno;
+    struct stat info;
+    int error = 0;
+    if (fstat(file, &info) < 0) error = errno;
+    else if (!S_ISDIR(info.st_mode) && !(S_ISREG(info.st_mode) && info.st_nlink == 1)) error = EPERM;
+    else if (fchownat(file, "", uid, uid, AT_EMPTY_PATH) < 0) error = errno;
+    close(file);
     return error;
 }

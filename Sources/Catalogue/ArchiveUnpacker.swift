@@ -26,7 +26,7 @@ struct ArchiveUnpacker: ~Copyable {
         else {
             throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")
         }
-        var entries = 0, bytes = 0
+        var entries = 0, bytes = 0, depth = 0
         while true {
             var entry: OpaquePointer?
             let result = archive_read_next_header(archive, &entry)
@@ -38,17 +38,21 @@ struct ArchiveUnpacker: ~Copyable {
             guard entries <= Self.mostEntries else {
                 throw UploadRefused("the archive has more than \(Self.mostEntries) entries")
             }
-            try take(entry, of: archive, bytes: &bytes)
+            try take(entry, of: archive, bytes: &bytes, depth: &depth)
+            guard depth <= Self.mostEntries * 4 else {
+                throw UploadRefused("the archive's paths are too deep altogether")
+            }
         }
         guard entries > 0 else { throw UploadRefused("the archive is empty") }
         try folder.sync()
     }
 
-    private func take(_ entry: OpaquePointer, of archive: OpaquePointer, bytes: inout Int) throws {
+    private func take(_ entry: OpaquePointer, of archive: OpaquePointer, bytes: inout Int, depth: inout Int) throws {
         guard let name = archive_entry_pathname_utf8(entry).map({ String(cString: $0) }) else {
             throw UploadRefused("the archive has an entry whose name is not UTF-8")
         }
-        if name == "." || name == "./" { return }
+        let mode = archive_entry_mode(entry)
+        if name == "." || name == "./", mode & S_IFMT == S_IFDIR { return }
         func refuse(_ why: String) -> UploadRefused { UploadRefused("archive entry \"\(name.prefix(200))\": \(why)") }
         guard let path = BundlePath(name) else {
             throw refuse("a path must be relative and stay inside the bundle")
@@ -56,9 +60,9 @@ struct ArchiveUnpacker: ~Copyable {
         guard archive_entry_hardlink(entry) == nil else {
             throw refuse("hard links are not taken; pack the file itself")
         }
-        let mode = archive_entry_mode(entry)
         guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
         do {
+            depth += path.components.count  // folders that are only implied cost an inode each as well
             let parent = try makeParents(of: path)
             let leaf = String(path.components[path.components.count - 1])
             switch mode & S_IFMT {

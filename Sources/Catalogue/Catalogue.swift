@@ -1,6 +1,7 @@
 package import Foundation
 package import FunctionModel
 import GRDB
+import Glibc
 import HostSystem
 import Synchronization
 
@@ -24,6 +25,10 @@ package final class Catalogue: Sendable {
             // An upload answered 201 must survive a power cut, not only a crash.
             try database.execute(sql: "PRAGMA synchronous = FULL")
         }
+        // SQLite gives its side files the same mode: manifests hold what tenants put into env.
+        let file = open(path + "/catalogue.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0, fchmod(file, 0o600) == 0 else { throw SystemError("open \(path)/catalogue.db") }
+        close(file)
         database = try DatabasePool(path: path + "/catalogue.db", configuration: configuration)
         try Self.migrator.migrate(database)
         let (versions, keys) = try database.read { database in

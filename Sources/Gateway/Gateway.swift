@@ -1,6 +1,7 @@
 import Catalogue
 import Foundation
 import FunctionModel
+import Glibc
 import HTTPTypes
 package import Hummingbird
 import HummingbirdCore
@@ -14,7 +15,11 @@ package struct Gateway: Sendable {
     let watch = ClientWatch()
 
     /// Further clients wait in the kernel's queue: connections must not take the descriptors that workers need.
-    private static let mostConnections = 4096
+    private static var mostConnections: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 256 }
+        return Int(min(limit.rlim_cur / 4, 4096))
+    }
 
     package init(host: FunctionHost) { self.host = host }
 

@@ -31,7 +31,7 @@ extension Gateway {
                 throw Failure(
                     .notFound, "no invocation \"\(id.prefix(80))\" is known; the newest 10,000 are kept, in memory")
             }
-            return try Response.json(InvocationDocument(record))
+            return try InvocationDocument(record).response()
         }
     }
 
@@ -155,7 +155,13 @@ private struct InvocationDocument: Encodable {
     let usage: UsageDocument?
     let startedAt: String?
     let problem: Problem?
-    let result: RawResult?
+    /// Text or, in base64, bytes. JSON goes in as it is, see `response`.
+    let result: String?
+    private let json: ByteBuffer?
+
+    private enum CodingKeys: String, CodingKey {
+        case id, function, version, status, outcome, start, usage, startedAt, problem, result
+    }
 
     init(_ record: InvocationRecord) {
         id = record.id
@@ -171,23 +177,23 @@ private struct InvocationDocument: Encodable {
         }
         startedAt = record.startedAt
         problem = record.failure.map { Problem($0, invocationID: record.id) }
-        result = record.result.map { RawResult(bytes: $0, isJSON: record.resultKind == .json) }
+        json = record.resultKind == .json ? record.result : nil
+        result =
+            json != nil
+            ? nil
+            : record.result.map { bytes in
+                String(validating: bytes.readableBytesView, as: UTF8.self)
+                    ?? Data(bytes.readableBytesView).base64EncodedString()
+            }
     }
-}
 
-/// A stored result: JSON as JSON, text as a string, other bytes in base64.
-private struct RawResult: Encodable {
-    let bytes: ByteBuffer
-    let isJSON: Bool
-
-    func encode(to encoder: any Encoder) throws {
-        let data = Data(bytes.readableBytesView)
-        if isJSON {
-            try JSONDecoder().decode(JSONValue.self, from: data).encode(to: encoder)
-        } else {
-            var container = encoder.singleValueContainer()
-            try container.encode(
-                String(validating: bytes.readableBytesView, as: UTF8.self) ?? data.base64EncodedString())
-        }
+    /// The document, with a JSON result put in as the function wrote it.
+    func response() throws -> Response {
+        guard let json else { return try Response.json(self) }
+        var body = ByteBuffer(bytes: try JSONEncoder().encode(self).dropLast())
+        body.writeString(#","result":"#)
+        body.writeImmutableBuffer(json)
+        body.writeString("}")
+        return Response(status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: body))
     }
 }

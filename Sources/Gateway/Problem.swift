@@ -71,6 +71,16 @@ struct ProblemMiddleware: RouterMiddleware {
         _ request: Request, context: GatewayContext,
         next: @concurrent (Request, GatewayContext) async throws -> Response
     ) async throws -> Response {
+        var response = try await answer(request, context, next)
+        // RFC 9110: these have no body. One that a function gave would be read as the connection's next response.
+        if request.method == .head || [204, 205, 304].contains(response.status.code) { response.body = ResponseBody() }
+        return response
+    }
+
+    private func answer(
+        _ request: Request, _ context: GatewayContext,
+        _ next: @concurrent (Request, GatewayContext) async throws -> Response
+    ) async throws -> Response {
         do {
             return try await next(request, context)
         } catch let failure as Failure {

@@ -1,5 +1,6 @@
 import CHostSystem
 import CLauncherABI
+import Dispatch
 import Glibc
 package import HostSystem
 package import Logging
@@ -44,8 +45,15 @@ package final class Launcher: Sendable {
 
     package typealias Handler = @Sendable (CellEvent) -> Void
 
+    /// One launcher's socket; closed when the last who may still write to it has let go.
+    private final class Connection: Sendable {
+        let socket: OwnedDescriptor
+
+        init(_ socket: consuming OwnedDescriptor) { self.socket = socket }
+    }
+
     private struct State {
-        var connection: Int32?
+        var connection: Connection?
         var features: Features?
         var nextCell: UInt64 = 1
         var cells: [UInt64: Cell] = [:]
@@ -66,13 +74,19 @@ package final class Launcher: Sendable {
     private let keeper: Int32
     private let state = Mutex(State())
     private let logger: Logger
+    /// Requests go out from here alone. Sending may block until the launcher reads, and the launcher may block until its
+    /// events are read: so nobody sends while holding the lock, and the reader never sends.
+    private let outgoing = DispatchQueue(label: "launcher-requests")
+    private let onLoss: @Sendable () -> Void
 
     // MARK: - Starting and stopping
 
     /// Starts the keeper and a first launcher, and waits for its greeting. Call before giving up root.
     /// - Throws: `SystemError` when it cannot be started, `LaunchError` when it cannot serve.
-    package init(_ options: Options, logger: Logger) throws {
+    /// - Parameter onLoss: called when the keeper is gone too and no launcher can be had any more.
+    package init(_ options: Options, logger: Logger, onLoss: @escaping @Sendable () -> Void = {}) throws {
         self.logger = logger
+        self.onLoss = onLoss
         let ends = try OwnedDescriptor.packetPair()
         let theirs = OwnedDescriptor(owning: ends.theirs)
         control = OwnedDescriptor(owning: ends.ours)
@@ -105,7 +119,7 @@ package final class Launcher: Sendable {
             state.isStopped = true
             return state.connection
         }
-        if let connection { shutdown(connection, Int32(SHUT_RDWR)) }
+        if let connection { shutdown(connection.socket.number, Int32(SHUT_RDWR)) }
         shutdown(control.number, Int32(SHUT_RDWR))
         var status: Int32 = 0
         while waitpid(keeper, &status, 0) < 0 && errno == EINTR {}
@@ -141,9 +155,9 @@ package final class Launcher: Sendable {
         guard let (event, _) = Self.receive(ours.number), event.kind == BH_EVENT_HELLO.rawValue else {
             throw LaunchError(stage: "launcher", number: ECONNRESET)
         }
-        let number = ours.release()
+        let connection = Connection(ours)
         state.withLock {
-            $0.connection = number
+            $0.connection = connection
             $0.features = Features(bits: event.flags, landlockABI: event.arch)
         }
     }
@@ -162,28 +176,46 @@ package final class Launcher: Sendable {
         plan: SealedFile, stdin: borrowing OwnedDescriptor, stdout: borrowing OwnedDescriptor,
         stderr: borrowing OwnedDescriptor, handler: @escaping Handler
     ) throws(LaunchError) -> CellID {
-        var descriptors = [plan.number, stdin.number, stdout.number, stderr.number]
-        let result = state.withLock { state -> Result<CellID, LaunchError> in
-            guard let connection = state.connection else { return .failure(.launcherDied) }
+        let copies = try Descriptors(copying: [plan.number, stdin.number, stdout.number, stderr.number])
+        let entered = state.withLock { state -> (Connection, CellID)? in
+            guard let connection = state.connection else { return nil }
             let number = state.nextCell
             state.nextCell += 1
-            var request = bh_request(magic: BH_MAGIC, kind: BH_REQUEST_LAUNCH.rawValue, cell: number)
-            let error = bh_send_packet(connection, &request, MemoryLayout<bh_request>.size, &descriptors, 4)
-            guard error == 0 else { return .failure(LaunchError(stage: "launcher", number: error)) }
             state.cells[number] = Cell(handler: handler)
-            return .success(CellID(number: number))
+            return (connection, CellID(number: number))
         }
-        return try result.get()
+        guard let (connection, cell) = entered else { throw .launcherDied }
+        send(BH_REQUEST_LAUNCH, cell, copies, over: connection)
+        return cell
+    }
+
+    /// Descriptors on their way to the launcher.
+    private final class Descriptors: Sendable {
+        let numbers: [Int32]
+
+        init(copying originals: [Int32]) throws(LaunchError) {
+            numbers = originals.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
+            guard numbers.allSatisfy({ $0 >= 0 }) else { throw LaunchError(stage: "descriptors", number: EMFILE) }
+        }
+
+        deinit { for number in numbers where number >= 0 { close(number) } }
+    }
+
+    private func send(_ kind: bh_request_kind, _ cell: CellID, _ descriptors: Descriptors?, over connection: Connection)
+    {
+        outgoing.async {
+            var request = bh_request(magic: BH_MAGIC, kind: kind.rawValue, cell: cell.number)
+            let numbers = descriptors?.numbers ?? []
+            // A launcher that has died shows as a hang-up, and the reader tells every cell of it.
+            _ = bh_send_packet(
+                connection.socket.number, &request, MemoryLayout<bh_request>.size, numbers, Int32(numbers.count))
+        }
     }
 
     /// Ends a cell with everything in it. Of one that has ended already, nothing is to be done.
     package func kill(_ cell: CellID) {
-        state.withLock { state in
-            guard let connection = state.connection, state.cells[cell.number] != nil else { return }
-            var request = bh_request(magic: BH_MAGIC, kind: BH_REQUEST_KILL.rawValue, cell: cell.number)
-            // When the launcher has died its cells have too, and the reader tells.
-            _ = bh_send_packet(connection, &request, MemoryLayout<bh_request>.size, nil, 0)
-        }
+        let connection = state.withLock { $0.cells[cell.number] == nil ? nil : $0.connection }
+        if let connection { send(BH_REQUEST_KILL, cell, nil, over: connection) }
     }
 
     // MARK: - Events
@@ -212,7 +244,7 @@ package final class Launcher: Sendable {
     private func readUntilStopped() {
         while true {
             guard let connection = state.withLock({ $0.connection }) else { return }
-            while let (event, descriptors) = Self.receive(connection) { deliver(event, descriptors) }
+            while let (event, descriptors) = Self.receive(connection.socket.number) { deliver(event, descriptors) }
             loseConnection(connection)
             guard !state.withLock({ $0.isStopped }) else { return settle(isLost: true) }
             logger.error("launcher died; its cells ended with it; starting another")
@@ -223,6 +255,7 @@ package final class Launcher: Sendable {
             } catch {
                 logger.critical("no launcher can be started", metadata: ["reason": "\(error)"])
                 settle(isLost: true)
+                onLoss()
                 return
             }
         }
@@ -238,7 +271,12 @@ package final class Launcher: Sendable {
     }
 
     private func deliver(_ event: bh_event, _ descriptors: [Int32]) {
-        let decoded = CellEvent(event, descriptors)
+        var decoded = CellEvent(event, descriptors)
+        // Without its meters a worker's CPU time would go unwatched: no such worker runs.
+        if case .started(_, nil) = decoded, features?.sharesCPU == true {
+            kill(CellID(number: event.cell))
+            decoded = .failed(LaunchError(stage: "meters", number: EMFILE))
+        }
         let handler = state.withLock { state -> Handler? in
             guard var cell = state.cells[event.cell], let decoded else { return nil }
             switch decoded {
@@ -255,14 +293,14 @@ package final class Launcher: Sendable {
     }
 
     /// Every cell of a dead launcher is dead too: init goes with it, and the keeper removes the cgroups.
-    private func loseConnection(_ connection: Int32) {
+    private func loseConnection(_ connection: Connection) {
         let lost = state.withLock { state in
             state.connection = nil
             state.features = nil
             defer { state.cells = [:] }
             return state.cells
         }
-        close(connection)
+        shutdown(connection.socket.number, Int32(SHUT_RDWR))  // whoever is sending gets EPIPE
         for (_, cell) in lost.sorted(by: { $0.key < $1.key }) {
             if !cell.ended { cell.handler(cell.started ? .exited(.lostWithLauncher) : .failed(.launcherDied)) }
             cell.handler(.gone)

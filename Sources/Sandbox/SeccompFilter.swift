@@ -48,11 +48,10 @@ package struct SeccompFilter: Sendable {
         }
         // What is the default anyway stands in the profile for its reason; libseccomp takes no such rule.
         if action == fail(ENOSYS) { return }
-        let comparison = rule.condition.map {
+        let comparisons = rule.conditions.map {
             scmp_arg_cmp(
                 arg: UInt32($0.argument), op: SCMP_CMP_MASKED_EQ, datum_a: UInt64($0.mask), datum_b: UInt64($0.value))
         }
-        let comparisons = comparison.map { [$0] } ?? []
         let result = seccomp_rule_add_array(context, action, number, UInt32(comparisons.count), comparisons)
         try check(result, "profile line \(rule.line): \(rule.syscall)")
     }

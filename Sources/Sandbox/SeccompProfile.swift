@@ -21,8 +21,8 @@ package struct SeccompProfile: Sendable {
     package struct Rule: Sendable, Hashable {
         package let action: Action
         package let syscall: String
-        /// Nil: always.
-        package let condition: Condition?
+        /// All must hold; none: always.
+        package let conditions: [Condition]
         package let reason: String
         package let line: Int
     }
@@ -69,16 +69,18 @@ package struct SeccompProfile: Sendable {
         let names = words.prefix { $0 != "if" }
         let tail = Array(words.dropFirst(names.count + 1))
         guard !names.isEmpty else { throw flaw("no system call named") }
-        let conditions: [Condition?]
+        var conditions: [[Condition]] = [[]]
         if words.contains("if") {
-            guard let parsed = condition(tail) else { throw flaw("\"\(tail.joined(separator: " "))\" is no condition") }
-            conditions = parsed
-        } else {
-            conditions = [nil]
+            for part in tail.split(separator: "and", omittingEmptySubsequences: false) {
+                guard let parsed = condition(Array(part)) else {
+                    throw flaw("\"\(tail.joined(separator: " "))\" is no condition")
+                }
+                conditions = conditions.flatMap { before in parsed.map { before + [$0] } }
+            }
         }
         return names.flatMap { name in
             conditions.map {
-                Rule(action: action, syscall: String(name), condition: $0, reason: String(reason), line: number)
+                Rule(action: action, syscall: String(name), conditions: $0, reason: String(reason), line: number)
             }
         }
     }

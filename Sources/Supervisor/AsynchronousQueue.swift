@@ -14,6 +14,10 @@ final class AsynchronousQueue: Sendable {
         let traceparent: String?
     }
 
+    /// Of all waiting events together.
+    private static let mostBytes = 256 << 20
+
+    private let waitingBytes = Mutex(0)
     private let stream: AsyncStream<Item>
     private let continuation: AsyncStream<Item>.Continuation
 
@@ -23,9 +27,20 @@ final class AsynchronousQueue: Sendable {
 
     /// False when the queue is full or closed.
     func add(_ item: Item) -> Bool {
+        let size = item.event.readableBytes
+        let fits = waitingBytes.withLock { bytes in
+            guard bytes + size <= Self.mostBytes else { return false }
+            bytes += size
+            return true
+        }
+        guard fits else { return false }
         if case .enqueued = continuation.yield(item) { return true }
+        taken(item)
         return false
     }
+
+    /// The item waits no longer.
+    func taken(_ item: Item) { waitingBytes.withLock { $0 -= item.event.readableBytes } }
 
     func close() { continuation.finish() }
 
@@ -47,6 +62,7 @@ package struct AsynchronousRunner: Service {
                     await group.next()
                     running -= 1
                 }
+                host.asynchronous.taken(item)
                 group.addTask { await execute(item) }
                 running += 1
             }

@@ -88,7 +88,8 @@ struct WorkerMachine {
             precondition(serving == nil, "a worker serves one invocation at a time")
             idleWatch = nil
             serving = Serving(assignment: assignment, start: start, requested: requested)
-            return begin(now)
+            // It may have ended in the moment between being chosen and now.
+            return begin(now) + concludeIfOver(now)
         case .started(let meters):
             self.meters = meters
             startedAt = now
@@ -145,7 +146,7 @@ struct WorkerMachine {
     }
 
     private mutating func take(_ bytes: ByteBuffer, _ now: Instant) -> [Action] {
-        guard var exchange else {
+        if exchange == nil {
             guard serving != nil, serving?.cause == nil else { return [] }
             if (serving?.output.readableBytes ?? 0) + bytes.readableBytes > limits.output.bytes {
                 return blame(Ending.outputExceeded(limits))
@@ -153,8 +154,8 @@ struct WorkerMachine {
             serving?.output.writeImmutableBuffer(bytes)
             return []
         }
-        let events = exchange.receive(bytes)
-        self.exchange = exchange
+        // In place: a copy of the exchange would copy all that it has gathered, at every read.
+        let events = exchange?.receive(bytes) ?? []
         var actions: [Action] = []
         for event in events { actions += take(event, now) }
         return actions + answerIfDone(now)
@@ -170,7 +171,7 @@ struct WorkerMachine {
             serving?.answer = Completion.Output(body: body, kind: .json)
             return []
         case .error(let error):
-            var failure = Failure(.error, "the handler raised \(error.type): \(error.message)")
+            var failure = Failure(.error, "the handler raised \(error.type): \(error.message.prefix(500))")
             failure.error = error
             return blame(failure, kill: false)
         case .tooLong: return blame(Ending.outputExceeded(limits))
@@ -223,7 +224,7 @@ struct WorkerMachine {
         let used = cpu() ?? .zero
         idleWatch = (now, used)
         // A garbage collector may tidy up; a spinner uses all it can get.
-        return used - watch.cpu > .milliseconds(500)
+        return used - watch.cpu > .milliseconds(100)
             ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
     }
 

@@ -26,6 +26,8 @@ package struct ReactorExchange: Sendable {
     private var state = State.starting
     private var nextID = 1
     private var pending = ByteBuffer()
+    /// How much of `pending` is known to hold no newline.
+    private var scanned = 0
     private let longestResult: Int
     /// What an answer needs around its result.
     private static let envelope = 256
@@ -65,9 +67,10 @@ package struct ReactorExchange: Sendable {
         guard state != .broken else { return [] }
         pending.writeImmutableBuffer(bytes)
         var events: [Event] = []
-        while state != .broken, let length = pending.readableBytesView.firstIndex(of: newline) {
-            let line = pending.readSlice(length: length - pending.readerIndex) ?? ByteBuffer()
+        while state != .broken, let end = pending.readableBytesView.dropFirst(scanned).firstIndex(of: newline) {
+            let line = pending.readSlice(length: end - pending.readerIndex) ?? ByteBuffer()
             pending.moveReaderIndex(forwardBy: 1)
+            scanned = 0
             events.append(line.readableBytes > longestResult + Self.envelope ? breakOff(.tooLong) : read(line))
         }
         if state == .idle, pending.readableBytes > 0 {
@@ -75,6 +78,7 @@ package struct ReactorExchange: Sendable {
         } else if state != .broken, pending.readableBytes > longestResult + Self.envelope {
             events.append(breakOff(.tooLong))
         }
+        scanned = pending.readableBytes
         pending.discardReadBytes()
         return state == .broken ? events.suffix(1) : events
     }
@@ -87,6 +91,7 @@ package struct ReactorExchange: Sendable {
     private mutating func breakOff(_ event: Event) -> Event {
         state = .broken
         pending.clear()
+        scanned = 0
         return event
     }
 
@@ -134,8 +139,10 @@ package struct ReactorExchange: Sendable {
         guard let bytes = line.getBytes(at: line.readerIndex + range.lowerBound, length: range.count),
             let error = try? JSONDecoder().decode(WireError.self, from: Data(bytes))
         else { return nil }
+        // Records of failures are kept: a handler that raises megabytes must not fill the host's memory with them.
         return Failure.HandlerError(
-            type: error.data?.type ?? "Error", message: error.message, stackTrace: error.data?.stackTrace ?? [])
+            type: String((error.data?.type ?? "Error").prefix(256)), message: String(error.message.prefix(8192)),
+            stackTrace: (error.data?.stackTrace ?? []).prefix(64).map { String($0.prefix(1024)) })
     }
 
     private struct WireError: Decodable {

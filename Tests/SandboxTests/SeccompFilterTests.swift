@@ -38,7 +38,7 @@ import Testing
         for number in Int32(0)...1000 {
             let own = rules[number] ?? []
             for arguments in probes(own) {
-                let matching = own.filter { $0.condition?.matches(arguments) ?? true }
+                let matching = own.filter { $0.conditions.allSatisfy { $0.matches(arguments) } }
                 #expect(matching.count <= 1, "\(number): rules overlap for \(arguments)")
                 let expected = matching.first.map { value(of: $0.action) } ?? Self.fail(ENOSYS)
                 let actual = machine.run(number: UInt32(number), architecture: Self.x86, arguments: arguments)
@@ -52,14 +52,16 @@ import Testing
         var probes: [[UInt64]] = [
             Array(repeating: 0, count: 6), Array(repeating: .max, count: 6), Array(repeating: 0xFFFF_FFFF, count: 6),
         ]
-        for condition in rules.compactMap(\.condition) {
-            for bit in 0..<32 {
-                for base in [UInt64(condition.value), 0xABCD_EF01_0000_0000 | UInt64(condition.value)] {
-                    var arguments = [UInt64](repeating: 0x1111_1111_1111_1111, count: 6)
-                    arguments[condition.argument] = base
-                    probes.append(arguments)
-                    arguments[condition.argument] = base ^ (1 << bit)
-                    probes.append(arguments)
+        for rule in rules {
+            for condition in rule.conditions {
+                for bit in 0..<32 {
+                    for upper in [0, 0xABCD_EF01_0000_0000] as [UInt64] {
+                        var arguments = [UInt64](repeating: 0x1111_1111_1111_1111, count: 6)
+                        for other in rule.conditions { arguments[other.argument] = UInt64(other.value) | upper }
+                        probes.append(arguments)
+                        arguments[condition.argument] ^= 1 << bit
+                        probes.append(arguments)
+                    }
                 }
             }
         }

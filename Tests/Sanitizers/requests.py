@@ -19,6 +19,7 @@ PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + 64 * 8
 LAUNCH, KILL = 1, 2
 FAILED, EXITED, GONE = 3, 4, 5
 DIGEST = "a" * 64
+ESCAPE = "/var/tmp/bulkhead-requests-escape"
 ALLOW_ALL = struct.pack("=HBBI", 6, 0, 0, 0x7FFF0000)
 
 
@@ -85,7 +86,7 @@ class Launcher:
         for fd in set(fds) | {null}:
             os.close(fd)
         events = [self.event()]
-        while events[-1]["kind"] not in (GONE,) and not (events[-1]["kind"] == FAILED and events[-1]["stage"] == 1):
+        while events[-1]["kind"] != GONE:
             events.append(self.event())
         return events
 
@@ -130,6 +131,10 @@ def wrong_plans():
             yield make_plan(strings=strings)
     for path in ("/", "/proc", "/proc/self/root", "/sys/kernel", "/dev/null", "/nothing/here", "/proc/1/root/etc"):
         yield make_plan(strings=["host", "/function/true", "/function/true", "A=b", path, "/function"], mounts=((2, 0),))
+    # A link out of the root, and then mount points and links below it: they would land on the host, made by root.
+    for second in ((3, 0), (2, 0)):
+        strings = ["host", "/function/true", "/function/true", "A=b", ESCAPE, "/x", "/usr/bin", "/x/made"]
+        yield make_plan(strings=strings, mounts=((3, 0), second))
     yield make_plan(mounts=((9, 0),))
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
@@ -147,6 +152,7 @@ def main():
         subprocess.run(["gcc", "-static", "-O1", source, "-o", os.path.join(bundle, "true")], check=True)
         launcher = Launcher(program, os.path.join(folder, "bundles"))
         launcher.works()
+        os.makedirs(ESCAPE, exist_ok=True)
         count = 0
         for plan in wrong_plans():
             launcher.refused(plan)
@@ -168,6 +174,8 @@ def main():
             launcher.launch(bytes(plan))
             count += 1
         launcher.works()
+        assert os.listdir(ESCAPE) == [], "a cell's root reached the host"
+        os.rmdir(ESCAPE)
         launcher.close()
     print(f"launcher: {count} wrong requests refused, the next sound one served")
 

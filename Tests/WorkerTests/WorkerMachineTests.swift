@@ -141,7 +141,7 @@ import Testing
         _ = machine.handle(.started(nil), now: start)
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
         #expect(machine.handle(.tick(cpu: { .seconds(1) }), now: start).isEmpty)
-        #expect(machine.handle(.tick(cpu: { .seconds(1.1) }), now: start + .seconds(1)).isEmpty)
+        #expect(machine.handle(.tick(cpu: { .milliseconds(1050) }), now: start + .seconds(1)).isEmpty)
         #expect(kills(machine.handle(.tick(cpu: { .seconds(2) }), now: start + .seconds(2))))
     }
 

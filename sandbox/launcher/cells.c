@@ -24,9 +24,11 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
         .id = options->mode.root ? options->first_uid + slot * IDS_PER_SLOT + cell->generation % IDS_PER_SLOT : 65532,
     };
     *stage = BH_STAGE_CGROUP_CREATE;
-    int error = cgroup_create(groups, cell->group, birth.procs);
+    struct cgroup_entry entry;
+    int error = cgroup_create(groups, cell->group, &entry);
     if (error) return error;
-    birth.procs_count = groups->count;
+    memcpy(birth.procs, entry.procs, sizeof birth.procs);
+    birth.procs_count = entry.procs_count;
 
     *stage = BH_STAGE_CLONE;
     int pair[2];
@@ -37,7 +39,8 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
         birth.status = pair[1];
         struct clone_args args = {
             .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD |
-                     (options->mode.root ? 0 : CLONE_NEWUSER),
+                     (options->mode.root ? 0 : CLONE_NEWUSER) | (entry.directory >= 0 ? CLONE_INTO_CGROUP : 0),
+            .cgroup = entry.directory >= 0 ? (uint64_t)entry.directory : 0,
             .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
             .exit_signal = SIGCHLD,
         };
@@ -48,7 +51,7 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
         if (error) close(pair[0]);
         else cell->init = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
     }
-    close_all(birth.procs, (unsigned)birth.procs_count);
+    cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
     return error;
 }

@@ -69,18 +69,31 @@ static int limit_v1(int base, const char *cell, uint32_t controllers, const stru
 
 // -- A cell's life ----------------------------------------------------------------------------------------------------
 
-int cgroup_create(struct cgroups *groups, const char *cell, int procs[CGROUP_HIERARCHIES]) {
+void cgroup_close(struct cgroup_entry *entry) {
+    if (entry->directory >= 0) close(entry->directory);
+    for (int i = 0; i < entry->procs_count; i++) close(entry->procs[i]);
+    *entry = (struct cgroup_entry){.directory = -1};
+}
+
+int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry *entry) {
     int error = 0;
-    for (int i = 0; i < groups->count; i++) procs[i] = -1;
+    *entry = (struct cgroup_entry){.directory = -1};
     for (int i = 0; i < groups->count && !error; i++) {
-        char path[96];
-        cell_path(path, cell, "cgroup.procs");
-        if (mkdirat(groups->base[i], cell, 0755) < 0) error = errno;
-        else if ((procs[i] = openat(groups->base[i], path, O_WRONLY | O_CLOEXEC)) < 0) error = errno;
+        if (mkdirat(groups->base[i], cell, 0755) < 0) {
+            error = errno;
+        } else if (is_v2(groups)) {
+            entry->directory = openat(groups->base[i], cell, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            if (entry->directory < 0) error = errno;
+        } else {
+            char path[96];
+            cell_path(path, cell, "cgroup.procs");
+            int procs = openat(groups->base[i], path, O_WRONLY | O_CLOEXEC);
+            if (procs < 0) error = errno;
+            else entry->procs[entry->procs_count++] = procs;
+        }
     }
     if (error) {
-        for (int i = 0; i < groups->count; i++)
-            if (procs[i] >= 0) close(procs[i]);
+        cgroup_close(entry);
         cgroup_remove(groups, cell);
     }
     return error;

@@ -28,9 +28,18 @@ void cgroups_open(struct cgroups *groups);
 /// Kills what is left in any cell of this instance and removes all its directories, its own too when `final`.
 void cgroups_sweep(struct cgroups *groups, bool final);
 
-/// Makes a cell's cgroups. On success `procs` holds descriptors of their cgroup.procs files.
-/// Returns 0, or an errno; nothing is left behind then.
-int cgroup_create(struct cgroups *groups, const char *cell, int procs[CGROUP_HIERARCHIES]);
+/// How a cell's init gets into its cgroups.
+struct cgroup_entry {
+    int directory;                  // v2: to be born in (CLONE_INTO_CGROUP); -1 on v1
+    int procs[CGROUP_HIERARCHIES];  // v1: cgroup.procs files to join by; each join waits for an RCU grace period
+    int procs_count;
+};
+
+/// Makes a cell's cgroups and opens the ways into them. Returns 0, or an errno; nothing is left behind then.
+int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
+
+/// Closes the ways in.
+void cgroup_close(struct cgroup_entry *entry);
 
 /// Sets a cell's limits. Returns 0, or an errno.
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);

@@ -108,6 +108,8 @@ static _Noreturn void launcher(int socket, struct cell_options options, struct c
     // it can be reached without one, and making one for each cell costs as much as all the rest of it.
     if (unshare(CLONE_NEWNET) < 0) die("unshare network namespace");
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) die("make mounts private");
+    // Where the supervisor reaches its data directory once it is not root any more: no name for a cell to be granted.
+    if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);
     options.store = reopen_store();
     exit(server_run(socket, &options, groups, ready_cells));
 }

@@ -30,35 +30,54 @@ static int tmpfs(uint64_t bytes, uint32_t inodes, const char *mode, unsigned att
     return mount;
 }
 
-/// Opens `path` (absolute, plain) inside `root` without following any link.
-static int open_inside(int root, const char *path) {
-    return sys_openat2(root, path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-}
+#define NO_LINKS (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
-/// Makes the folders above `path`. What exists stays; in a read-only tree the later open tells.
-static int make_parents(int root, const char *path) {
-    char part[1100];
-    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        size_t length = (size_t)(slash - path - 1);
-        memcpy(part, path + 1, length);
+/// Opens the folder that `path` (absolute, plain) stands in, making what is missing, and points `*leaf` at its last name.
+/// One step at a time and through no link: the host's tree is still within reach here, and a plan may hold a link to it.
+static int open_parent(int root, const char *path, const char **leaf) {
+    int folder = fcntl(root, F_DUPFD_CLOEXEC, 3);
+    const char *name = path + 1;
+    for (const char *slash; folder >= 0 && (slash = strchr(name, '/')); name = slash + 1) {
+        char part[256];
+        size_t length = (size_t)(slash - name);
+        memcpy(part, name, length);  // plan_read has checked that no name is longer than 255
         part[length] = 0;
-        if (mkdirat(root, part, 0755) < 0 && errno != EEXIST && errno != EROFS) return errno;
+        int made = mkdirat(folder, part, 0755);
+        int inner = made < 0 && errno != EEXIST && errno != EROFS
+                        ? -1
+                        : sys_openat2(folder, part, O_PATH | O_DIRECTORY, NO_LINKS);
+        int error = errno;
+        close(folder);
+        errno = error;
+        folder = inner;
     }
-    return 0;
+    *leaf = name;
+    return folder;
 }
 
 /// Attaches a detached mount at `path`, making a folder or an empty file to mount on.
 static int attach(int root, int tree, const char *path) {
     struct stat info;
-    int error = make_parents(root, path);
-    if (error) return error;
     if (fstatat(tree, "", &info, AT_EMPTY_PATH) < 0) return errno;
-    int made = S_ISDIR(info.st_mode) ? mkdirat(root, path + 1, 0755) : mknodat(root, path + 1, S_IFREG | 0444, 0);
-    if (made < 0 && errno != EEXIST && errno != EROFS) return errno;
-    int target = open_inside(root, path);
-    if (target < 0) return errno;
+    const char *leaf;
+    int parent = open_parent(root, path, &leaf);
+    if (parent < 0) return errno;
+    int made = S_ISDIR(info.st_mode) ? mkdirat(parent, leaf, 0755) : mknodat(parent, leaf, S_IFREG | 0444, 0);
+    int target = made < 0 && errno != EEXIST && errno != EROFS ? -1 : sys_openat2(parent, leaf, O_PATH, NO_LINKS);
+    int error = target < 0 ? errno : 0;
+    close(parent);
+    if (error) return error;
     error = sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? errno : 0;
     close(target);
+    return error;
+}
+
+static int make_link(int root, const char *text, const char *path) {
+    const char *leaf;
+    int parent = open_parent(root, path, &leaf);
+    if (parent < 0) return errno;
+    int error = symlinkat(text, parent, leaf) < 0 ? errno : 0;
+    close(parent);
     return error;
 }
 
@@ -115,8 +134,7 @@ static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     for (unsigned i = 0; i < plan->header->mount_count; i++) {
         const char *target = plan->mount_target[i];
         if (plan->header->mounts[i].kind == BH_MOUNT_SYMLINK) {
-            if ((error = make_parents(root, target))) return error;
-            if (symlinkat(plan->mount_source[i], root, target + 1) < 0) return errno;
+            if ((error = make_link(root, plan->mount_source[i], target))) return error;
         } else if (spec->trees[i] >= 0 && (error = attach(root, spec->trees[i], target))) {
             return error;
         }

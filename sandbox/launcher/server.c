@@ -269,7 +269,10 @@ static bool on_request(void) {
     bool sound = size == sizeof request && request.magic == BH_MAGIC && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
     if (sound && request.kind == BH_REQUEST_LAUNCH && count == 4) on_launch(request.cell, fds);
     else if (sound && request.kind == BH_REQUEST_KILL && count == 0) on_kill(request.cell);
-    else send_failure(request.cell, BH_STAGE_REQUEST, EBADMSG);
+    else {
+        send_failure(request.cell, BH_STAGE_REQUEST, EBADMSG);
+        send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = request.cell}, NULL, 0);
+    }
     close_all(fds, count);
     return true;
 }

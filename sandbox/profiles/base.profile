@@ -4,24 +4,28 @@
 #   refuse ERRNO NAMES [if CONDITION]    the call fails; libraries fall back
 #   deny NAMES [if CONDITION]            no honest function does this: the worker ends, outcome `denied` names the call
 #
-# CONDITION: `argN is V…` (one of), `argN & MASK == VALUE`, `argN any MASK` (at least one bit). Arguments are compared as
+# CONDITION: `argN is V…` (one of), `argN & MASK == VALUE`, `argN any MASK` (at least one bit); several joined by `and`.
+# Arguments are compared as
 # 32 bits: the kernel ignores the rest of an int, so a filter that looks at it can be passed by (CVE-2019-7303).
 # Conditions of one call never overlap: libseccomp 2.5.4 can merge overlapping ones wrongly (GHSA-4q85).
 # `@one` lines hold for functions with `processes: 1`, `@many` lines for the others.
 
 # -- Memory
-allow brk mmap munmap mremap madvise mincore msync      # allocators; bounded by the cell's memory limit
+allow brk mmap munmap mremap mincore msync              # allocators; bounded by the cell's memory limit
+allow madvise if arg2 is 0 1 2 3 4 8 9 10 11 14 15 16 17 18 19 20 21 22 23 25  # hints; not MADV_MERGEABLE (12), which finds equal pages of others
 allow mprotect                                          # loaders and JITs; native code needs no W^X to be confined
 allow mlock mlock2 munlock                              # crypto libraries; bounded by RLIMIT_MEMLOCK
 
 # -- Files: what can be reached is decided by the cell's root and by Landlock
-allow read pread64 readv preadv preadv2                 # stdin and files
-allow write pwrite64 writev pwritev pwritev2            # stdout, stderr and scratch files
+allow read pread64 readv preadv                         # stdin and files
+allow preadv2 pwritev2 if arg5 is 0                     # the same; flags such as RWF_NOWAIT tell what others have read
+allow write pwrite64 writev pwritev                     # stdout, stderr and scratch files
 allow open openat creat close close_range lseek         # files of the bundle, the runtime and scratch
 allow stat fstat lstat newfstatat statx                 # loaders and every file library
 allow access faccessat faccessat2 readlink readlinkat   # path searches
 allow getdents getdents64 getcwd chdir fchdir           # listing folders, moving in them
-allow statfs fstatfs fadvise64 readahead                # hints and questions of libc, cp and databases
+allow statfs fstatfs readahead                          # hints and questions of libc and databases
+allow fadvise64 if arg3 is 0 1 2 3 5                    # hints; not POSIX_FADV_DONTNEED, which evicts pages shared with others
 allow ftruncate truncate fallocate fsync fdatasync      # scratch files; bounded by its tmpfs
 allow rename renameat renameat2 link linkat             # scratch files; Landlock keeps them in it
 allow unlink unlinkat mkdir mkdirat rmdir symlink symlinkat  # scratch files
@@ -92,7 +96,8 @@ refuse EPERM setuid setgid setreuid setregid setresuid setresgid setfsuid setfsg
 allow getrandom                                         # randomness
 
 # -- Sockets: no family is granted, so only pairs inside the cell
-allow socketpair if arg0 is 1                           # AF_UNIX: event loops wake themselves through a pair
+allow socketpair if arg0 is 1 and arg1 & 0xF == 1       # AF_UNIX stream: event loops wake themselves through a pair
+allow socketpair if arg0 is 1 and arg1 & 0xF == 5       # AF_UNIX seqpacket; no datagram, which can be sent to any socket file
 allow sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown getsockopt getsockname getpeername  # on such a pair
 refuse EAFNOSUPPORT socket                              # resolvers and libraries take it as "no network here"
 

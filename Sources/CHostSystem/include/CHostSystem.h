@@ -46,3 +46,7 @@ int bh_spawn(pid_t *_Nonnull pid, const char *_Nonnull program, char *_Nullable 
 
 /// The symbolic name of an errno, or NULL.
 const char *_Nullable bh_errno_name(int number);
+
+/// Gives a folder, or a file with one name, to `uid`. That it does not exist is no error; a link, or a file that has
+/// another name as well, is: it may be somebody else's. Returns 0, or an errno.
+int bh_give_away(const char *_Nonnull path, uid_t uid);

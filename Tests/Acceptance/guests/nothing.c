@@ -1,0 +1,2 @@
+// The least a function can do.
+int main(void) { return 0; }
