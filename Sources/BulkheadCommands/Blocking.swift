@@ -3,32 +3,30 @@ import Synchronization
 
 /// Runs async work from the main thread and waits for it. The main thread is not one of the cooperative pool's.
 func blocking<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) throws -> Value {
-    let done = DispatchSemaphore(value: 0)
-    let box = Mutex<Result<Value, any Error>?>(nil)
-    let shared = ResultBox(box)
+    let outcome = Awaited<Value>()
     Task {
-        let result: Result<Value, any Error>
         do {
-            result = .success(try await work())
+            outcome.set(.success(try await work()))
         } catch {
-            result = .failure(error)
+            outcome.set(.failure(error))
         }
-        shared.set(result)
-        done.signal()
     }
-    done.wait()
-    return try shared.get()
+    return try outcome.wait().get()
 }
 
-private final class ResultBox<Value: Sendable>: Sendable {
-    private let value: Mutex<Result<Value, any Error>?>
+/// A result that one thread waits for.
+private final class Awaited<Value: Sendable>: Sendable {
+    private let result = Mutex<Result<Value, any Error>?>(nil)
+    private let isThere = DispatchSemaphore(value: 0)
 
-    init(_ value: consuming Mutex<Result<Value, any Error>?>) { self.value = value }
+    func set(_ value: Result<Value, any Error>) {
+        result.withLock { $0 = value }
+        isThere.signal()
+    }
 
-    func set(_ result: Result<Value, any Error>) { value.withLock { $0 = result } }
-
-    func get() throws -> Value {
-        guard let result = value.withLock({ $0 }) else { preconditionFailure("the work has signalled its end") }
-        return try result.get()
+    func wait() -> Result<Value, any Error> {
+        isThere.wait()
+        guard let value = result.withLock({ $0 }) else { preconditionFailure("it is set before it is signalled") }
+        return value
     }
 }

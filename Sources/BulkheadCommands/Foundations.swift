@@ -132,6 +132,15 @@ enum DegradableLayer: String, CaseIterable {
     case cpu
     case landlock
 
+    /// - Throws: `CommandFailure` for a word that names no layer.
+    init(named name: String) throws {
+        guard let layer = DegradableLayer(rawValue: name) else {
+            let known = DegradableLayer.allCases.map(\.rawValue).joined(separator: ", ")
+            throw CommandFailure("--allow-degraded \(name): accepted are \(known)", .usage)
+        }
+        self = layer
+    }
+
     func isPresent(in features: Launcher.Features) -> Bool {
         switch self {
         case .memory: features.limitsMemory

@@ -54,7 +54,7 @@ struct RunCommand: ParsableCommand {
         let logger = Logger(label: "bulkhead.run") { _ in SwiftLogNoOpLogHandler() }
         var options = Foundations.Options()
         options.readyCells = 0
-        options.degraded = Set(degraded.compactMap(DegradableLayer.init(rawValue:)))
+        options.degraded = Set(try degraded.map(DegradableLayer.init(named:)))
         let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
         defer { foundations.launcher.stop() }
         try foundations.require(allowing: options.degraded)

@@ -36,7 +36,7 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         let file = try config.map(ConfigurationFile.init(path:)) ?? ConfigurationFile()
         let address = try ListenAddress(listen ?? file.listen ?? "127.0.0.1:8080")
-        let degraded = try Set((allowDegraded + (file.allowDegraded ?? [])).map(Self.layer))
+        let degraded = try Set((allowDegraded + (file.allowDegraded ?? [])).map(DegradableLayer.init(named:)))
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw CommandFailure("--log-level \(logLevel) is no level", .usage)
         }
@@ -64,14 +64,6 @@ struct ServeCommand: ParsableCommand {
         }
         unlink(inside.endpointFile)
         host.stop()
-    }
-
-    private static func layer(_ name: String) throws -> DegradableLayer {
-        guard let layer = DegradableLayer(rawValue: name) else {
-            let known = DegradableLayer.allCases.map(\.rawValue).joined(separator: ", ")
-            throw CommandFailure("--allow-degraded \(name): accepted are \(known)", .usage)
-        }
-        return layer
     }
 
     private static func serve(_ host: FunctionHost, at address: ListenAddress, in data: DataDirectory, logger: Logger)
