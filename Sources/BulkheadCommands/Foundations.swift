@@ -80,9 +80,11 @@ struct Foundations {
     func require(allowing degraded: Set<DegradableLayer>) throws {
         guard let features = launcher.features else { throw CommandFailure("the launcher died at once") }
         let missing = DegradableLayer.allCases.filter { !$0.isPresent(in: features) && !degraded.contains($0) }
-        guard let layer = missing.first else { return }
-        throw CommandFailure(
-            "\(layer.rawValue) is missing: \(layer.advice). To serve without it: --allow-degraded \(layer.rawValue)")
+        guard !missing.isEmpty else { return }
+        let names = missing.map(\.rawValue).joined(separator: ", ")
+        let advice = Array(Set(missing.map(\.advice))).sorted().joined(separator: "; ")
+        let flags = missing.map { "--allow-degraded \($0.rawValue)" }.joined(separator: " ")
+        throw CommandFailure("missing: \(names): \(advice). To do without: \(flags)")
     }
 
     /// A program that is installed beside this one.
