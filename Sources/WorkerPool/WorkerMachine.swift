@@ -273,7 +273,8 @@ struct WorkerMachine {
         usage.wall = current.began.map { now - $0 } ?? .zero
         usage.cpu = (exit?.cpu ?? meters?.cpu ?? .zero) - current.cpuAtBegin
         usage.memoryBytes = exit?.memoryPeak ?? meters?.memoryPeak ?? 0
-        if served == 1 { usage.initialization = initialization ?? startedAt.map { $0 - launched } }
+        // A worker that breaks a limit at once can be gone before its start was reported: then all of it was start-up.
+        if served == 1 { usage.initialization = initialization ?? (startedAt ?? now) - launched }
         let result: Result<Completion.Output, Failure>
         if let cause = current.cause {
             result = .failure(cause)

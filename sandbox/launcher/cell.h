@@ -59,11 +59,12 @@ struct report {
 /// The entry of a cell's init (PID 1 of the new pid namespace). Never returns.
 _Noreturn void cell_main(const struct birth *birth);
 
-/// Makes the cell's mount table private and an empty root in it, detached. Returns its descriptor, or -1 with errno.
-int root_prepare(void);
+/// Makes the cell's mount table private and pivots into an empty root: from here on no path leads to the host.
+/// Returns the root's descriptor, or -1 with errno and `*stage` set.
+int root_prepare(uint32_t *stage);
 
-/// Fills the root with the spec's mounts and pivots into it. Returns 0, or an errno with `*stage` set.
-int root_enter(const struct cell_spec *spec, int root, uint32_t *stage);
+/// Fills the root with the spec's mounts and makes it read-only. Returns 0, or an errno with `*stage` set.
+int root_fill(const struct cell_spec *spec, int root, uint32_t *stage);
 
 /// The names of the device nodes every cell has.
 #define DEVICE_COUNT 5

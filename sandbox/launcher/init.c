@@ -140,8 +140,10 @@ static int prepare(const struct birth *birth) {
     // The cell dies before anything else of the host does. Only a raise: needs no privilege.
     STEP(BH_STAGE_OOM_SCORE, write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "1000"));
     prctl(PR_SET_DUMPABLE, 0);
-    int root = root_prepare();
-    if (root < 0) fail(birth, BH_STAGE_ROOT, errno);
+    STEP(BH_STAGE_BOUNDING_SET, drop_bounding_set());  // what init holds itself, it holds until the worker runs
+    uint32_t stage;
+    int root = root_prepare(&stage);
+    if (root < 0) fail(birth, stage, errno);
     send_report(birth->status, &(struct report){.kind = REPORT_READY});
     return root;
 }
@@ -179,10 +181,9 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, int 
     STEP(BH_STAGE_STDIO, place_stdio(spec));
     if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
     uint32_t stage;
-    int error = root_enter(spec, root, &stage);
+    int error = root_fill(spec, root, &stage);
     if (error) fail(birth, stage, error);
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
-    STEP(BH_STAGE_BOUNDING_SET, drop_bounding_set());
     worker->landlock = -1;
     if (birth->mode->landlock_abi || !birth->mode->allow_no_landlock) {
         worker->landlock = landlock_rules(spec);

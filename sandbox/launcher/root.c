@@ -33,7 +33,7 @@ static int tmpfs(uint64_t bytes, uint32_t inodes, const char *mode, unsigned att
 #define NO_LINKS (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
 /// Opens the folder that `path` (absolute, plain) stands in, making what is missing, and points `*leaf` at its last name.
-/// One step at a time and through no link: the host's tree is still within reach here, and a plan may hold a link to it.
+/// One step at a time and through no link, though the host's tree is out of reach by now: a plan may hold any.
 static int open_parent(int root, const char *path, const char **leaf) {
     int folder = fcntl(root, F_DUPFD_CLOEXEC, 3);
     const char *name = path + 1;
@@ -146,23 +146,25 @@ static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     return 0;
 }
 
-int root_prepare(void) {
+int root_prepare(uint32_t *stage) {
+    *stage = BH_STAGE_ROOT;
     // Nothing done here may reach the host's mount table, nor the other way round.
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
     // Room for the mount points and nothing else. /tmp is only a handle to pivot from; any existing folder would do.
     int root = tmpfs(256 * 1024, 512, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    if (root >= 0 && sys_move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
+    if (root < 0 || sys_move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
+
+    // Now, not once the version is known: letting go of the host's tree waits for an RCU grace period, and whatever a plan
+    // says is then done where no path leads to the host any more.
+    *stage = BH_STAGE_PIVOT;
+    if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return -1;
     return root;
 }
 
-int root_enter(const struct cell_spec *spec, int root, uint32_t *stage) {
+int root_fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     int error = fill(spec, root, stage);
     if (error) return error;
-
-    *stage = BH_STAGE_PIVOT;
-    if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return errno;
-    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return errno;
-
     *stage = BH_STAGE_READ_ONLY;
     if (sys_mount_setattr(root, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
     close(root);
