@@ -84,8 +84,6 @@ int bh_bind_privately(const char *folder, const char *place) {
     return mount(folder, place, NULL, MS_BIND, NULL) < 0 ? errno : 0;
 }
 
-void bh_set_dumpable(int dumpable) { prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); }
-
 int bh_rename_new(int from_folder, const char *from, int to_folder, const char *to) {
     return renameat2(from_folder, from, to_folder, to, RENAME_NOREPLACE) < 0 ? errno : 0;
 }

@@ -63,7 +63,7 @@ struct ArchiveUnpacker: ~Copyable {
         guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
         do {
             depth += path.components.count  // folders that are only implied cost an inode each as well
-            let parent = try makeParents(of: path)
+            let parent = try folder.makeFolders(path.components.dropLast())
             let leaf = String(path.components[path.components.count - 1])
             switch mode & S_IFMT {
             case S_IFDIR: try parent.makeFolder(leaf)
@@ -85,15 +85,6 @@ struct ArchiveUnpacker: ~Copyable {
             default: throw error
             }
         }
-    }
-
-    private func makeParents(of path: BundlePath) throws -> Folder {
-        var current = try folder.folder(".")
-        for name in path.components.dropLast() {
-            try current.makeFolder(String(name))
-            current = try current.folder(String(name))
-        }
-        return current
     }
 
     private func copy(

@@ -6,10 +6,8 @@ import Synchronization
 
 /// Uploaded files on disk: `incoming/` while they arrive, `bundles/<digest>/` when they are whole.
 package final class BundleStore: Sendable {
-    private let root: Folder
     private let incoming: Folder
     private let bundles: Folder
-    private let path: String
 
     /// What an upload's body is.
     package enum Format: Sendable {
@@ -27,8 +25,7 @@ package final class BundleStore: Sendable {
     /// - Parameter path: the data directory.
     /// - Throws: `SystemError`.
     package init(path: String) throws {
-        self.path = path
-        root = try Folder(path: path)
+        let root = try Folder(path: path)
         try root.makeFolder("incoming")
         try root.makeFolder("bundles")
         incoming = try root.folder("incoming")
@@ -126,11 +123,7 @@ package final class BundleStore: Sendable {
 
     private func place(_ arrival: Arrival, as path: String, in folder: borrowing Folder) throws {
         guard let path = BundlePath(path) else { throw UploadRefused("\"\(path)\" is no path inside the bundle") }
-        var parent = try folder.folder(".")
-        for name in path.components.dropLast() {
-            try parent.makeFolder(String(name))
-            parent = try parent.folder(String(name))
-        }
+        let parent = try folder.makeFolders(path.components.dropLast())
         let copy = try parent.create(String(path.components[path.components.count - 1]), mode: 0o755)
         var offset = 0
         while true {
@@ -139,6 +132,8 @@ package final class BundleStore: Sendable {
             try bytes.withUnsafeBytes { try copy.writeAll($0) }
             offset += bytes.count
         }
+        // A read that failed looks like the end: a bundle must not be stored with less than was uploaded.
+        guard offset == arrival.size else { throw SystemError("read an upload", EIO) }
         try copy.sync()
         try parent.sync()
     }
@@ -173,7 +168,6 @@ package final class BundleStore: Sendable {
             guard (try? folder.open(file: file).size()) != nil || (try? folder.open(file: package).size()) != nil else {
                 throw UploadRefused("handler: \(manifest.handler ?? "") needs \(file), which is not in the bundle")
             }
-            manifest.limits.processes = manifest.limits.processes ?? 1
             return nil
         case .native:
             guard let run = manifest.run else {
@@ -193,7 +187,6 @@ package final class BundleStore: Sendable {
                 }
             case .staticELF: break
             }
-            manifest.limits.processes = manifest.limits.processes ?? 1
             return executable
         }
     }

@@ -24,6 +24,16 @@ package struct Folder: ~Copyable, Sendable {
         if mkdirat(descriptor.number, name, 0o755) < 0, isNew || errno != EEXIST { throw SystemError("mkdir \(name)") }
     }
 
+    /// Opens the folder at the end of `names`, making each that is missing.
+    package func makeFolders(_ names: some Sequence<Substring>) throws(SystemError) -> Folder {
+        var current = try folder(".")
+        for name in names {
+            try current.makeFolder(String(name))
+            current = try current.folder(String(name))
+        }
+        return current
+    }
+
     /// Makes a file that must not exist.
     package func create(_ path: String, mode: UInt32) throws(SystemError) -> OwnedDescriptor {
         try OwnedDescriptor(

@@ -48,12 +48,8 @@ package final class SealedFile: Sendable {
     /// - Throws: `SystemError` when the kernel refuses.
     package init(name: String, bytes: [UInt8]) throws(SystemError) {
         let file = try OwnedDescriptor(returned: bh_memory_file(name), by: "memfd_create")
-        var offset = 0
-        while offset < bytes.count {
-            let written = bytes[offset...].withUnsafeBytes { write(file.number, $0.baseAddress, $0.count) }
-            guard written > 0 else { throw SystemError("write to a memfd") }
-            offset += written
-        }
+        let result = bytes.withUnsafeBytes { raw in Result { () throws(SystemError) in try file.writeAll(raw) } }
+        try result.get()
         try SystemError.check(bh_seal(file.number), "seal a memfd")
         descriptor = file
         size = bytes.count

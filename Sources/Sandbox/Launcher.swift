@@ -111,8 +111,6 @@ package final class Launcher: Sendable {
     /// Cells of which something may be left.
     package var cellCount: Int { state.withLock { $0.cells.count } }
 
-    package var isAlive: Bool { state.withLock { $0.connection != nil && !$0.isStopped } }
-
     /// Ends every cell, the launcher and the keeper, and waits until all are gone. Blocks: not for a cooperative thread.
     package func stop() {
         let connection = state.withLock { state in

@@ -80,7 +80,6 @@ struct WorkerMachine {
 
     /// Whether it can take another invocation.
     var isIdle: Bool { isReady && serving == nil && exit == nil && !isKilled && exchange?.isIdle == true }
-    var isServing: Bool { serving != nil }
 
     mutating func handle(_ input: Input, now: Instant) -> [Action] {
         switch input {

@@ -44,7 +44,6 @@ final class WorkerRunner: Sendable {
     }
 
     var isIdle: Bool { state.withLock { $0.machine.isIdle } }
-    var isServing: Bool { state.withLock { $0.machine.isServing } }
     var served: Int { state.withLock { $0.machine.served } }
 
     // MARK: - Orders

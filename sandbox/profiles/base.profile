@@ -5,8 +5,8 @@
 #   deny NAMES [if CONDITION]            no honest function does this: the worker ends, outcome `denied` names the call
 #
 # CONDITION: `argN is V…` (one of), `argN & MASK == VALUE`, `argN any MASK` (at least one bit); several joined by `and`.
-# Arguments are compared as
-# 32 bits: the kernel ignores the rest of an int, so a filter that looks at it can be passed by (CVE-2019-7303).
+# Arguments are compared as 32 bits: the kernel ignores the rest of an int, so a filter that looks at it can be passed by
+# (CVE-2019-7303).
 # Conditions of one call never overlap: libseccomp 2.5.4 can merge overlapping ones wrongly (GHSA-4q85).
 # `@one` lines hold for functions with `processes: 1`, `@many` lines for the others.
 

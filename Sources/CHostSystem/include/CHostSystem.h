@@ -30,9 +30,6 @@ int bh_become(uid_t uid, gid_t gid);
 /// Returns 0, or an errno.
 int bh_bind_privately(const char *_Nonnull folder, const char *_Nonnull place);
 
-/// Sets whether other processes of this user may look into this one (PR_SET_DUMPABLE).
-void bh_set_dumpable(int dumpable);
-
 /// Renames `from` to `to` inside two folders, failing with EEXIST when `to` is there. Returns 0, or an errno.
 int bh_rename_new(int from_folder, const char *_Nonnull from, int to_folder, const char *_Nonnull to);
 
