@@ -100,8 +100,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "FunctionModel", "HostSystem", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue", logging,
-                .product(name: "Hummingbird", package: "hummingbird"),
+                "FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue",
+                logging, .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + nio, resources: [.embedInCode("openapi.json")]),

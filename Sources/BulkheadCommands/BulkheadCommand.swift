@@ -14,8 +14,8 @@ package struct BulkheadCommand: ParsableCommand {
         version: version,
         subcommands: [
             ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
-            ShowCommand.self,
-            DeleteCommand.self, LogsCommand.self, KeysCommand.self, DoctorCommand.self,
+            ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, KeysCommand.self,
+            DoctorCommand.self,
         ])
 
     package static let version = "0.1.0"

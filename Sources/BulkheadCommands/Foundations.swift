@@ -20,6 +20,8 @@ struct Foundations {
         var degraded: Set<DegradableLayer> = []
         /// The doctor looks into cells from outside, which takes root.
         var keepsRoot = false
+        /// See `Launcher.Options.observer`.
+        var observer: Int32?
     }
 
     /// Call while this process has one thread: the mount table is a thread's own.
@@ -48,6 +50,7 @@ struct Foundations {
         var launcherOptions = Launcher.Options(
             program: try Self.sibling("bulkhead-launcher"), store: data.path + "/bundles",
             firstUID: options.firstUID + 1)
+        launcherOptions.observer = options.observer
         launcherOptions.readyCells = options.readyCells
         launcherOptions.allowsNoLandlock = options.degraded.contains(.landlock)
         do {

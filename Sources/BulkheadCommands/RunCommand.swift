@@ -60,15 +60,7 @@ struct RunCommand: ParsableCommand {
         try foundations.require(allowing: options.degraded)
         let host = try foundations.host(options: FunctionHost.Options(), logger: logger)
         let result = try blocking {
-            let version: FunctionVersion
-            do {
-                let manifest = source.format == .archive ? Manifest() : try Manifest(query: source.query)
-                let arrival = try host.catalogue.bundles.beginArrival()
-                try source.bytes.withUnsafeBytes { try arrival.append($0) }
-                version = try await host.deploy(arrival, format: source.format, manifest: manifest, name: source.name).0
-            } catch {
-                throw CommandFailure("\(error)", .usage)
-            }
+            let version = try await host.deploy(source)
             let completion = await host.invoke(
                 version, id: UUID().uuidString.lowercased(), event: event, traceparent: nil,
                 cancellation: Cancellation())
@@ -96,6 +88,21 @@ struct RunCommand: ParsableCommand {
             let written = bytes.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
             guard written > 0 else { throw CommandFailure("stdout cannot be written") }
             bytes = bytes.dropFirst(written)
+        }
+    }
+}
+
+extension FunctionHost {
+    /// Takes in what a command was given.
+    /// - Throws: `CommandFailure`.
+    func deploy(_ source: UploadSource) async throws -> FunctionVersion {
+        do {
+            let manifest = source.format == .archive ? Manifest() : try Manifest(query: source.query)
+            let arrival = try catalogue.bundles.beginArrival()
+            try source.bytes.withUnsafeBytes { try arrival.append($0) }
+            return try await deploy(arrival, format: source.format, manifest: manifest, name: source.name).0
+        } catch {
+            throw CommandFailure("\(error)", .usage)
         }
     }
 }

@@ -111,6 +111,8 @@ package struct Failure: Error, Sendable, Hashable {
     package var exitCode: Int?
     package var signal: String?
     package var syscall: String?
+    /// The denied call's arguments, in words where there are any.
+    package var arguments: [String]?
     package var grant: String?
     /// Which limit: `wall`, `init`, or the limit's value.
     package var limit: String?

@@ -5,6 +5,7 @@ import HTTPTypes
 import HostSystem
 import Hummingbird
 import NIOCore
+import Sandbox
 import Supervisor
 
 /// A version as the API shows it.
@@ -15,6 +16,8 @@ struct FunctionDocument: Encodable {
     let size: Int
     let createdAt: String
     let manifest: Manifest
+    /// Only where one function is asked for.
+    var refused: [Refusal]?
 
     init(_ version: FunctionVersion) {
         name = version.name.text
@@ -42,9 +45,18 @@ extension Gateway {
         router.get("/v1/functions") { request, _ in try list(request) }
         router.get("/v1/functions/:name") { request, context in
             try authorize(request, .admin)
-            return try Response.json(FunctionDocument(host.version(of: name(context), number: nil, alias: nil)))
+            let name = try name(context)
+            var document = FunctionDocument(try host.version(of: name, number: nil, alias: nil))
+            document.refused = host.refusals.all(of: name)
+            return try Response.json(document)
         }
         router.get("/v1/functions/:name/versions") { request, context in try versions(request, context) }
+        router.get("/v1/functions/:name/policy") { request, context in
+            try authorize(request, .admin)
+            let number = try number("version", request, in: 1...Int.max)
+            return try Response.json(
+                PolicyDescription(of: host.version(of: name(context), number: number, alias: nil)))
+        }
         router.delete("/v1/functions/:name") { request, context in
             try authorize(request, .admin)
             let name = try name(context)

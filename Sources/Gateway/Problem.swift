@@ -20,6 +20,7 @@ struct Problem: Encodable {
     var exitCode: Int?
     var signal: String?
     var syscall: String?
+    var arguments: [String]?
     var grant: String?
     var limit: String?
     var stage: String?
@@ -38,6 +39,7 @@ struct Problem: Encodable {
         exitCode = failure.exitCode
         signal = failure.signal
         syscall = failure.syscall
+        arguments = failure.arguments
         grant = failure.grant
         limit = failure.limit
         stage = failure.stage
@@ -119,7 +121,7 @@ enum RouteTable {
     private static let routes: [(pattern: [String], methods: [String])] = [
         (["v1", "functions"], ["GET"]),
         (["v1", "functions", "*"], ["GET", "PUT", "DELETE"]),
-        (["v1", "functions", "*", "versions"], ["GET"]),
+        (["v1", "functions", "*", "versions"], ["GET"]), (["v1", "functions", "*", "policy"], ["GET"]),
         (["v1", "functions", "*", "invocations"], ["POST"]),
         (["v1", "functions", "*", "logs"], ["GET"]),
         (["v1", "invocations", "*"], ["GET"]),

@@ -12,9 +12,27 @@ package enum CellEvent: Sendable {
     case started(pid: Int32, meters: CellMeters?)
     /// The launch was refused: no tenant byte has run.
     case failed(LaunchError)
+    /// The filter refused a call; not said of each one, see `RefusedCall.count`.
+    case refused(RefusedCall)
     case exited(CellExit)
     /// No process, cgroup or mount of the cell is left.
     case gone
+}
+
+/// A kind of system call that was answered with an errno, and how often.
+package struct RefusedCall: Sendable, Hashable {
+    /// As `syscallName` has it; "other" for all beyond the kinds that a cell counts apart.
+    package let name: String
+    /// The errno's name.
+    package let errnoText: String
+    /// How often in this cell so far.
+    package var count: UInt64
+
+    package init(name: String, errnoText: String, count: UInt64) {
+        self.name = name
+        self.errnoText = errnoText
+        self.count = count
+    }
 }
 
 /// Where and why a launch was refused.

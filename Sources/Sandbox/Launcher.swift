@@ -21,7 +21,8 @@ package final class Launcher: Sendable {
         /// Cells built ahead of need.
         package var readyCells = 8
         package var allowsNoLandlock = false
-        package var allowsNoCgroups = false
+        /// For `policy learn`: where cells write a `bh_observation` of each path that they look for. Stays its owner's.
+        package var observer: Int32?
 
         package init(program: String, store: String, firstUID: UInt32) {
             self.program = program
@@ -74,6 +75,7 @@ package final class Launcher: Sendable {
     private let keeper: Int32
     private let state = Mutex(State())
     private let logger: Logger
+    private let observer: Int32?
     /// Requests go out from here alone. Sending may block until the launcher reads, and the launcher may block until its
     /// events are read: so nobody sends while holding the lock, and the reader never sends.
     private let outgoing = DispatchQueue(label: "launcher-requests")
@@ -86,6 +88,7 @@ package final class Launcher: Sendable {
     /// - Parameter onLoss: called when the keeper is gone too and no launcher can be had any more.
     package init(_ options: Options, logger: Logger, onLoss: @escaping @Sendable () -> Void = {}) throws {
         self.logger = logger
+        observer = options.observer
         self.onLoss = onLoss
         let ends = try OwnedDescriptor.packetPair()
         let theirs = OwnedDescriptor(owning: ends.theirs)
@@ -94,7 +97,7 @@ package final class Launcher: Sendable {
             returned: open(options.store, O_RDONLY | O_DIRECTORY | O_CLOEXEC), by: "open \(options.store)")
         var arguments = ["--first-uid", String(options.firstUID), "--ready", String(options.readyCells)]
         if options.allowsNoLandlock { arguments.append("--allow-no-landlock") }
-        if options.allowsNoCgroups { arguments.append("--no-cgroups") }
+        if options.observer != nil { arguments.append("--observe") }
         keeper = try spawn(
             options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
             descriptors: [theirs.number, store.number])
@@ -174,7 +177,8 @@ package final class Launcher: Sendable {
         plan: SealedFile, stdin: borrowing OwnedDescriptor, stdout: borrowing OwnedDescriptor,
         stderr: borrowing OwnedDescriptor, handler: @escaping Handler
     ) throws(LaunchError) -> CellID {
-        let copies = try Descriptors(copying: [plan.number, stdin.number, stdout.number, stderr.number])
+        let copies = try Descriptors(
+            copying: [plan.number, stdin.number, stdout.number, stderr.number] + (observer.map { [$0] } ?? []))
         let entered = state.withLock { state -> (Connection, CellID)? in
             guard let connection = state.connection else { return nil }
             let number = state.nextCell
@@ -280,6 +284,7 @@ package final class Launcher: Sendable {
             switch decoded {
             case .started: cell.started = true
             case .failed, .exited: cell.ended = true
+            case .refused: break
             case .gone:
                 state.cells[event.cell] = nil
                 return cell.handler
@@ -318,11 +323,19 @@ extension CellEvent {
         case BH_EVENT_STARTED: self = .started(pid: event.pid, meters: nil)
         case BH_EVENT_FAILED:
             self = .failed(LaunchError(stage: String(cString: bh_stage_name(event.stage)), number: event.error))
+        case BH_EVENT_REFUSED: self = .refused(RefusedCall(event))
         case BH_EVENT_EXITED: self = .exited(CellExit(event))
         case BH_EVENT_GONE: self = .gone
         default: return nil
         }
         for number in descriptors { close(number) }
+    }
+}
+
+extension RefusedCall {
+    fileprivate init(_ event: bh_event) {
+        let name = event.syscall < 0 ? "other" : syscallName(number: event.syscall, architecture: event.arch)
+        self.init(name: name, errnoText: errnoName(event.error), count: event.args.0)
     }
 }
 

@@ -2,8 +2,8 @@
 package struct SeccompProfile: Sendable {
     package enum Action: Sendable, Hashable {
         case allow
-        /// The call fails with this errno.
-        case refuse(String)
+        /// The call fails with this errno. Unless it is quiet, it is counted.
+        case refuse(String, isQuiet: Bool = false)
         /// The worker ends; its outcome names the call.
         case deny
     }
@@ -25,6 +25,12 @@ package struct SeccompProfile: Sendable {
         package let conditions: [Condition]
         package let reason: String
         package let line: Int
+
+        /// What in the manifest would allow the call, when something would.
+        package var grant: String? {
+            guard reason.hasSuffix("]"), let start = reason.lastIndex(of: "[") else { return nil }
+            return String(reason[reason.index(after: start)...].dropLast())
+        }
     }
 
     package struct Flaw: Error, CustomStringConvertible {
@@ -32,6 +38,11 @@ package struct SeccompProfile: Sendable {
     }
 
     package let rules: [Rule]
+
+    /// The rule that decides this call; nil: none names it, and it is refused with ENOSYS.
+    package func rule(for syscall: String, _ arguments: [UInt64]) -> Rule? {
+        rules.first { rule in rule.syscall == syscall && rule.conditions.allSatisfy { $0.matches(arguments) } }
+    }
 
     /// - Parameter singleProcess: which of the `@one` and `@many` lines hold.
     /// - Throws: `Flaw`, naming the line.
@@ -61,9 +72,9 @@ package struct SeccompProfile: Sendable {
         switch words.removeFirst() {
         case "allow": action = .allow
         case "deny": action = .deny
-        case "refuse":
-            guard !words.isEmpty else { throw flaw("refuse needs an errno") }
-            action = .refuse(String(words.removeFirst()))
+        case let word where word == "refuse" || word == "quiet":
+            guard !words.isEmpty else { throw flaw("\(word) needs an errno") }
+            action = .refuse(String(words.removeFirst()), isQuiet: word == "quiet")
         case let other: throw flaw("unknown action \"\(other)\"")
         }
         let names = words.prefix { $0 != "if" }

@@ -1,16 +1,15 @@
 package import FunctionModel
 import PythonRuntime
-import SandboxProfiles
 
 extension LaunchPlan {
     /// The plan for one version's workers.
     /// - Parameter runtimeBundle: digest of the Python runtime in the store.
     /// - Throws: what is wrong with the profiles, or `TooLarge`.
-    package init(version: FunctionVersion, runtimeBundle: String) throws {
+    /// - Parameter observing: for `policy learn`, see `SeccompFilter`.
+    package init(version: FunctionVersion, runtimeBundle: String, observing: Bool = false) throws {
         let manifest = version.manifest
         let view = try RootView(named: RootView.name(for: version))
-        let profile = try SeccompProfile(
-            text: SandboxProfiles.base, singleProcess: manifest.limits.effectiveProcesses == 1)
+        let profile = try SeccompProfile.base(singleProcess: manifest.limits.effectiveProcesses == 1)
         var mounts = [Mount(kind: .bundle, source: version.bundle, target: "/function")] + view.mounts
         let run = "/function/" + (manifest.run ?? "")
         let executable: String
@@ -27,13 +26,17 @@ extension LaunchPlan {
             arguments = [run]
         }
         arguments += manifest.args
-        for path in manifest.allow.filesRead where !mounts.contains(where: { $0.kind == .host && $0.target == path }) {
+        // What lies below another one comes with it, links and all, and cannot be mounted over it.
+        let granted = manifest.allow.filesRead.filter { path in
+            !manifest.allow.filesRead.contains { path.hasPrefix($0 + "/") }
+        }
+        for path in granted where !mounts.contains(where: { $0.kind == .host && $0.target == path }) {
             mounts.append(Mount(kind: .host, source: path, target: path))
         }
         self.init(
             hostname: version.name.text, executable: executable, arguments: arguments,
             environment: Self.environment(of: version), mounts: mounts, limits: manifest.limits,
-            filter: try SeccompFilter(profile), isReactor: manifest.mode == .reactor)
+            filter: try SeccompFilter(profile, observing: observing), isReactor: manifest.mode == .reactor)
     }
 
     /// The contract's variables; the manifest's own win where both name one.

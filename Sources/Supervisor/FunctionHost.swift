@@ -30,6 +30,7 @@ package final class FunctionHost: Sendable {
     package let logs = LogStore()
     package let invocations = InvocationLog()
     package let metrics = MetricRegistry()
+    package let refusals = RefusalLedger()
     package let launcher: Launcher
     private let pool: WorkerPool
     private let runtimeBundle: String
@@ -42,6 +43,7 @@ package final class FunctionHost: Sendable {
     private struct State {
         var plans: [String: SealedFile] = [:]
         var isDraining = false
+        var observes = false
         var restartsSeen = 0
     }
 
@@ -56,12 +58,22 @@ package final class FunctionHost: Sendable {
         self.logger = logger
         runtimeBundle = try catalogue.bundles.storeOwn(PythonRuntime.fileName, bytes: PythonRuntime.source)
         try catalogue.bundles.collectGarbage(keeping: catalogue.bundleDigests.union([runtimeBundle]))
-        let logs = logs
-        pool = WorkerPool(launcher: launcher, group: group, bound: options.mostWorkers) { version, invocation, line in
+        let (logs, refusals, metrics) = (logs, refusals, metrics)
+        @Sendable func log(_ version: FunctionVersion, _ invocation: String?, _ line: String) {
             logs.append(
                 LogLine(time: timestamp(), invocationId: invocation, version: version.number, text: line),
                 of: version.name)
         }
+        let sinks = WorkerSinks(log: log) { version, call in
+            let (refusal, isNew) = refusals.add(call, of: version.name)
+            metrics.add(
+                Double(call.count), to: Meters.refusedCalls, [version.name.text, refusal.syscall, refusal.errno])
+            // Once: a function that tries at each invocation would fill its log with it.
+            guard isNew else { return }
+            let advice = refusal.grant.map { "; \($0) would allow it" } ?? "; no grant allows it"
+            log(version, nil, "[bulkhead: system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)]")
+        }
+        pool = WorkerPool(launcher: launcher, group: group, bound: options.mostWorkers, sinks: sinks)
         asynchronous = AsynchronousQueue(capacity: options.mostQueued)
         Meters.declare(in: metrics)
         pool.setCurrent { name, number in catalogue.snapshot.latest(name)?.number == number }
@@ -99,6 +111,7 @@ package final class FunctionHost: Sendable {
         state.withLock { state in state.plans = state.plans.filter { !$0.key.hasPrefix(name.text + " ") } }
         pool.retireOutdated()
         logs.remove(name)
+        refusals.remove(name)
         metrics.forget(label: "function", value: name.text)
         return existed
     }
@@ -123,9 +136,10 @@ package final class FunctionHost: Sendable {
     /// The version's launch plan, made once.
     package func plan(for version: FunctionVersion) throws -> SealedFile {
         // The digest too: a function deleted and made anew counts its versions from 1 again.
-        let key = "\(version.name) \(version.number) \(version.bundle)"
+        let observes = observes
+        let key = "\(version.name) \(version.number) \(version.bundle)\(observes ? " observed" : "")"
         if let plan = state.withLock({ $0.plans[key] }) { return plan }
-        let plan = try LaunchPlan(version: version, runtimeBundle: runtimeBundle).seal()
+        let plan = try LaunchPlan(version: version, runtimeBundle: runtimeBundle, observing: observes).seal()
         state.withLock { state in
             // Each holds a descriptor. Old versions make theirs anew when somebody asks for one.
             if state.plans.count >= Self.mostPlans { state.plans = [:] }
@@ -235,6 +249,12 @@ package final class FunctionHost: Sendable {
     }
 
     // MARK: - State
+
+    /// Whether new plans are made for `policy learn`: see `SeccompFilter`.
+    package var observes: Bool {
+        get { state.withLock { $0.observes } }
+        set { state.withLock { $0.observes = newValue } }
+    }
 
     package var isDraining: Bool { state.withLock { $0.isDraining } }
 

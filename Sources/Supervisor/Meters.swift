@@ -7,6 +7,7 @@ enum Meters {
     static let invocations = "bulkhead_invocations_total"
     static let seconds = "bulkhead_invocation_seconds"
     static let cpuSeconds = "bulkhead_invocation_cpu_seconds_total"
+    static let refusedCalls = "bulkhead_refused_calls_total"
     static let functions = "bulkhead_functions"
     static let workers = "bulkhead_workers"
     static let idleWorkers = "bulkhead_idle_workers"
@@ -22,6 +23,9 @@ enum Meters {
             seconds, .histogram, help: "Time of invocations from request to result, in seconds.", labels: ["function"],
             buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60])
         registry.declare(cpuSeconds, .counter, help: "CPU time of invocations, in seconds.", labels: ["function"])
+        registry.declare(
+            refusedCalls, .counter, help: "System calls that were answered with an errno, by function and call.",
+            labels: ["function", "syscall", "errno"])
         registry.declare(functions, .gauge, help: "Functions in the catalogue.")
         registry.declare(workers, .gauge, help: "Workers of which something may be left.")
         registry.declare(idleWorkers, .gauge, help: "Reactors that wait for an invocation.")

@@ -72,12 +72,14 @@ enum Ending {
     }
 
     private static func denied(_ call: CellExit.DeniedCall) -> Failure {
-        let arguments = call.arguments.map { "0x" + String($0, radix: 16) }.joined(separator: ", ")
+        let arguments = describeArguments(of: call.name, call.arguments)
+        let reason = SeccompProfile.denialReason(of: call.name, call.arguments).map { " (\($0))" } ?? ""
         var failure = Failure(
             .denied,
-            "the function made the system call \(call.name)(\(arguments)), which no grant allows; it was stopped before the call"
+            "the function made the system call \(call.name)(\(arguments.joined(separator: ", ")))\(reason), which no grant allows; it was stopped before the call"
         )
         failure.syscall = call.name
+        failure.arguments = arguments
         return failure
     }
 

@@ -200,6 +200,11 @@ struct WorkerMachine {
             if now - launched > limits.initialization.duration {
                 return blame(Ending.timeout("init", limits.initialization))
             }
+            // One processor's worth: what is not ready yet must not use all of them.
+            let allowance = max(limits.initialization.duration, limits.effectiveCPU.duration)
+            if (now - launched) * processors >= allowance, let used = cpu(), used > allowance {
+                return blame(Ending.cpuExceeded(limits))
+            }
             return []
         }
         let elapsed = now - began

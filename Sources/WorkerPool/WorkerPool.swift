@@ -15,16 +15,16 @@ package final class WorkerPool: Sendable {
 
     private let launcher: Launcher
     private let group: any EventLoopGroup
-    private let log: LogSink
+    private let sinks: WorkerSinks
     private let state: Mutex<State>
     /// Limits are watched at this grain: an invocation may run so much longer than its limit.
     private static let grain = TimeAmount.milliseconds(10)
 
     /// - Parameter bound: workers at once, of all functions.
-    package init(launcher: Launcher, group: any EventLoopGroup, bound: Int, log: @escaping LogSink) {
+    package init(launcher: Launcher, group: any EventLoopGroup, bound: Int, sinks: WorkerSinks) {
         self.launcher = launcher
         self.group = group
-        self.log = log
+        self.sinks = sinks
         state = Mutex(State(machine: PoolMachine(bound: bound)))
     }
 
@@ -91,7 +91,7 @@ package final class WorkerPool: Sendable {
 
     private func makeWorker(_ version: FunctionVersion) -> WorkerRunner {
         let worker = WorkerRunner(
-            version: version, launcher: launcher, log: log, idle: { [weak self] in self?.becameIdle($0) },
+            version: version, launcher: launcher, sinks: sinks, idle: { [weak self] in self?.becameIdle($0) },
             end: { [weak self] in self?.ended($0) })
         state.withLock {
             $0.machine.entered(ObjectIdentifier(worker), of: version)

@@ -1,7 +1,7 @@
 package import FunctionModel
 import HostSystem
 import NIOCore
-import Sandbox
+package import Sandbox
 import Synchronization
 import WorkerProtocol
 
@@ -21,22 +21,24 @@ final class WorkerRunner: Sendable {
         var logChannel: (any Channel)?
         var unsent: [ByteBuffer] = []
         var closesInput = false
+        /// Calls refused so far, by name and errno.
+        var refused: [[String]: UInt64] = [:]
     }
 
     let version: FunctionVersion
     private let launcher: Launcher
     private let state: Mutex<State>
-    private let onLog: LogSink
+    private let sinks: WorkerSinks
     private let onIdle: @Sendable (WorkerRunner) -> Void
     private let onEnd: @Sendable (WorkerRunner) -> Void
 
     init(
-        version: FunctionVersion, launcher: Launcher, log: @escaping LogSink,
+        version: FunctionVersion, launcher: Launcher, sinks: WorkerSinks,
         idle: @escaping @Sendable (WorkerRunner) -> Void, end: @escaping @Sendable (WorkerRunner) -> Void
     ) {
         self.version = version
         self.launcher = launcher
-        onLog = log
+        self.sinks = sinks
         onIdle = idle
         onEnd = end
         let machine = WorkerMachine(version: version, now: .now, processors: System.coreCount)
@@ -105,6 +107,15 @@ final class WorkerRunner: Sendable {
             state.withLock { $0.meters = meters }
             handle(.started(meters))
         case .failed(let error): handle(.failed(error))
+        case .refused(let call):
+            // The launcher tells totals of this cell; further on they are added up.
+            let added = state.withLock { state -> UInt64 in
+                let known = state.refused.updateValue(call.count, forKey: [call.name, call.errnoText]) ?? 0
+                return call.count - min(known, call.count)
+            }
+            if added > 0 {
+                sinks.refused(version, RefusedCall(name: call.name, errnoText: call.errnoText, count: added))
+            }
         case .exited(let exit): handle(.exited(exit))
         case .gone: handle(.gone)
         }
@@ -121,7 +132,7 @@ final class WorkerRunner: Sendable {
     }
 
     private func emit(_ lines: [String], _ id: String?) {
-        for line in lines { onLog(version, id, line) }
+        for line in lines { sinks.log(version, id, line) }
     }
 
     // MARK: - Actions
@@ -178,5 +189,18 @@ final class WorkerRunner: Sendable {
     }
 }
 
-/// Takes one line of a function's log; the invocation is nil for what a worker writes between two.
-package typealias LogSink = @Sendable (_ version: FunctionVersion, _ invocation: String?, _ line: String) -> Void
+/// Who is told what workers do.
+package struct WorkerSinks: Sendable {
+    /// One line of a function's log; the invocation is nil for what a worker writes between two.
+    package var log: @Sendable (_ version: FunctionVersion, _ invocation: String?, _ line: String) -> Void
+    /// A kind of system call was refused `count` times more.
+    package var refused: @Sendable (_ version: FunctionVersion, _ call: RefusedCall) -> Void
+
+    package init(
+        log: @escaping @Sendable (FunctionVersion, String?, String) -> Void,
+        refused: @escaping @Sendable (FunctionVersion, RefusedCall) -> Void
+    ) {
+        self.log = log
+        self.refused = refused
+    }
+}

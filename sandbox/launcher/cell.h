@@ -12,6 +12,7 @@ struct mode {
     uint32_t landlock_abi;  // 0: the kernel has none
     bool allow_no_landlock;
     bool limits_memory;     // a memory cgroup holds the cells; else RLIMIT_DATA has to
+    bool observes;          // for `policy learn`: init may look at path arguments
 };
 
 /// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.
@@ -24,24 +25,26 @@ struct birth {
 };
 
 /// Makes a ready cell into one version's cell. Launcher to init, over `status`, with descriptors in this order: plan,
-/// stdin, stdout, stderr, then one detached mount for each entry whose `present` is set, then (user namespaces only)
+/// stdin, stdout, stderr, (when it observes) the observer, then one detached mount for each entry whose `present` is set, then (user namespaces only)
 /// one for each device node.
 struct binding {
     uint32_t mounts;
     uint8_t present[BH_MOUNTS_MAX];
 };
-#define BINDING_FDS (4 + BH_MOUNTS_MAX + DEVICE_COUNT)
+#define LAUNCH_FDS 5  // at most: plan, stdin, stdout, stderr, observer
+#define BINDING_FDS (LAUNCH_FDS + BH_MOUNTS_MAX + DEVICE_COUNT)
 
 /// The cell as init sees it once it is bound.
 struct cell_spec {
     const struct birth *birth;
     struct plan plan;
     int stdio[3];
+    int observer;               // -1: none
     int trees[BH_MOUNTS_MAX];   // detached mounts, -1 for symlinks and absent optional ones
     int devices[8];             // only with user namespaces: detached mounts of the host's device nodes
 };
 
-enum report_kind { REPORT_FAILED = 1, REPORT_READY, REPORT_STARTED, REPORT_DENIED, REPORT_EXITED };
+enum report_kind { REPORT_FAILED = 1, REPORT_READY, REPORT_STARTED, REPORT_REFUSED, REPORT_DENIED, REPORT_EXITED };
 
 /// init to launcher, over `status`.
 struct report {
@@ -84,6 +87,7 @@ struct worker_spec {
     const struct cell_spec *cell;
     int executable;
     int landlock;  // ruleset, -1 when allowed to be missing
+    struct sock_fprog filter;  // what the kernel gets of the plan's
     // results, in memory shared with init until exec
     volatile uint32_t stage;
     volatile int error;
@@ -94,4 +98,14 @@ struct worker_spec {
 int worker_main(void *spec);
 
 /// Takes every capability from init and installs its own system call filter. Returns 0 or an errno.
-int init_confine(void);
+/// One that observes keeps CAP_SYS_PTRACE, to read the worker's memory.
+int init_confine(bool observes);
+
+/// Takes one notification off the listener. A refused call is answered and counted, an observed one goes on; a denied one
+/// is reported and ends the cell.
+void on_notification(const struct cell_spec *spec, int listener);
+
+/// Reports the refusals that were counted since their last report.
+void report_refusals(int status);
+
+void send_report(int status, const struct report *report);

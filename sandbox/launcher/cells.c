@@ -132,10 +132,11 @@ static int open_devices(const struct cell_options *options, int nodes[DEVICE_COU
     return 0;
 }
 
-static int send_binding(int status, const struct plan *plan, const int fds[4], const int *trees, const int *nodes) {
+static int send_binding(int status, const struct plan *plan, const int *fds, int fd_count, const int *trees,
+                        const int *nodes) {
     struct binding binding = {.mounts = plan->header->mount_count};
     int all[BINDING_FDS], count = 0;
-    for (int i = 0; i < 4; i++) all[count++] = fds[i];
+    for (int i = 0; i < fd_count; i++) all[count++] = fds[i];
     for (unsigned i = 0; i < binding.mounts; i++)
         if (trees[i] >= 0) binding.present[i] = 1, all[count++] = trees[i];
     for (int i = 0; i < DEVICE_COUNT; i++)
@@ -159,8 +160,8 @@ static int send_binding(int status, const struct plan *plan, const int fds[4], c
     return sendmsg(status, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
-int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int fds[4],
-              uint32_t *stage) {
+int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
+              int fd_count, uint32_t *stage) {
     static struct plan plan;
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
     memset(trees, -1, sizeof trees);
@@ -185,7 +186,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     }
     if (!error) {
         *stage = BH_STAGE_REQUEST;
-        error = send_binding(cell->status, &plan, fds, trees, nodes);
+        error = send_binding(cell->status, &plan, fds, fd_count, trees, nodes);
     }
     close_all(trees, plan.header->mount_count);
     close_all(nodes, DEVICE_COUNT);

@@ -33,7 +33,7 @@ extern struct cell cells[CELLS];
 /// Returns 0, or an errno with `*stage` set.
 int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage);
 
-/// Gives a ready cell its version: limits, mounts, standard streams. `fds`: plan, stdin, stdout, stderr.
+/// Gives a ready cell its version: limits, mounts, standard streams. `fds`: as in BH_REQUEST_LAUNCH, `fd_count` of them.
 /// Returns 0, or an errno with `*stage` set; the cell is then to be killed.
-int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int fds[4],
-              uint32_t *stage);
+int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
+              int fd_count, uint32_t *stage);

@@ -2,12 +2,10 @@
 //
 // Why an init at all: a worker that is PID 1 itself ignores its own SIGKILL and SIGABRT and leaves zombies. Why it never
 // execs: it holds the cell's namespaces together with the launcher's page-shared memory, at the cost of one small fork.
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -16,10 +14,11 @@
 #include <sys/wait.h>
 
 #include "cell.h"
+#include "filter.h"
 
 // -- Reports ----------------------------------------------------------------------------------------------------------
 
-static void send_report(int status, const struct report *report) {
+void send_report(int status, const struct report *report) {
     send(status, report, sizeof *report, MSG_NOSIGNAL);  // a launcher that is gone has taken this cell with it
 }
 
@@ -166,6 +165,7 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec) {
     memcpy(fds, CMSG_DATA(header), (size_t)count * sizeof(int));
     if (count < 4) return EBADMSG;
     memcpy(spec->stdio, fds + 1, sizeof spec->stdio);
+    spec->observer = birth->mode->observes && next < count ? fds[next++] : -1;
     for (uint32_t i = 0; i < BH_MOUNTS_MAX; i++)
         spec->trees[i] = i < binding.mounts && binding.present[i] && next < count ? fds[next++] : -1;
     for (int i = 0; i < DEVICE_COUNT; i++) spec->devices[i] = next < count ? fds[next++] : -1;
@@ -189,6 +189,9 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, int 
         worker->landlock = landlock_rules(spec);
         if (worker->landlock < 0) fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
     }
+    static struct sock_filter installed[BH_FILTER_MAX];
+    STEP(BH_STAGE_SECCOMP, filter_derive(&plan->filter, installed, spec->observer >= 0));
+    worker->filter = (struct sock_fprog){.len = plan->filter.len, .filter = installed};
     STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
     for (unsigned i = 0; i < plan->header->mount_count; i++)
         if (spec->trees[i] >= 0) close(spec->trees[i]);
@@ -210,25 +213,6 @@ static pid_t start_worker(const struct birth *birth, struct worker_spec *worker)
 
 // -- Watching ---------------------------------------------------------------------------------------------------------
 
-/// The filter stopped a call: say which, and end the cell. It is never answered, and never continued: the memory behind
-/// a pointer argument can change after the look at it.
-static void on_notification(const struct birth *birth, int listener) {
-    union {
-        struct seccomp_notif notification;
-        char room[512];  // the kernel's struct may have grown
-    } buffer;
-    memset(&buffer, 0, sizeof buffer);
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &buffer) < 0) return;  // the caller died meanwhile
-    struct report report = {
-        .kind = REPORT_DENIED,
-        .arch = buffer.notification.data.arch,
-        .syscall = buffer.notification.data.nr,
-    };
-    for (int i = 0; i < 6; i++) report.args[i] = buffer.notification.data.args[i];
-    send_report(birth->status, &report);
-    _exit(0);  // and with PID 1 the whole namespace
-}
-
 static uint64_t nanoseconds(struct timeval time) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_usec * 1000u;
 }
@@ -239,6 +223,7 @@ static void on_child(const struct birth *birth, pid_t worker) {
     struct rusage usage;
     for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
         if (pid != worker) continue;
+        report_refusals(birth->status);
         send_report(birth->status, &(struct report){
                                       .kind = REPORT_EXITED,
                                       .status = status,
@@ -265,7 +250,7 @@ _Noreturn void cell_main(const struct birth *birth) {
 
     pid_t pid = start_worker(birth, &worker);
     STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, pid));
-    STEP(BH_STAGE_INIT_CONFINE, init_confine());
+    STEP(BH_STAGE_INIT_CONFINE, init_confine(spec.observer >= 0));
 
     for (;;) {
         struct pollfd watched[3] = {
@@ -274,7 +259,7 @@ _Noreturn void cell_main(const struct birth *birth) {
             {.fd = birth->status, .events = POLLIN},
         };
         if (poll(watched, 3, -1) < 0) continue;
-        if (watched[1].revents & POLLIN) on_notification(birth, worker.listener);
+        if (watched[1].revents & POLLIN) on_notification(&spec, worker.listener);
         if (watched[1].revents & POLLHUP) close(worker.listener), worker.listener = -1;
         if (watched[0].revents & POLLIN) {
             struct signalfd_siginfo info;

@@ -141,17 +141,16 @@ int main(int argc, char **argv) {
         {"first-uid", required_argument, NULL, 'u'},
         {"ready", required_argument, NULL, 'r'},
         {"allow-no-landlock", no_argument, NULL, 'l'},
-        {"no-cgroups", no_argument, NULL, 'c'},
+        {"observe", no_argument, NULL, 'o'},
         {NULL, 0, NULL, 0},
     };
     struct cell_options options = {.store = STORE, .first_uid = 0};
-    bool use_cgroups = true;
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'u': options.first_uid = (uid_t)strtoul(optarg, NULL, 10); break;
         case 'r': ready_cells = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'l': options.mode.allow_no_landlock = true; break;
-        case 'c': use_cgroups = false; break;
+        case 'o': options.mode.observes = true; break;
         default: return 2;
         }
     }
@@ -182,7 +181,7 @@ int main(int argc, char **argv) {
     }
     options.mode.landlock_abi = landlock_abi();
     struct cgroups groups = {0};
-    if (use_cgroups) cgroups_open(&groups);  // before the user namespace: the files belong to the user outside it
+    cgroups_open(&groups);  // before the user namespace: the files belong to the user outside it
     options.mode.limits_memory = groups.features & BH_FEATURE_MEMORY;
     if (!options.mode.root) enter_user_namespace();
     prctl(PR_SET_DUMPABLE, 0);

@@ -90,7 +90,7 @@ static void kill_cell(struct cell *cell) {
     sys_pidfd_send_signal(cell->pidfd, SIGKILL);  // PID 1: the kernel ends its whole namespace
 }
 
-static void on_launch(uint64_t id, const int fds[4]) {
+static void on_launch(uint64_t id, const int *fds, int fd_count) {
     uint64_t now = monotonic_ns();
     uint32_t stage = BH_STAGE_REQUEST;
     int error = 0;
@@ -107,7 +107,7 @@ static void on_launch(uint64_t id, const int fds[4]) {
     cell->state = CELL_BOUND;
     cell->id = id;
     cell->requested_ns = now;
-    if ((error = cell_bind(options, groups, cell, fds, &stage))) {
+    if ((error = cell_bind(options, groups, cell, fds, fd_count, &stage))) {
         send_failure(id, stage, error);
         cell->ended = true;
         kill_cell(cell);
@@ -143,6 +143,11 @@ static void send_exited(struct cell *cell, const struct report *report) {
     cgroup_read(groups, cell->group, &event.cpu_ns, &event.memory_peak, &oom);
     if (oom) event.flags |= BH_FLAG_OOM;
     send_event(event, NULL, 0);
+}
+
+static void send_refused(const struct cell *cell, const struct report *report) {
+    send_event((struct bh_event){.kind = BH_EVENT_REFUSED, .cell = cell->id, .error = report->error,
+                                 .arch = report->arch, .syscall = report->syscall, .args = {report->args[0]}}, NULL, 0);
 }
 
 static void send_started(struct cell *cell) {
@@ -190,6 +195,9 @@ static void on_reports(struct cell *cell) {
         case REPORT_STARTED:
             cell->pid = credentials_pid(&message);
             if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
+            break;
+        case REPORT_REFUSED:
+            if (cell->started && !cell->ended) send_refused(cell, &report);
             break;
         case REPORT_DENIED:
             cell->denied = report;
@@ -267,7 +275,8 @@ static bool on_request(void) {
         }
     }
     bool sound = size == sizeof request && request.magic == BH_MAGIC && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-    if (sound && request.kind == BH_REQUEST_LAUNCH && count == 4) on_launch(request.cell, fds);
+    if (sound && request.kind == BH_REQUEST_LAUNCH && count == (options->mode.observes ? 5 : 4))
+        on_launch(request.cell, fds, count);
     else if (sound && request.kind == BH_REQUEST_KILL && count == 0) on_kill(request.cell);
     else {
         send_failure(request.cell, BH_STAGE_REQUEST, EBADMSG);

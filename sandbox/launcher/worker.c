@@ -63,8 +63,7 @@ static int default_signals(void) {
 }
 
 static int install_filter(struct worker_spec *spec) {
-    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
-                            &spec->cell->plan.filter);
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &spec->filter);
     if (listener < 0) return errno;
     spec->listener = (int)listener;
     return 0;

@@ -1,13 +1,15 @@
 # The system calls a cell may make. Allowlist: what is not named here is answered ENOSYS, as an older kernel would.
 #
 #   allow NAMES [if CONDITION]           the call goes through
-#   refuse ERRNO NAMES [if CONDITION]    the call fails; libraries fall back
+#   refuse ERRNO NAMES [if CONDITION]    the call fails, libraries fall back; counted and shown, which costs the caller time
+#   quiet ERRNO NAMES [if CONDITION]     the same at no cost and not counted: for what libraries ask as a matter of course
 #   deny NAMES [if CONDITION]            no honest function does this: the worker ends, outcome `denied` names the call
 #
 # CONDITION: `argN is V…` (one of), `argN & MASK == VALUE`, `argN any MASK` (at least one bit); several joined by `and`.
 # Arguments are compared as 32 bits: the kernel ignores the rest of an int, so a filter that looks at it can be passed by
 # (CVE-2019-7303).
 # Conditions of one call never overlap: libseccomp 2.5.4 can merge overlapping ones wrongly (GHSA-4q85).
+# A reason that ends in [WORDS] names what in the manifest would allow the call.
 # `@one` lines hold for functions with `processes: 1`, `@many` lines for the others.
 
 # -- Memory
@@ -71,12 +73,12 @@ allow pidfd_open pidfd_send_signal                      # subprocess libraries; 
 allow execve execveat                                   # the worker's own start, and a script's commands
 allow exit exit_group wait4 waitid                      # ending and reaping
 @one allow clone if arg0 & 0x7E030000 == 0x00010000     # threads
-@one refuse EAGAIN clone if arg0 & 0x7E030000 == 0      # `processes: 1`: as when the process table is full
-@one refuse EAGAIN fork vfork                           # `processes: 1`
+@one refuse EAGAIN clone if arg0 & 0x7E030000 == 0      # `processes: 1`: as when the process table is full [limits.processes]
+@one refuse EAGAIN fork vfork                           # `processes: 1` [limits.processes]
 @many allow clone if arg0 & 0x7E020000 == 0             # threads and processes; bounded by the pids limit
 @many allow fork vfork                                  # processes; bounded by the pids limit
 deny clone if arg0 any 0x7E020000                       # namespaces: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
-refuse ENOSYS clone3                                    # flags behind a pointer cannot be checked; libc falls back to clone
+quiet ENOSYS clone3                                     # flags behind a pointer cannot be checked; libc falls back to clone
 allow set_tid_address gettid getpid getppid getpgid getpgrp getsid setpgid setsid  # libc start-up and job control of shells
 allow arch_prctl if arg0 is 0x1002 0x1003               # ARCH_SET_FS, ARCH_GET_FS: thread-local storage
 allow prctl if arg0 is 2 3 7 15 16 21 23 27 30 38 39 0x53564d41  # GET_PDEATHSIG, GET_DUMPABLE, GET_KEEPCAPS, SET_NAME, GET_NAME, GET_SECCOMP, CAPBSET_READ, GET_SECUREBITS, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS, SET_VMA

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 1u
+#define BH_ABI_VERSION 2u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -23,7 +23,8 @@
 // -- Requests: supervisor to launcher ---------------------------------------------------------------------------------
 
 enum bh_request_kind {
-    BH_REQUEST_LAUNCH = 1,  // descriptors: plan, stdin, stdout, stderr
+    // Descriptors: plan, stdin, stdout, stderr; to a launcher that observes, also where to write what is observed.
+    BH_REQUEST_LAUNCH = 1,
     BH_REQUEST_KILL = 2,    // ends the cell with everything in it
 };
 
@@ -80,6 +81,18 @@ struct bh_plan {
     struct bh_mount mounts[BH_MOUNTS_MAX];
 };
 
+// The plan's filter is a classic BPF program as seccomp(2) takes it, with two additions that no kernel sees:
+#define BH_REFUSE_COUNTED 0x800u   // in the data of SECCOMP_RET_ERRNO: init answers the call, counts and reports it
+#define BH_OBSERVE 0x7ff00000u     // SECCOMP_RET_TRACE: init writes the path argument down and lets the call go on;
+                                   // data: the argument's index. Only for a launcher started with --observe
+#define BH_REFUSALS_MAX 64u        // pairs of call and errno counted apart in one cell; the others together
+
+/// One path that a call named, as init writes it to the observer: this, and then `length` bytes.
+struct bh_observation {
+    int32_t syscall;
+    uint32_t length;
+};
+
 // -- Events: launcher to supervisor -----------------------------------------------------------------------------------
 
 enum bh_event_kind {
@@ -88,6 +101,9 @@ enum bh_event_kind {
     BH_EVENT_FAILED = 3,   // the launch was refused; stage and error say where and why
     BH_EVENT_EXITED = 4,   // the worker is gone; counters are final
     BH_EVENT_GONE = 5,     // nothing of the cell is left: no process, no cgroup, no mount
+    // The filter refused calls: syscall, arch and error say which and how, args[0] how often in this cell so far. Comes
+    // with the first of a kind, whenever the number has doubled, and with the final number before EXITED.
+    BH_EVENT_REFUSED = 6,
 };
 
 #define BH_FLAG_OOM 1u     // the kernel's own counter saw an OOM kill in this cell
@@ -108,13 +124,13 @@ struct bh_event {
     uint32_t kind;
     uint64_t cell;
     uint32_t stage;       // FAILED: enum bh_stage
-    int32_t error;        // FAILED: errno
+    int32_t error;        // FAILED, REFUSED: errno
     int32_t pid;          // STARTED: the worker's pid as the host sees it
     int32_t status;       // EXITED: as from wait(2)
     uint32_t flags;       // EXITED: BH_FLAG_*; HELLO: BH_FEATURE_*
-    uint32_t arch;        // DENIED: AUDIT_ARCH_*; HELLO: Landlock ABI
-    uint64_t args[6];     // DENIED: the call's arguments
-    int64_t syscall;      // DENIED: the call's number
+    uint32_t arch;        // DENIED, REFUSED: AUDIT_ARCH_*; HELLO: Landlock ABI
+    uint64_t args[6];     // DENIED: the call's arguments; REFUSED: how often
+    int64_t syscall;      // DENIED, REFUSED: the call's number; REFUSED: -1 for all beyond BH_REFUSALS_MAX kinds
     uint64_t cpu_ns;      // EXITED: CPU time of the whole cell
     uint64_t memory_peak; // EXITED: bytes, everything charged to the cell
     uint64_t build_ns;    // STARTED: from the request's arrival to the worker's exec

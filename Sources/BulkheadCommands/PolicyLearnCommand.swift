@@ -1,0 +1,110 @@
+import ArgumentParser
+import Foundation
+import FunctionModel
+import Glibc
+import Logging
+import NIOCore
+import Sandbox
+import Supervisor
+import WorkerPool
+import WorkerProtocol
+
+struct PolicyLearnCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "learn", abstract: "Runs a function in a cell and prints the smallest manifest it needs.",
+        discussion: """
+            The function runs many times: first with wide limits and every file that it looks for, then with less and less \
+            for as long as its result stays the same. All of it happens inside the cell: only files that it looks for and \
+            that every user may read are shown to it, and what no grant could allow is refused as ever. The manifest goes \
+            to stdout; what was seen and is not granted goes to stderr. It holds for the event that was given: an event \
+            that leads elsewhere may need more.
+            """)
+
+    @Argument(help: "An executable, a Python file, a zip or tar.gz, or a folder with function.yaml.")
+    var path: String
+
+    @Option(help: "The event, as JSON.")
+    var data = "null"
+
+    @Option(name: .customLong("set"), help: "KEY=VALUE of the manifest, such as handler=app.main. May be repeated.")
+    var settings: [String] = []
+
+    @Option(name: .customLong("allow-degraded"), help: "Run although this layer is missing.")
+    var allowDegraded: [String] = []
+
+    func run() throws {
+        let source = try UploadSource(path: path, settings: settings, name: nil)
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let observer = try PathObserver()
+        defer { observer.close() }
+        let logger = Logger(label: "bulkhead.learn") { _ in SwiftLogNoOpLogHandler() }
+        var options = Foundations.Options()
+        options.readyCells = 0
+        options.degraded = Set(try allowDegraded.map(DegradableLayer.init(named:)))
+        options.observer = observer.writeEnd
+        let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
+        try foundations.require(allowing: options.degraded)
+        let host = try foundations.host(options: FunctionHost.Options(), logger: logger)
+        defer { host.stop() }
+
+        let version = try blocking { try await host.deploy(source) }
+        let view = try RootView(named: RootView.name(for: version))
+        var trials = 0
+        let learner = PolicyLearner(
+            attempt: { manifest, observing in
+                trials += 1
+                var candidate = version
+                candidate.manifest = manifest
+                candidate.number = trials  // each has a plan of its own
+                return try Self.attempt(candidate, event: data, on: host, observing: observing, observer)
+            },
+            isCandidate: { Self.isGrantable($0) && !view.shows($0) && !$0.hasPrefix(folder.path) })
+        let manifest: Manifest
+        do {
+            manifest = try learner.learn(version.manifest)
+        } catch let failed as PolicyLearner.Failed {
+            throw CommandFailure(failed.message, .guest)
+        }
+        for refusal in host.refusals.all(of: version.name) where refusal.grant == nil {
+            complain(
+                "refused \(refusal.count) times in \(trials) runs, not needed for this result: \(refusal.syscall)"
+                    + " (\(refusal.errno))")
+        }
+        complain("\(trials) runs; this manifest gave the same result as everything granted")
+        print(manifest.yaml, terminator: "")
+    }
+
+    private static func attempt(
+        _ version: FunctionVersion, event: String, on host: FunctionHost, observing: Bool, _ observer: PathObserver
+    ) throws -> PolicyLearner.Trial {
+        host.observes = observing
+        let completion = try blocking {
+            await host.invoke(
+                version, id: UUID().uuidString.lowercased(), event: ByteBuffer(string: event), traceparent: nil,
+                cancellation: Cancellation())
+        }
+        var trial = PolicyLearner.Trial(
+            outcome: completion.outcome, detail: "", body: [], wall: completion.usage.wall,
+            memoryBytes: completion.usage.memoryBytes, paths: observer.take())
+        switch completion.result {
+        case .success(let output): trial.body = Array(output.body.readableBytesView)
+        case .failure(let failure): trial.detail = failure.detail
+        }
+        return trial
+    }
+
+    /// Whether a path is there for every user to read, and one that a grant may name.
+    private static func isGrantable(_ path: String) -> Bool {
+        let own = ["/function", "/runtime", "/proc", "/sys", "/dev", "/tmp", "/run/bulkhead"]
+        guard path.hasPrefix("/"), !own.contains(where: { path == $0 || path.hasPrefix($0 + "/") }) else {
+            return false
+        }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else { return false }
+        var info = stat()
+        guard stat(path, &info) == 0, info.st_mode & 0o4 != 0 else { return false }
+        let kind = info.st_mode & S_IFMT
+        return kind == S_IFREG || kind == S_IFDIR
+    }
+}

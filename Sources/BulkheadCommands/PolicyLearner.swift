@@ -1,0 +1,179 @@
+import Foundation
+import FunctionModel
+
+/// Finds the smallest manifest under which a function still gives the same result: by trying, not by guessing.
+struct PolicyLearner {
+    /// What one invocation under some manifest showed.
+    struct Trial {
+        var outcome: Outcome
+        var detail: String
+        var body: [UInt8]
+        var wall: Duration
+        var memoryBytes: Int
+        /// Paths that the function looked for; only while observing.
+        var paths: Set<String>
+    }
+
+    /// Invokes the function once under a manifest. `observing`: nothing is denied, only refused, and paths are told.
+    typealias Attempt = (_ manifest: Manifest, _ observing: Bool) throws -> Trial
+
+    struct Failed: Error {
+        let message: String
+    }
+
+    let attempt: Attempt
+    /// Whether a path is one that a grant can and must bring in.
+    let isCandidate: (String) -> Bool
+
+    private static let mostRounds = 12
+    /// Mounts are bounded in a plan, and the runtime's own take some.
+    private static let mostGrants = 40
+    private static let memorySteps = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096]
+
+    /// - Parameter original: where to start; its limits and grants are not looked at.
+    /// - Throws: `Failed` when the function does not work even with everything granted.
+    func learn(_ original: Manifest) throws -> Manifest {
+        var wide = original
+        wide.limits = Self.generous
+        wide.allow = Manifest.Grants()
+        let seen = try findPaths(&wide)
+        // A result that differs by itself (a time, an address) cannot be compared; then the outcome has to do.
+        let isSteady = try attempt(wide, true).body == seen.body
+        func works(_ manifest: Manifest) throws -> Bool {
+            let trial = try attempt(manifest, false)
+            return trial.outcome == .ok && (!isSteady || trial.body == seen.body)
+        }
+        guard try works(wide) else {
+            let trial = try attempt(wide, false)
+            throw Failed(message: "it works only when what no grant allows is let pass: \(trial.detail)")
+        }
+        var least = wide
+        least.allow.filesRead = try neededGrants(wide, works)
+        least.limits = Manifest.Limits()
+        least.limits.scratch = try smallest([0, 1, 4, 16, 64, 256].map(ByteSize.mebibytes), in: wide, \.scratch, works)
+        least.limits.processes = try smallest(
+            [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], in: wide, \.processes, works)
+        if least.limits.processes == 1 {
+            var single = wide
+            single.limits.processes = 1
+            least.limits.threads = try smallest([nil, 128, 256, 512], in: single, \.threads, works)
+        }
+        least.limits.wall =
+            [3, 10, 30, 60].map(TimeLimit.seconds).first { $0.duration >= seen.wall * 3 } ?? .seconds(900)
+        if seen.body.count > least.limits.output.bytes { least.limits.output = wide.limits.output }
+        return try fitMemory(least, peak: seen.memoryBytes, works)
+    }
+
+    private static var generous: Manifest.Limits {
+        var limits = Manifest.Limits()
+        limits.wall = .seconds(60)
+        limits.initialization = .seconds(60)
+        limits.memory = .mebibytes(4096)
+        limits.processes = 64
+        limits.threads = 512
+        limits.output = .mebibytes(64)
+        limits.scratch = .mebibytes(256)
+        return limits
+    }
+
+    /// Grants what the function looks for until it looks for nothing more that is there.
+    private func findPaths(_ wide: inout Manifest) throws -> Trial {
+        for _ in 0..<Self.mostRounds {
+            let trial = try attempt(wide, true)
+            let new = trial.paths.subtracting(wide.allow.filesRead).filter(isCandidate)
+            if new.isEmpty {
+                guard trial.outcome == .ok else {
+                    throw Failed(
+                        message: "it fails although nothing is denied: \(trial.outcome.rawValue): \(trial.detail)")
+                }
+                return trial
+            }
+            wide.allow.filesRead = Self.condense(wide.allow.filesRead + new)
+        }
+        throw Failed(message: "each run looks for other files: name them under files.read yourself")
+    }
+
+    /// So many paths as fit into a plan: where there are more, the folder with the most of them stands for them.
+    static func condense(_ paths: [String]) -> [String] {
+        var paths = Set(paths)
+        while paths.count > mostGrants {
+            let folders = Dictionary(grouping: paths) { ($0 as NSString).deletingLastPathComponent }
+            guard let (folder, members) = folders.filter({ $0.key != "/" }).max(by: { $0.value.count < $1.value.count })
+            else { break }
+            paths.subtract(members)
+            paths.insert(folder)
+        }
+        return paths.sorted()
+    }
+
+    /// Whole folders are tried first: a stat of one is no need of all that is in it.
+    private func neededGrants(_ wide: Manifest, _ works: (Manifest) throws -> Bool) throws -> [String] {
+        var manifest = wide
+        manifest.allow.filesRead = []
+        if try works(manifest) { return [] }
+        manifest = wide
+        for path in wide.allow.filesRead.sorted(by: { ($0.utf8.count, $0) < ($1.utf8.count, $1) }) {
+            var without = manifest
+            without.allow.filesRead.removeAll { $0 == path }
+            if try works(without) { manifest = without }
+        }
+        return manifest.allow.filesRead
+    }
+
+    private func smallest<Value>(
+        _ steps: [Value], in wide: Manifest, _ limit: WritableKeyPath<Manifest.Limits, Value>,
+        _ works: (Manifest) throws -> Bool
+    ) throws -> Value {
+        for step in steps {
+            var manifest = wide
+            manifest.limits[keyPath: limit] = step
+            if try works(manifest) { return step }
+        }
+        return wide.limits[keyPath: limit]
+    }
+
+    /// A quarter above the peak seen, and more until everything together works.
+    private func fitMemory(_ least: Manifest, peak: Int, _ works: (Manifest) throws -> Bool) throws -> Manifest {
+        for step in Self.memorySteps where step << 20 >= peak + peak / 4 {
+            var manifest = least
+            manifest.limits.memory = .mebibytes(step)
+            if try works(manifest) { return manifest }
+        }
+        throw Failed(message: "each limit works for itself, all together do not; raise them one by one")
+    }
+}
+
+extension Manifest {
+    /// As `function.yaml`, with what differs from the defaults, and the memory, which is always worth saying.
+    var yaml: String {
+        func quoted(_ text: String) -> String {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.withoutEscapingSlashes]
+            return (try? encoder.encode(text)).map { String(decoding: $0, as: UTF8.self) } ?? "\"\""
+        }
+        let standard = Limits()
+        var lines = ["name: \(name?.text ?? "function")"]
+        if runtime != .native { lines.append("runtime: \(runtime.rawValue)") }
+        if let run { lines.append("run: \(quoted("./" + run))") }
+        if let handler { lines.append("handler: \(quoted(handler))") }
+        if !args.isEmpty { lines.append("args: [\(args.map(quoted).joined(separator: ", "))]") }
+        if mode != .command { lines.append("mode: \(mode.rawValue)") }
+        if auth != .token { lines.append("auth: \(auth.rawValue)") }
+        if !env.isEmpty {
+            lines.append("env:")
+            lines += env.sorted { $0.key < $1.key }.map { "  \($0.key): \(quoted($0.value))" }
+        }
+        lines += ["limits:", "  memory: \(limits.memory)"]
+        if limits.wall != standard.wall { lines.append("  wall: \(limits.wall)") }
+        // Said even at 1: a script's default is 16.
+        lines.append("  processes: \(limits.effectiveProcesses)")
+        if let threads = limits.threads { lines.append("  threads: \(threads)") }
+        if limits.output != standard.output { lines.append("  output: \(limits.output)") }
+        if limits.scratch.bytes > 0 { lines.append("  scratch: \(limits.scratch)") }
+        if !allow.filesRead.isEmpty {
+            lines.append("allow:")
+            lines.append("  files.read: [\(allow.filesRead.map(quoted).joined(separator: ", "))]")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
