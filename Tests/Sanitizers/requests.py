@@ -6,13 +6,17 @@ and serve the next sound request. Run against a sanitized build: a bad read ends
 import fcntl
 import os
 import random
+import re
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
 
-MAGIC, VERSION = 0x42484B44, 1
+HEADER_FILE = os.path.join(os.path.dirname(__file__), "../../sandbox/abi/include/bulkhead_launcher_abi.h")
+with open(HEADER_FILE) as text:
+    VERSION = int(re.search(r"#define BH_ABI_VERSION (\d+)u", text.read())[1])
+MAGIC = 0x42484B44
 EVENT = "=IIQIiiiIIQQQQQQqQQQ5Q"
 HEADER = "=IIIIQQ" + "I" * 12
 PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + 64 * 8
