@@ -70,7 +70,9 @@ let package = Package(
         .target(name: "HostSystem", dependencies: ["CHostSystem"]),
         .target(
             name: "SandboxProfiles", path: "sandbox/profiles",
-            resources: [.embedInCode("base.profile"), .embedInCode("roots.profile")]),
+            resources: [
+                .embedInCode("base.profile"), .embedInCode("roots.profile"), .embedInCode("supervisor.profile"),
+            ]),
         .target(
             name: "PythonRuntime", path: "sandbox/python", resources: [.embedInCode("bulkhead_runtime.py")]),
         .target(

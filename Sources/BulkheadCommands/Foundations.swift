@@ -22,6 +22,8 @@ struct Foundations {
         var keepsRoot = false
         /// See `Launcher.Options.observer`.
         var observer: Int32?
+        /// The port to serve on, for a process that confines itself: see `Confinement`.
+        var confinedToPort: Int?
     }
 
     /// Call while this process has one thread: the mount table is a thread's own.
@@ -69,6 +71,12 @@ struct Foundations {
                 throw CommandFailure("root cannot be given up: \(String(cString: strerror(error)))")
             }
         }
+        if let port = options.confinedToPort {
+            let hasLandlock = launcher.features.map { $0.landlockABI > 0 } ?? true
+            try Confinement.apply(
+                data: path, port: port, withLandlock: hasLandlock || !options.degraded.contains(.landlock))
+        }
+        launcher.startReading()
     }
 
     /// Each worker takes seven descriptors; the usual soft limit of 1,024 is for select(2), which nothing here uses.

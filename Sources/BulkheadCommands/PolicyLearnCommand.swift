@@ -102,9 +102,10 @@ struct PolicyLearnCommand: ParsableCommand {
         }
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else { return false }
-        var info = stat()
-        guard stat(path, &info) == 0, info.st_mode & 0o4 != 0 else { return false }
-        let kind = info.st_mode & S_IFMT
-        return kind == S_IFREG || kind == S_IFDIR
+        let real = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        let info = try? FileManager.default.attributesOfItem(atPath: real)
+        guard let mode = info?[.posixPermissions] as? Int, mode & 0o4 != 0 else { return false }
+        let kind = info?[.type] as? FileAttributeType
+        return kind == .typeRegular || kind == .typeDirectory
     }
 }

@@ -49,6 +49,7 @@ struct ServeCommand: ParsableCommand {
         let directory = DataDirectory(data ?? file.data)
         var options = Foundations.Options()
         options.degraded = degraded
+        options.confinedToPort = address.port
         if let uid = file.firstUid { options.firstUID = uid }
         if let count = file.readyCells { options.readyCells = count }
         let foundations = try Foundations(data: directory, options: options, logger: logger)

@@ -83,7 +83,7 @@ package final class Launcher: Sendable {
 
     // MARK: - Starting and stopping
 
-    /// Starts the keeper and a first launcher, and waits for its greeting. Call before giving up root.
+    /// Starts the keeper and a first launcher, and waits for its greeting. Call before giving up root; starts no thread.
     /// - Throws: `SystemError` when it cannot be started, `LaunchError` when it cannot serve.
     /// - Parameter onLoss: called when the keeper is gone too and no launcher can be had any more.
     package init(_ options: Options, logger: Logger, onLoss: @escaping @Sendable () -> Void = {}) throws {
@@ -102,7 +102,6 @@ package final class Launcher: Sendable {
             options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
             descriptors: [theirs.number, store.number])
         try connect()
-        startReading()
     }
 
     /// The launcher's features; nil while one is being started anew.
@@ -222,8 +221,10 @@ package final class Launcher: Sendable {
 
     // MARK: - Events
 
+    /// Begins to hand out events. Call once, before the first cell.
+    ///
     /// A thread of its own: recvmsg with descriptors is nothing NIO offers, and a cooperative thread must not block.
-    private func startReading() {
+    package func startReading() {
         let box = Unmanaged.passRetained(ReaderBox(launcher: self))
         var thread = pthread_t()
         let error = pthread_create(

@@ -3,6 +3,14 @@ import CLauncherABI
 import CSeccomp
 import Glibc
 import HostSystem
+import SandboxProfiles
+
+// SCMP_ACT_*, which seccomp.h writes as macros that Swift does not import.
+private let allow: UInt32 = 0x7FFF_0000
+private let notify: UInt32 = 0x7FC0_0000
+private let kill: UInt32 = 0x8000_0000
+private func fail(_ number: Int32) -> UInt32 { 0x0005_0000 | UInt32(number) & 0xFFFF }
+private func failAndCount(_ number: Int32) -> UInt32 { fail(number) | BH_REFUSE_COUNTED }
 
 /// A seccomp program, compiled by libseccomp, as the launcher takes it: an array of 8-byte `struct sock_filter`.
 package struct SeccompFilter: Sendable {
@@ -12,35 +20,55 @@ package struct SeccompFilter: Sendable {
         package let description: String
     }
 
-    // SCMP_ACT_*, which seccomp.h writes as macros that Swift does not import.
-    private static let allow: UInt32 = 0x7FFF_0000
-    private static let notify: UInt32 = 0x7FC0_0000
-    private static func fail(_ number: Int32) -> UInt32 { 0x0005_0000 | UInt32(number) & 0xFFFF }
-    private static func failAndCount(_ number: Int32) -> UInt32 { fail(number) | BH_REFUSE_COUNTED }
-
     /// Which argument is the path, for the calls that say which files a program looks for.
     private static let pathArguments: [String: UInt32] = [
         "open": 0, "openat": 1, "stat": 0, "lstat": 0, "newfstatat": 1, "statx": 1, "access": 0, "faccessat": 1,
         "faccessat2": 1, "readlink": 0, "readlinkat": 1, "execve": 0, "statfs": 0,
     ]
 
-    /// - Parameter observing: for a launcher that observes: paths are written down, and what would be denied is refused
-    ///   instead, so that one run shows everything.
+    package enum Subject: Sendable {
+        /// A worker: its cell's init answers for what is refused, and ends the cell for what is denied.
+        case worker
+        /// A worker under `policy learn`, where the launcher observes: paths are written down, and what would be denied
+        /// is refused instead, so that one run shows everything.
+        case observedWorker
+        /// A process without anybody to ask: what is refused just fails, what is denied ends it.
+        case lone
+
+        fileprivate func refusing(_ number: Int32) -> UInt32 { self == .lone ? fail(number) : failAndCount(number) }
+
+        fileprivate var denying: UInt32 {
+            switch self {
+            case .worker: notify
+            case .observedWorker: failAndCount(EPERM)
+            case .lone: kill
+            }
+        }
+    }
+
+    /// The supervisor's own.
+    /// - Throws: as `init`.
+    package static func supervisor() throws -> SeccompFilter {
+        try SeccompFilter(try SeccompProfile(text: SandboxProfiles.supervisor, singleProcess: true), for: .lone)
+    }
+
     /// - Throws: `Flaw` when a rule names what libseccomp does not know, or `SystemError`.
-    package init(_ profile: SeccompProfile, observing: Bool = false) throws {
-        guard let context = seccomp_init(Self.failAndCount(ENOSYS)) else {
+    package init(_ profile: SeccompProfile, for subject: Subject = .worker) throws {
+        guard let context = seccomp_init(subject.refusing(ENOSYS)) else {
             throw Flaw(description: "seccomp_init failed")
         }
         defer { seccomp_release(context) }
         // i386 and x32 entries: notified like any other denied call, so that the outcome can name them.
-        try Self.check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, Self.notify), "set the foreign ABI's action")
+        try Self.check(
+            seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, subject == .lone ? kill : notify),
+            "set the foreign ABI's action")
         // A binary tree over the call numbers instead of one long list.
         try Self.check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "set the optimisation")
-        for rule in profile.rules { try Self.add(rule, observing: observing, to: context) }
+        for rule in profile.rules { try Self.add(rule, for: subject, to: context) }
         program = try Self.export(context)
     }
 
-    private static func add(_ rule: SeccompProfile.Rule, observing: Bool, to context: scmp_filter_ctx) throws {
+    private static func add(_ rule: SeccompProfile.Rule, for subject: Subject, to context: scmp_filter_ctx) throws {
         let number = seccomp_syscall_resolve_name(rule.syscall)
         guard number >= 0 else {
             if number == -1 {
@@ -50,16 +78,18 @@ package struct SeccompFilter: Sendable {
         }
         let action: UInt32
         switch rule.action {
-        case .allow: action = (observing ? pathArguments[rule.syscall] : nil).map { BH_OBSERVE | $0 } ?? allow
-        case .deny: action = observing ? failAndCount(EPERM) : notify
+        case .allow:
+            let path = subject == .observedWorker ? pathArguments[rule.syscall] : nil
+            action = path.map { BH_OBSERVE | $0 } ?? allow
+        case .deny: action = subject.denying
         case .refuse(let name, let isQuiet):
             guard let number = errnoNumbers[name] else {
                 throw Flaw(description: "profile line \(rule.line): unknown errno \(name)")
             }
-            action = isQuiet ? fail(number) : failAndCount(number)
+            action = isQuiet ? fail(number) : subject.refusing(number)
         }
         // What is the default anyway stands in the profile for its reason; libseccomp takes no such rule.
-        if action == failAndCount(ENOSYS) { return }
+        if action == subject.refusing(ENOSYS) { return }
         let comparisons = rule.conditions.map {
             scmp_arg_cmp(
                 arg: UInt32($0.argument), op: SCMP_CMP_MASKED_EQ, datum_a: UInt64($0.mask), datum_b: UInt64($0.value))

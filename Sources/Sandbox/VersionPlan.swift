@@ -36,7 +36,8 @@ extension LaunchPlan {
         self.init(
             hostname: version.name.text, executable: executable, arguments: arguments,
             environment: Self.environment(of: version), mounts: mounts, limits: manifest.limits,
-            filter: try SeccompFilter(profile, observing: observing), isReactor: manifest.mode == .reactor)
+            filter: try SeccompFilter(profile, for: observing ? .observedWorker : .worker),
+            isReactor: manifest.mode == .reactor)
     }
 
     /// The contract's variables; the manifest's own win where both name one.

@@ -2,6 +2,8 @@
 
 import socket
 import time
+from functools import partial
+from threading import Thread
 
 import pytest
 
@@ -110,3 +112,14 @@ def test_an_idle_reactor_may_not_compute(host, compile_c):
     host.invoke("busybody", expect="ok")
     eventually(
         lambda: any("computed while idle" in line["text"] for line in host.logs("busybody")), 6, "the spinner is ended")
+
+
+def test_the_supervisor_may_look_at_its_own_threads(host, example, deed):
+    """libdispatch does so when threads are kept waiting, and takes a refusal for a broken process, which it ends."""
+    echo, spinner = example("echo"), deed("spin", 2000, cpu="3s", wall="9s").name
+    spinners = [Thread(target=host.invoke, args=[spinner]) for _ in range(4)]
+    for one in spinners:
+        one.start()
+    while any(one.is_alive() for one in spinners):
+        at_once(partial(host.invoke, echo, {"x": 1}, expect="ok") for _ in range(8))
+    assert host.running

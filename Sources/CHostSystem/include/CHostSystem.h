@@ -47,3 +47,20 @@ const char *_Nullable bh_errno_name(int number);
 /// Gives a folder, or a file with one name, to `uid`. That it does not exist is no error; a link, or a file that has
 /// another name as well, is: it may be somebody else's. Returns 0, or an errno.
 int bh_give_away(const char *_Nonnull path, uid_t uid);
+
+/// How many threads this process has; 0 when that cannot be told.
+int bh_thread_count(void);
+
+/// What this process may reach below one path from now on.
+struct bh_reach {
+    const char *_Nonnull path;
+    int writes;  // create, write and remove too; else only read
+};
+
+/// Landlock: of all files this process, and what it becomes, reaches only these; of TCP it may only listen on `port`.
+/// A path that does not exist is left out. Only while single-threaded. Returns 0, or an errno; ENOSYS or EOPNOTSUPP
+/// where there is no Landlock. https://docs.kernel.org/userspace-api/landlock.html
+int bh_restrict_reach(const struct bh_reach *_Nonnull reach, int count, uint16_t port);
+
+/// Installs a seccomp program of `count` instructions for all threads, for good. Returns 0, or an errno.
+int bh_install_filter(const void *_Nonnull program, unsigned short count);
