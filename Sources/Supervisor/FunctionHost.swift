@@ -59,12 +59,18 @@ package final class FunctionHost: Sendable {
         runtimeBundle = try catalogue.bundles.storeOwn(PythonRuntime.fileName, bytes: PythonRuntime.source)
         try catalogue.bundles.collectGarbage(keeping: catalogue.bundleDigests.union([runtimeBundle]))
         let (logs, refusals, metrics) = (logs, refusals, metrics)
+        // A worker may outlive its function by a moment; what it does then is not to be told of another one by that name.
+        @Sendable func isKnown(_ version: FunctionVersion) -> Bool {
+            catalogue.snapshot.version(version.number, of: version.name) == version
+        }
         @Sendable func log(_ version: FunctionVersion, _ invocation: String?, _ line: String) {
+            guard isKnown(version) else { return }
             logs.append(
                 LogLine(time: timestamp(), invocationId: invocation, version: version.number, text: line),
                 of: version.name)
         }
         let sinks = WorkerSinks(log: log) { version, call in
+            guard isKnown(version) else { return }
             let (refusal, isNew) = refusals.add(call, of: version.name)
             metrics.add(
                 Double(call.count), to: Meters.refusedCalls, [version.name.text, refusal.syscall, refusal.errno])
