@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 import system
 
 LISTENING = re.compile(r"^bulkhead: listening on (http://([0-9.]+):([0-9]+))$")
+# For a machine that lacks a layer, such as a virtual one: "--allow-degraded memory".
+SERVE_OPTIONS = os.environ.get("BULKHEAD_SERVE_OPTIONS", "").split()
 ADMIN = object()  # «the host's own token»
 OCTETS = "application/octet-stream"
 ZIP = "application/zip"
@@ -56,9 +58,12 @@ class Reply:
 
 
 class Host:
-    def __init__(self, binary, data, log, environment=None):
+    def __init__(self, binary, data, log, environment=None, user=None, options=SERVE_OPTIONS):
+        """`user`: a uid to serve as, for a test that is root itself. `options`: more of `serve`."""
         self.binary, self.data, self.log = Path(binary), Path(data), Path(log)
         self.environment = os.environ | (environment or {})
+        self.options = list(options)
+        self.identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         self.lines = []
         self.process = None
 
@@ -66,11 +71,11 @@ class Host:
 
     def start(self, seconds=30):
         self.traces = system.Traces()
-        command = [self.binary, "serve", "--listen", "127.0.0.1:0", "--data", self.data]
+        command = [self.binary, "serve", "--listen", "127.0.0.1:0", "--data", self.data, *self.options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-                env=self.environment, text=True, start_new_session=True)
+                env=self.environment, text=True, start_new_session=True, **self.identity)
         self.lines = []
         listening = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout, listening), daemon=True)

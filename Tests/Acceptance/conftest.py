@@ -2,6 +2,7 @@
 
 BULKHEAD_BIN        the `bulkhead` to test; default .build/debug/bulkhead of this repository
 BULKHEAD_FUNCTIONS  a folder with the built examples (echo/echo, auth/app.py, …); default functions/.out
+BULKHEAD_SLOWNESS   how many times slower this machine is than a plain one; default 1 (an emulated one: 10)
 """
 
 import hashlib
@@ -22,6 +23,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 BINARY = Path(os.environ.get("BULKHEAD_BIN", REPOSITORY / ".build/debug/bulkhead"))
 FUNCTIONS = Path(os.environ.get("BULKHEAD_FUNCTIONS", REPOSITORY / "functions/.out"))
+
+SLOWNESS = int(os.environ.get("BULKHEAD_SLOWNESS", "1"))
 
 # Stands in the server's environment; no worker may ever see it.
 CANARY = "canary-" + uuid.uuid4().hex

@@ -128,6 +128,8 @@ static int open_devices(const struct cell_options *options, int nodes[DEVICE_COU
         char path[32];
         snprintf(path, sizeof path, "/dev/%s", devices[i].name);
         if ((nodes[i] = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)) < 0) return errno;
+        // A device can be written on a read-only mount; the node's times, which all cells would see, cannot.
+        if (sys_mount_setattr(nodes[i], 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
     }
     return 0;
 }

@@ -1,0 +1,371 @@
+"""A live worker as the kernel has it, against what its manifest says: equal, field by field, with nothing left over.
+
+Looked at from outside, through /proc: the one witness that no worker can lie to. For each kind of function and both
+modes, under a host that runs as root and under one that runs as an ordinary user.
+"""
+
+import os
+import re
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+import system
+from bulkhead_host import SERVE_OPTIONS, ZIP, Host, unique_name
+from bundles import zip_of
+from conftest import BINARY, CANARY, HERE, REPOSITORY, SLOWNESS
+from system import eventually, family
+
+IS_ROOT = os.geteuid() == 0
+ORDINARY_UID = 61_234
+ID_IN_USER_NAMESPACE = 65_532
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+DEVICES = ("full", "null", "random", "urandom", "zero")
+MIB = 1 << 20
+SECONDS = 2 * SLOWNESS  # that a worker stays to be looked at
+
+STATIC, DYNAMIC, SCRIPT, PYTHON = "static", "dynamic", "script", "python"
+SIGPIPE_AND_SIGXFSZ = 1 << 12 | 1 << 24  # CPython ignores both
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a function asks for, and nothing that it leaves to the defaults."""
+    kind: str
+    mode: str
+    memory: int = 64 * MIB
+    threads: int = 7
+    scratch: int = 0
+    cpu: int = 3
+    env: dict = field(default_factory=lambda: {"COLOUR": "green"})
+
+
+MANIFESTS = [
+    Manifest(STATIC, "command"),
+    Manifest(STATIC, "command", memory=33 * MIB, threads=1, scratch=3 * MIB, cpu=2, env={}),
+    Manifest(STATIC, "reactor"),
+    Manifest(DYNAMIC, "command"),
+    Manifest(DYNAMIC, "reactor", scratch=MIB),
+    Manifest(SCRIPT, "command"),
+    Manifest(SCRIPT, "reactor"),
+    Manifest(PYTHON, "command"),
+    Manifest(PYTHON, "reactor", scratch=MIB),
+]
+
+
+# -- Hosts and workers ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", params=["root", "user"] if IS_ROOT else ["user"])
+def posture_host(request, workspace):
+    """A host as root, and one as an ordinary user."""
+    environment, data, log = {"BULKHEAD_TEST_CANARY": CANARY}, workspace / f"posture-{request.param}", workspace / "p.log"
+    if IS_ROOT and request.param == "user":
+        data.mkdir()
+        os.chown(data, ORDINARY_UID, ORDINARY_UID)
+        options = [part for layer in ("memory", "processes", "cpu") for part in ("--allow-degraded", layer)]
+        host = Host(BINARY, data, log, environment, user=ORDINARY_UID, options=options)
+    else:
+        host = Host(BINARY, data, log, environment)
+    host.is_root = request.param == "root"
+    host.has_cgroups = "--allow-degraded" not in host.options
+    host.start(30 * SLOWNESS)
+    yield host
+    members = host.members
+    assert host.stop() == 0, host.log_tail()
+    host.traces.assert_gone(members, SLOWNESS)
+
+
+def deploy(host, manifest, compile_c):
+    """Uploads a function of this kind; returns its name and the argument that tells its workers from others."""
+    name, marker = unique_name("posture"), "m" + uuid.uuid4().hex
+    lines = [f"name: {name}", f"mode: {manifest.mode}"]
+    files = {}
+    if manifest.kind == PYTHON:
+        lines += ["runtime: python", f"handler: {marker}.handler"]
+        files[f"{marker}.py"] = (b"import time\ndef handler(event, context):\n    time.sleep(event or 0)\n", 0o644)
+    else:
+        lines += ["run: ./main", f"args: [sleep, '{1000 * SECONDS}', {marker}]"]
+        if manifest.kind == SCRIPT and manifest.mode == "reactor":
+            files["main"] = ((HERE / "guests/mirror.py").read_bytes(), 0o755)
+        elif manifest.kind == SCRIPT:
+            files["main"] = (b"#!/usr/bin/python3\nimport sys, time\ntime.sleep(float(sys.stdin.read()))\n", 0o755)
+        else:
+            source = "deeds.c" if manifest.mode == "command" else "minimal_reactor.c"
+            options = ("-static",) if manifest.kind == STATIC else ("-fPIE", "-pie")
+            files["main"] = (compile_c(source, *options).read_bytes(), 0o755)
+    lines += [f"env: {{ {', '.join(f'{key}: {value}' for key, value in manifest.env.items())} }}", "limits:",
+              f"  memory: {manifest.memory}", f"  threads: {manifest.threads}", f"  wall: {30 * SLOWNESS}s",
+              f"  cpu: {manifest.cpu}s", f"  scratch: {manifest.scratch}", "  processes: 1"]
+    files["function.yaml"] = ("\n".join(lines) + "\n").encode()
+    host.upload(name, zip_of(files), content_type=ZIP)
+    return name, marker
+
+
+@pytest.fixture(scope="module", params=MANIFESTS, ids=lambda manifest: f"{manifest.kind}-{manifest.mode}-{manifest.memory // MIB}MiB")
+def worker(request, posture_host, compile_c):
+    """A worker of a function: in the middle of an invocation, or, of a reactor, between two."""
+    manifest = request.param
+    name, marker = deploy(posture_host, manifest, compile_c)
+    caller = Thread(target=posture_host.invoke, args=[name, 0 if manifest.mode == "reactor" else SECONDS])
+
+    def running():
+        found = [process for process in family(posture_host.process.pid)
+                 if any(marker in argument for argument in process.args)]
+        return found[0] if found else None
+
+    caller.start()
+    if manifest.mode == "reactor":
+        caller.join()
+    process = eventually(running, 10 * SLOWNESS, "the worker runs")
+    if manifest.kind == PYTHON:  # it has moved its streams when it has taken its descriptors
+        eventually(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) == 5, 10 * SLOWNESS, "the runtime is set up")
+    yield posture_host, name, manifest, process
+    posture_host.delete(name)
+    caller.join()
+
+
+# -- What it must be --------------------------------------------------------------------------------------------------
+
+
+def inherited(name):
+    """A field of this process's own status: what everything here has, whoever started it."""
+    return re.search(rf"^{name}:\s*(\S+)", Path("/proc/self/status").read_text(), re.MULTILINE)[1]
+
+
+def expected_mounts(host, manifest):
+    """{target: (what it is, flags)}. Of host folders only what stands in roots.profile."""
+    plain = {"ro", "nosuid", "nodev"}
+    mounts = {"/": ("tmpfs", {"ro", "nosuid", "noexec"}), "/function": ("bind", plain)}
+    if manifest.kind == PYTHON:
+        mounts["/runtime"] = ("bind", plain)
+    view = None
+    for line in (REPOSITORY / "sandbox/profiles/roots.profile").read_text().splitlines():
+        words = line.split("#")[0].split()
+        if words[:1] == ["view"]:
+            view = words[1]
+        elif words and view == manifest.kind and os.path.exists(words[1]):
+            if not (words[0] == "mirror" and os.path.islink(words[1])):
+                mounts[words[1]] = ("bind", plain)
+    if manifest.scratch:
+        mounts["/tmp"] = ("tmpfs", {"rw", "nosuid", "nodev", "noexec"})
+    if not host.is_root:
+        mounts |= {f"/dev/{name}": ("bind", {"ro", "nosuid", "noexec"}) for name in DEVICES}
+    return mounts
+
+
+def expected_limits(host, manifest):
+    """{name in /proc/PID/limits: soft and hard limit}. None: as the host's."""
+    reactor = manifest.mode == "reactor"
+    return {
+        "Max cpu time": None if reactor else manifest.cpu + 1,
+        "Max file size": manifest.scratch + MIB,
+        "Max data size": None if host.has_cgroups else manifest.memory,
+        "Max stack size": 8 * MIB,
+        "Max core file size": 0,
+        "Max resident set": None,
+        "Max processes": manifest.threads + 1,
+        "Max open files": 1024,
+        "Max locked memory": 64 << 10,
+        "Max address space": None,
+        "Max file locks": None,
+        "Max pending signals": 1024,
+        "Max msgqueue size": 0,
+        "Max nice priority": 0,
+        "Max realtime priority": 0,
+        "Max realtime timeout": None,
+    }
+
+
+def expected_environment(name, manifest):
+    scratch = {"TMPDIR": "/tmp"} if manifest.scratch else {}
+    return {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "BULKHEAD_FUNCTION": name, "BULKHEAD_VERSION": "1",
+            "BULKHEAD_MEMORY_MIB": str(manifest.memory >> 20)} | scratch | manifest.env
+
+
+# -- What it is -------------------------------------------------------------------------------------------------------
+
+
+def mounts_of(pid):
+    mounts = {}
+    for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        target, options = fields.split(" ")[4:6]
+        root = fields.split(" ")[3]
+        assert target not in mounts, f"two mounts on {target}"
+        kind = "tmpfs" if rest.split(" ")[0] == "tmpfs" and root == "/" else "bind"
+        mounts[target] = (kind, set(options.split(",")) - {"relatime", "noatime", "nodiratime"})
+    return mounts
+
+
+def limits_of(pid):
+    found = {}
+    for line in Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]:
+        name, soft, hard = re.match(r"(.{25}) (\S+) +(\S+)", line).groups()
+        found[name.strip()] = (soft, hard)
+    return found
+
+
+def cgroup_folders(pid):
+    """{controller, or "" for v2: the folder that holds the process} of those that are the host's."""
+    found = {}
+    places = {}
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        if re.fullmatch(r"bulkhead-\d+", os.path.basename(folder)):
+            places.setdefault(os.path.basename(folder), []).append(folder)
+            names.clear()
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if match := re.search(r"/(bulkhead-\d+)/(c\d+-\d+)$", path):
+            for controller in controllers.split(","):
+                controller = controller.removeprefix("name=")
+                folders = [Path(place, match[2]) for place in places[match[1]]
+                           if not controllers or controller in re.split("[/,]", place)]
+                found[controller] = next(folder for folder in folders if folder.exists())
+    return found
+
+
+# -- Equal ------------------------------------------------------------------------------------------------------------
+
+
+def test_worker(worker):
+    """One test for all of it: starting a worker costs more than looking at it."""
+    host, name, manifest, process = worker
+    pid, status = process.pid, process.status()
+    proc = Path(f"/proc/{pid}")
+
+    # Identity
+    ids = status["Uid"].split()
+    assert len(set(ids)) == 1 and status["Gid"].split() == ids
+    if host.is_root:
+        assert int(ids[0]) > 700_000_000
+        assert status["Groups"] == ""
+        maps = {"0": ("0", "4294967295")}
+    else:
+        own = ORDINARY_UID if IS_ROOT else os.geteuid()
+        assert ids == [str(own)] * 4
+        maps = {str(ID_IN_USER_NAMESPACE): (str(own), "1")}
+        assert (proc / "setgroups").read_text().strip() == "deny"
+    for kind in ("uid_map", "gid_map"):
+        rows = [line.split() for line in (proc / kind).read_text().splitlines()]
+        assert {row[0]: (row[1], row[2]) for row in rows} == maps, kind
+    assert {key: status[key] for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == dict.fromkeys(
+        ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0" * 16)
+
+    # Filters: one of ours, on top of what this test stands under itself
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert int(status["Seccomp_filters"]) == int(inherited("Seccomp_filters")) + 1
+
+    # Namespaces
+    same = {kind for kind in NAMESPACES if os.readlink(proc / "ns" / kind) == os.readlink(f"/proc/self/ns/{kind}")}
+    assert same == ({"user"} if host.is_root else set())
+    inner = status["NSpid"].split()
+    assert len(inner) == len(inherited_pids()) + 1 and inner[-1] == "2"
+    assert status["NSsid"].split()[-1] == "2" and status["NSpgid"].split()[-1] == "2"
+
+    # What it holds
+    kept = {"0", "1", "2"} | ({"3", "4"} if manifest.kind == PYTHON else set())
+    assert set(os.listdir(proc / "fd")) == kept
+    kinds = {number: os.readlink(proc / "fd" / number).split(":")[0] for number in kept}
+    device = {"0": "/dev/null"} if manifest.kind == PYTHON else {}
+    assert {number: kind for number, kind in kinds.items() if kind not in ("pipe", "socket")} == device
+    assert os.readlink(proc / "cwd") == "/function" and os.readlink(proc / "root") == "/"
+    assert mounts_of(pid) == expected_mounts(host, manifest)
+    environment = dict(entry.split("=", 1) for entry in (proc / "environ").read_text().split("\0") if entry)
+    assert environment == expected_environment(name, manifest)
+
+    # What it may use
+    limits = {key: values for key, values in limits_of(pid).items() if expected_limits(host, manifest)[key] is not None}
+    assert limits == {key: (str(value),) * 2 for key, value in expected_limits(host, manifest).items()
+                      if value is not None}
+    assert (proc / "oom_score_adj").read_text().strip() == "1000"
+    assert status["Umask"] == "0077" and status["Threads"] == "1"
+    assert int(status["SigBlk"], 16) == 0
+    assert int(status["SigIgn"], 16) == (SIGPIPE_AND_SIGXFSZ if "python3" in process.args[0] else 0)
+    stat = (proc / "stat").read_text().rpartition(")")[2].split()
+    terminal, nice, policy = stat[4], stat[16], stat[38]
+    assert (terminal, nice, policy) == ("0", "0", "0")
+
+    check_cgroups(host, manifest, process)
+
+
+def inherited_pids():
+    return re.search(r"^NSpid:\s*(.*)$", Path("/proc/self/status").read_text(), re.MULTILINE)[1].split()
+
+
+def check_cgroups(host, manifest, process):
+    folders = cgroup_folders(process.pid)
+    assert bool(folders) == host.has_cgroups
+    if not folders:
+        return
+    members = {process.pid, process.parent}  # the worker and its init
+    for folder in folders.values():
+        assert set(map(int, (folder / "cgroup.procs").read_text().split())) == members, folder
+    tasks = manifest.threads + 1
+
+    def numbers(controller, **files):
+        folder = folders[controller if controller in folders else ""]
+        read = {key: (folder / key.replace("__", ".")).read_text().strip() for key in files}
+        assert read == {key: str(value) for key, value in files.items()}
+
+    if "" in folders and "memory" not in folders:
+        numbers("", memory__max=manifest.memory, memory__oom__group=1, pids__max=tasks, cpu__weight=100)
+        swap = folders[""] / "memory.swap.max"
+        assert not swap.exists() or swap.read_text().strip() == "0"
+    else:
+        assert {"memory", "pids", "cpu"} <= set(folders)
+        numbers("memory", memory__limit_in_bytes=manifest.memory)
+        swap = folders["memory"] / "memory.memsw.limit_in_bytes"
+        assert not swap.exists() or swap.read_text().strip() == str(manifest.memory)
+        numbers("pids", pids__max=tasks)
+        numbers("cpu", cpu__shares=1024)
+
+
+def test_init(worker):
+    """The cell's own PID 1 keeps nothing that watching does not need."""
+    host, _, _, process = worker
+    init = next(one for one in family(host.process.pid) if one.pid == process.parent)
+    status = init.status()
+    assert status["NSpid"].split()[-1] == "1"
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert status[kind] == "0" * 16, kind
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert int(status["Seccomp_filters"]) == int(inherited("Seccomp_filters")) + 1
+    held = Path(f"/proc/{init.pid}/fd")
+    if os.access(held, os.R_OK):  # it is not dumpable: root alone may look
+        kinds = sorted(os.readlink(held / number).split("[")[0].split(":")[0] for number in os.listdir(held))
+        listener = ["anon_inode"] * 2  # the signals and the filter's questions
+        assert kinds == listener + ["socket"]
+    for kind in NAMESPACES:
+        if os.access(f"/proc/{init.pid}/ns/{kind}", os.R_OK):
+            assert os.readlink(f"/proc/{init.pid}/ns/{kind}") == os.readlink(f"/proc/{process.pid}/ns/{kind}"), kind
+
+
+def test_supervisor(posture_host):
+    """The process that reads what clients and tenants send is confined itself."""
+    host = posture_host
+    status = next(one for one in host.members if one.pid == host.process.pid).status()
+    assert "0" not in status["Uid"].split() and "0" not in status["Gid"].split()
+    if host.is_root:
+        assert status["Groups"] == ""
+    assert status["CapEff"] == status["CapPrm"] == status["CapAmb"] == "0" * 16
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    for task in os.listdir(f"/proc/{host.process.pid}/task"):
+        text = Path(f"/proc/{host.process.pid}/task/{task}/status").read_text()
+        assert re.search(r"^Seccomp:\s*2$", text, re.MULTILINE), f"thread {task} is not filtered"
+        assert re.search(r"^NoNewPrivs:\s*1$", text, re.MULTILINE)
+
+
+def test_launcher(posture_host):
+    """Keeper and launcher hold no descriptor but their own, and listen nowhere."""
+    helpers = [one for one in posture_host.members if one.name == system.LAUNCHER]
+    assert helpers
+    for helper in helpers:
+        if not os.access(f"/proc/{helper.pid}/fd", os.R_OK):
+            continue
+        targets = [os.readlink(f"/proc/{helper.pid}/fd/{number}") for number in os.listdir(f"/proc/{helper.pid}/fd")]
+        assert not [target for target in targets if "catalogue.db" in target or "admin.token" in target]
+        assert Path(f"/proc/{helper.pid}/status").read_text().count("Threads:\t1\n") == 1
