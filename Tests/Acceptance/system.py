@@ -81,8 +81,10 @@ def cgroups():
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
         for name in [name for name in names if name.startswith("bulkhead-")]:
-            found.add(os.path.join(folder, name))
             names.remove(name)
+            # A delegated v2 cgroup's own processes, this one perhaps, were moved there and still are there.
+            if name != "bulkhead-host":
+                found.add(os.path.join(folder, name))
     return found
 
 

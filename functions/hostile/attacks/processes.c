@@ -63,6 +63,7 @@ static void grandchild_holds_stdout(void) {
 static void orphan_writes(void) {
     if (fork() != 0) return;
     while (getppid() != 1) usleep(100);
+    usleep(50 * 1000);  // init is told of the end now, on however slow a machine
     for (int i = 0; i < 1000; i++) {
         usleep(1000);
         say("BREACH: written after the worker's end\n");
