@@ -31,6 +31,9 @@ struct Foundations {
     init(data: DataDirectory, options: Options, logger: Logger) throws {
         let isRoot = geteuid() == 0
         Self.raiseDescriptorLimit()
+        // Inherited by the launcher and the cells' inits, not by workers: what tenants burn must not hold up the host. An
+        // ordinary user may not, and goes without.
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)
         try data.create()
         mkdir(data.path + "/bundles", 0o755)
         if isRoot, !options.keepsRoot { try Self.giveAway(data.path, to: options.firstUID) }

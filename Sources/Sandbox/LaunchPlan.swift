@@ -73,7 +73,7 @@ package struct LaunchPlan: Sendable {
         plan.scratch_bytes = UInt64(limits.scratch.bytes)
         plan.scratch_inodes = Self.inodes(forScratch: limits.scratch.bytes)
         plan.tasks_max = UInt32(limits.tasks)
-        plan.cpu_weight = 100
+        plan.cpu_weight = BH_PLAN_WEIGHT
         plan.arg_count = UInt32(arguments.count)
         plan.env_count = UInt32(environment.count)
         plan.mount_count = UInt32(mounts.count)

@@ -219,6 +219,12 @@ package final class Launcher: Sendable {
         if let connection { send(BH_REQUEST_KILL, cell, nil, over: connection) }
     }
 
+    /// Takes a cell's head start away: from now on it gets no more of the CPU than its plan says.
+    package func demote(_ cell: CellID) {
+        let connection = state.withLock { $0.cells[cell.number] == nil ? nil : $0.connection }
+        if let connection { send(BH_REQUEST_DEMOTE, cell, nil, over: connection) }
+    }
+
     // MARK: - Events
 
     /// Begins to hand out events. Call once, before the first cell.

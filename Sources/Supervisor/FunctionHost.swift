@@ -63,10 +63,11 @@ package final class FunctionHost: Sendable {
         @Sendable func isKnown(_ version: FunctionVersion) -> Bool {
             catalogue.snapshot.version(version.number, of: version.name) == version
         }
-        @Sendable func log(_ version: FunctionVersion, _ invocation: String?, _ line: String) {
+        @Sendable func log(_ version: FunctionVersion, _ invocation: String?, _ lines: [String]) {
             guard isKnown(version) else { return }
+            let time = timestamp()
             logs.append(
-                LogLine(time: timestamp(), invocationId: invocation, version: version.number, text: line),
+                lines.map { LogLine(time: time, invocationId: invocation, version: version.number, text: $0) },
                 of: version.name)
         }
         let sinks = WorkerSinks(log: log) { version, call in
@@ -77,7 +78,7 @@ package final class FunctionHost: Sendable {
             // Once: a function that tries at each invocation would fill its log with it.
             guard isNew else { return }
             let advice = refusal.grant.map { "; \($0) would allow it" } ?? "; no grant allows it"
-            log(version, nil, "[bulkhead: system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)]")
+            log(version, nil, ["[bulkhead: system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)]"])
         }
         pool = WorkerPool(launcher: launcher, group: group, bound: options.mostWorkers, sinks: sinks)
         asynchronous = AsynchronousQueue(capacity: options.mostQueued)

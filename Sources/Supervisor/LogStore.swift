@@ -30,11 +30,11 @@ package final class LogStore: Sendable {
     /// - Parameter bound: bytes kept of each function's log.
     package init(bound: Int = 1 << 20) { self.bound = bound }
 
-    package func append(_ line: LogLine, of name: FunctionName) {
+    package func append(_ lines: [LogLine], of name: FunctionName) {
         let followers = state.withLock { state in
             var function = state.functions.removeValue(forKey: name) ?? Function()
-            function.lines.append(line)
-            function.bytes += line.text.utf8.count + 64
+            function.lines += lines
+            for line in lines { function.bytes += line.text.utf8.count + 64 }
             if function.bytes > bound {
                 // In bulk, so that a flood of lines does not shift the array at each.
                 var dropped = 0
@@ -47,7 +47,7 @@ package final class LogStore: Sendable {
             state.functions[name] = function
             return Array(function.followers.values)
         }
-        for follower in followers { follower.yield(line) }
+        for follower in followers { for line in lines { follower.yield(line) } }
     }
 
     /// The newest lines, oldest first.

@@ -28,6 +28,8 @@ struct WorkerMachine {
         case write(ByteBuffer)
         case closeInput
         case kill
+        /// It has run for so long that it goes on as one among equals.
+        case demote
         case finish(Completion)
         /// A line of the host's for the function's log.
         case note(String)
@@ -65,9 +67,11 @@ struct WorkerMachine {
     private var isKilled = false
     private var isGone = false
     private var hasEnded = false
+    /// Whether it still goes before workers that have run for longer.
+    private var isPreferred = true
     private(set) var served = 0
-    /// Since when an idle reactor is watched, and its CPU time then.
-    private var idleWatch: (since: Instant, cpu: Duration)?
+    /// Since when an idle reactor is watched, its CPU time then, and when to look again.
+    private var idleWatch: (since: Instant, cpu: Duration, next: Instant)?
 
     init(version: FunctionVersion, now: Instant, processors: Int) {
         self.version = version
@@ -193,6 +197,19 @@ struct WorkerMachine {
     // MARK: - Limits
 
     private mutating func tick(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
+        demoteIfDue(now) + enforce(now, cpu)
+    }
+
+    /// A worker's first moments come before others' long work; most invocations are over by then.
+    private mutating func demoteIfDue(_ now: Instant) -> [Action] {
+        guard isPreferred, let startedAt, now - startedAt >= Self.headStart, exit == nil else { return [] }
+        isPreferred = false
+        return [.demote]
+    }
+
+    private static let headStart = Duration.milliseconds(100)
+
+    private mutating func enforce(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
         guard let current = serving, current.cause == nil, exit == nil else {
             return serving == nil && exit == nil ? tickIdle(now, cpu) : []
         }
@@ -221,14 +238,13 @@ struct WorkerMachine {
     private mutating func tickIdle(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
         guard isReady else { return now - launched > limits.initialization.duration ? kill() : [] }
         guard let watch = idleWatch else {
-            idleWatch = (now, cpu() ?? .zero)
+            idleWatch = (now, cpu() ?? .zero, now + .seconds(1))
             return []
         }
-        guard now - watch.since >= .seconds(1) else { return [] }
-        let used = cpu() ?? .zero
-        idleWatch = (now, used)
-        // A garbage collector may tidy up; a spinner uses all it can get.
-        return used - watch.cpu > .milliseconds(100)
+        guard now >= watch.next else { return [] }
+        idleWatch?.next = now + .seconds(1)
+        // A garbage collector may tidy up, and a library look around now and then: a hundredth of the time.
+        return (cpu() ?? .zero) - watch.cpu > .milliseconds(100) + (now - watch.since) / 100
             ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
     }
 

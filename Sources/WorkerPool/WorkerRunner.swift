@@ -132,7 +132,7 @@ final class WorkerRunner: Sendable {
     }
 
     private func emit(_ lines: [String], _ id: String?) {
-        for line in lines { sinks.log(version, id, line) }
+        if !lines.isEmpty { sinks.log(version, id, lines) }
     }
 
     // MARK: - Actions
@@ -157,6 +157,8 @@ final class WorkerRunner: Sendable {
                 return state.cell
             }
             if let cell { launcher.kill(cell) }
+        case .demote:
+            if let cell = state.withLock({ $0.cell }) { launcher.demote(cell) }
         case .finish(let completion):
             let (report, lines, id) = state.withLock { state in
                 defer {
@@ -191,13 +193,13 @@ final class WorkerRunner: Sendable {
 
 /// Who is told what workers do.
 package struct WorkerSinks: Sendable {
-    /// One line of a function's log; the invocation is nil for what a worker writes between two.
-    package var log: @Sendable (_ version: FunctionVersion, _ invocation: String?, _ line: String) -> Void
+    /// Lines of a function's log; the invocation is nil for what a worker writes between two.
+    package var log: @Sendable (_ version: FunctionVersion, _ invocation: String?, _ lines: [String]) -> Void
     /// A kind of system call was refused `count` times more.
     package var refused: @Sendable (_ version: FunctionVersion, _ call: RefusedCall) -> Void
 
     package init(
-        log: @escaping @Sendable (FunctionVersion, String?, String) -> Void,
+        log: @escaping @Sendable (FunctionVersion, String?, [String]) -> Void,
         refused: @escaping @Sendable (FunctionVersion, RefusedCall) -> Void
     ) {
         self.log = log

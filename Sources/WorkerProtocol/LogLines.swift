@@ -8,25 +8,31 @@ package struct LogLines: Sendable {
     private let limit: Int
     /// A longer line is cut in two: a tenant that writes no newline must not grow a buffer.
     private static let longestLine = 16 << 10
+    /// What a line counts at least: each costs the host as much as some bytes, and a tenant may write nothing but newlines.
+    private static let smallestLine = 8
 
     /// - Parameter limit: bytes kept of one invocation.
     package init(limit: Int) { self.limit = limit }
 
     /// The lines that end in `bytes`, without their newlines.
     package mutating func receive(_ bytes: ByteBuffer) -> [String] {
-        let room = max(0, limit - taken)
-        let kept = bytes.readableBytesView.prefix(room)
-        taken += kept.count
-        dropped += bytes.readableBytes - kept.count
         var lines: [String] = []
-        for byte in kept {
-            if byte == UInt8(ascii: "\n") {
+        var rest = bytes.readableBytesView[...]
+        while !rest.isEmpty, taken < limit {
+            let part = rest.prefix(min(limit - taken, Self.longestLine - pending.count))
+            if let end = part.firstIndex(of: UInt8(ascii: "\n")) {
+                pending += part[..<end]
+                taken += end - part.startIndex + 1 + max(0, Self.smallestLine - pending.count - 1)
+                rest = rest[(end + 1)...]
                 lines.append(takePending())
             } else {
-                pending.append(byte)
+                pending += part
+                taken += part.count
+                rest = rest[part.endIndex...]
                 if pending.count >= Self.longestLine { lines.append(takePending()) }
             }
         }
+        dropped += rest.count
         return lines
     }
 

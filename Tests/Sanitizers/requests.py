@@ -24,10 +24,40 @@ LAUNCH, KILL = 1, 2
 FAILED, EXITED, GONE = 3, 4, 5
 DIGEST = "a" * 64
 ESCAPE = "/var/tmp/bulkhead-requests-escape"
-ALLOW_ALL = struct.pack("=HBBI", 6, 0, 0, 0x7FFF0000)
 
 
-def make_plan(strings=None, mounts=((1, 0),), filter_bytes=ALLOW_ALL, **fields):
+def instructions(*rows):
+    return b"".join(struct.pack("=HBBI", *row) for row in rows)
+
+
+LOAD, AND, JUMP, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x45, 0x06
+ALLOW, KILL_PROCESS, LOG, TRACE = 0x7FFF0000, 0x80000000, 0x7FFC0000, 0x7FF00000
+ALLOW_ALL = instructions((RETURN, 0, 0, ALLOW))
+NAMESPACES = 0x7E020000
+
+
+def forbidden():
+    """The numbers of the launcher's floor, out of its text and the kernel's header."""
+    with open(os.path.join(os.path.dirname(__file__), "../../sandbox/launcher/floor.c")) as text:
+        names = re.findall(r"SYS_(\w+)", text.read().split("forbidden[] = {")[1].split("};")[0])
+    with open("/usr/include/x86_64-linux-gnu/asm/unistd_64.h") as text:
+        known = dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", text.read()))
+    return [int(known[name]) for name in names]
+
+
+def all_but(denied, clone_mask=NAMESPACES):
+    """A program that allows every call except these and clone with namespaces."""
+    checks = [(EQUAL, 0, 1, number) for number in denied]
+    rows = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, 0xC000003E), (RETURN, 0, 0, KILL_PROCESS), (LOAD, 0, 0, 0),
+            (AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, KILL_PROCESS)]
+    for check in checks:
+        rows += [check, (RETURN, 0, 0, KILL_PROCESS)]
+    rows += [(EQUAL, 0, 3, 56), (LOAD, 0, 0, 16), (ANY_BIT, 0, 1, clone_mask), (RETURN, 0, 0, KILL_PROCESS),
+             (RETURN, 0, 0, ALLOW)]
+    return instructions(*rows)
+
+
+def make_plan(strings=None, mounts=((1, 0),), filter_bytes=all_but(forbidden()), **fields):
     """A sound plan, but for what is given."""
     if strings is None:
         strings = ["host", "/function/true", "/function/true", "A=b", DIGEST, "/function"]
@@ -143,6 +173,32 @@ def wrong_plans():
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
     yield make_plan(filter_bytes=struct.pack("=HBBI", 0xFFFF, 9, 9, 9))
+    yield from policies_below_the_floor()
+
+
+def policies_below_the_floor():
+    """Each lets one thing through that no cell may do: by itself, by a detour, or for one odd argument only."""
+    sound = forbidden()
+    yield make_plan(filter_bytes=ALLOW_ALL)
+    for action in (LOG, TRACE):
+        yield make_plan(filter_bytes=instructions((RETURN, 0, 0, action)))
+    for number in sound:
+        yield make_plan(filter_bytes=all_but([other for other in sound if other != number]))
+    for bit in range(32):
+        if NAMESPACES >> bit & 1:
+            yield make_plan(filter_bytes=all_but(sound, NAMESPACES & ~(1 << bit)))
+    native = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, 0xC000003E)]
+    # Every call of the i386 entry, and of x32's.
+    yield make_plan(filter_bytes=instructions(*native, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, KILL_PROCESS)))
+    yield make_plan(filter_bytes=instructions(*native, (RETURN, 0, 0, KILL_PROCESS), (LOAD, 0, 0, 0),
+                                              (AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, ALLOW),
+                                              (RETURN, 0, 0, KILL_PROCESS)))
+    # unshare, when its second argument is a number that only the attacker knows.
+    yield make_plan(filter_bytes=instructions(*native, (RETURN, 0, 0, KILL_PROCESS), (LOAD, 0, 0, 0), (EQUAL, 0, 4, 272),
+                                              (LOAD, 0, 0, 24), (JUMP, 0, 0, 0), (EQUAL, 0, 1, 0xC0FFEE),
+                                              (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, KILL_PROCESS)))
+    # An operation that the walk does not know: the accumulator plus 1.
+    yield make_plan(filter_bytes=instructions((LOAD, 0, 0, 0), (0x04, 0, 0, 1), (RETURN, 0, 0, KILL_PROCESS)))
 
 
 def main():
@@ -161,7 +217,7 @@ def main():
         for plan in wrong_plans():
             launcher.refused(plan)
             count += 1
-        for how in (dict(fd_count=3), dict(fd_count=1), dict(kind=KILL), dict(kind=77), dict(message=b"short"),
+        for how in (dict(fd_count=3), dict(fd_count=1), dict(kind=KILL), dict(kind=3), dict(kind=77), dict(message=b"short"),
                     dict(message=b"x" * 4000), dict(seals=0), dict(seals=0x2)):
             launcher.refused(make_plan(), **how)
             count += 1

@@ -93,13 +93,21 @@ import WorkerProtocol
 
 @Suite struct LogLinesTests {
     @Test func cutsLinesAndSaysWhatItDrops() {
-        var log = LogLines(limit: 10)
-        #expect(log.receive(ByteBuffer(string: "ab\ncd")) == ["ab"])
-        #expect(log.receive(ByteBuffer(string: "ef\n12345678")) == ["cdef"])
+        var log = LogLines(limit: 20)
+        #expect(log.receive(ByteBuffer(string: "abcdefg\nhi")) == ["abcdefg"])
+        #expect(log.receive(ByteBuffer(string: "jklmn\n12345678")) == ["hijklmn"])
         let rest = log.finish()
-        #expect(rest.first == "12")
-        #expect(rest.last?.contains("6 bytes of log dropped") == true)
-        #expect(log.receive(ByteBuffer(string: "next\n")) == ["next"])
+        #expect(rest.first == "1234")
+        #expect(rest.last?.contains("4 bytes of log dropped") == true)
+        #expect(log.receive(ByteBuffer(string: "the next\n")) == ["the next"])
+    }
+
+    /// Each line costs the host something, also one without a byte in it.
+    @Test func newlinesAloneAreSoonDropped() {
+        var log = LogLines(limit: 8000)
+        let lines = log.receive(ByteBuffer(repeating: UInt8(ascii: "\n"), count: 8000))
+        #expect(lines.count == 1000)
+        #expect(log.finish() == ["[bulkhead: 7000 bytes of log dropped; limits.log is 8000 bytes]"])
     }
 
     @Test func aLineWithoutEndIsCut() {

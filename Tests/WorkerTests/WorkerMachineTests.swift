@@ -51,6 +51,25 @@ import Testing
         return found
     }
 
+    /// A worker's head start is taken away once, when it has run for a while, and not if it is gone by then.
+    @Test func headStartEnds() throws {
+        func demotions(_ actions: [WorkerMachine.Action]) -> Int {
+            actions.count { if case .demote = $0 { true } else { false } }
+        }
+        func tick(_ machine: inout WorkerMachine, after delay: Duration) -> Int {
+            demotions(machine.handle(.tick(cpu: { .zero }), now: start + delay))
+        }
+        var long = running(try version(.command))
+        #expect(tick(&long, after: .milliseconds(99)) == 0)
+        #expect(tick(&long, after: .milliseconds(100)) == 1)
+        #expect(tick(&long, after: .seconds(1)) == 0)
+        var short = running(try version(.command))
+        _ = end(&short, exit())
+        #expect(tick(&short, after: .seconds(1)) == 0)
+        var unborn = WorkerMachine(version: try version(.command), now: start, processors: 2)
+        #expect(tick(&unborn, after: .seconds(1)) == 0)
+    }
+
     /// Exit, end of output and end of log come in any order; only when all are there is the outcome told, once.
     @Test func endsInAnyOrder() throws {
         let ending: [WorkerMachine.Input] = [.exited(exit()), .outputClosed, .logClosed, .gone]
@@ -101,11 +120,11 @@ import Testing
     @Test func cpuIsAskedOnlyWhenItCanMatter() throws {
         var machine = running(try version(.command) { $0.limits.cpu = .seconds(1) })
         #expect(
-            machine.handle(
-                .tick(cpu: {
-                    Issue.record("asked too early"); return nil
-                }), now: start + .milliseconds(400)
-            ).isEmpty)
+            !kills(
+                machine.handle(
+                    .tick(cpu: {
+                        Issue.record("asked too early"); return nil
+                    }), now: start + .milliseconds(400))))
         #expect(kills(machine.handle(.tick(cpu: { .milliseconds(1001) }), now: start + .milliseconds(600))))
         #expect(end(&machine, exit(9, killed: true)) == .cpuExceeded)
     }
@@ -140,8 +159,8 @@ import Testing
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
         _ = machine.handle(.started(nil), now: start)
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
-        #expect(machine.handle(.tick(cpu: { .seconds(1) }), now: start).isEmpty)
-        #expect(machine.handle(.tick(cpu: { .milliseconds(1050) }), now: start + .seconds(1)).isEmpty)
+        #expect(!kills(machine.handle(.tick(cpu: { .seconds(1) }), now: start)))
+        #expect(!kills(machine.handle(.tick(cpu: { .milliseconds(1050) }), now: start + .seconds(1))))
         #expect(kills(machine.handle(.tick(cpu: { .seconds(2) }), now: start + .seconds(2))))
     }
 

@@ -36,6 +36,7 @@ static const char *const stage_names[BH_STAGE_COUNT] = {
     [BH_STAGE_FORK] = "fork",
     [BH_STAGE_SESSION] = "session",
     [BH_STAGE_RLIMITS] = "rlimits",
+    [BH_STAGE_PRIORITY] = "priority",
     [BH_STAGE_SECUREBITS] = "securebits",
     [BH_STAGE_IDENTITY] = "identity",
     [BH_STAGE_CAPABILITIES] = "capabilities",

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "floor.h"
+
 struct cell cells[CELLS];
 
 static void close_all(const int *fds, unsigned count) {
@@ -27,6 +29,8 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     struct cgroup_entry entry;
     int error = cgroup_create(groups, cell->group, &entry);
     if (error) return error;
+    // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
+    cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START);
     memcpy(birth.procs, entry.procs, sizeof birth.procs);
     birth.procs_count = entry.procs_count;
 
@@ -172,6 +176,8 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     *stage = BH_STAGE_PLAN;
     int error = plan_read(fds[0], &plan);
     if (error) return error;
+    *stage = BH_STAGE_SECCOMP;
+    if (!floor_holds(&plan.filter)) return EACCES;
     error = open_trees(options, &plan, trees, stage);
     if (!error) {
         *stage = BH_STAGE_DEVICES;
@@ -182,8 +188,9 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         struct cgroup_limits limits = {
             .memory_max = plan.header->memory_max,
             .tasks_max = plan.header->tasks_max + 1,  // init
-            .cpu_weight = plan.header->cpu_weight,
+            .cpu_weight = plan.header->cpu_weight * BH_HEAD_START,
         };
+        cell->cpu_weight = plan.header->cpu_weight;
         error = cgroup_limit(groups, cell->group, &limits);
     }
     if (!error) {

@@ -14,6 +14,7 @@ struct cell {
     uint64_t id;          // the supervisor's name for it, once bound
     uint32_t generation;  // of this slot
     uint32_t flags;
+    uint32_t cpu_weight;  // the plan's
     int init, pidfd, status;
     int32_t pid;          // the worker's, in our view
     char group[32];

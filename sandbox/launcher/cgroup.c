@@ -41,9 +41,7 @@ static int limit_v2(int base, const char *cell, uint32_t controllers, const stru
         if ((error = unless_absent(write_cell(base, cell, "memory.swap.max", "0")))) return error;
         if ((error = write_cell(base, cell, "memory.oom.group", "1"))) return error;
     }
-    if (controllers & BH_FEATURE_PIDS)
-        if ((error = write_cell_number(base, cell, "pids.max", limits->tasks_max))) return error;
-    if (controllers & BH_FEATURE_CPU) error = write_cell_number(base, cell, "cpu.weight", limits->cpu_weight);
+    if (controllers & BH_FEATURE_PIDS) error = write_cell_number(base, cell, "pids.max", limits->tasks_max);
     return error;
 }
 
@@ -57,12 +55,19 @@ static int limit_v1(int base, const char *cell, uint32_t controllers, const stru
         if ((error = unless_absent(write_cell_number(base, cell, "memory.kmem.limit_in_bytes", limits->memory_max))))
             return error;
     }
-    if (controllers & BH_FEATURE_PIDS)
-        if ((error = write_cell_number(base, cell, "pids.max", limits->tasks_max))) return error;
-    if (controllers & BH_FEATURE_CPU) {
-        uint64_t shares = (uint64_t)limits->cpu_weight * 1024 / 100;
-        if (shares < 2) shares = 2;  // the kernel's smallest
-        error = unless_absent(write_cell_number(base, cell, "cpu.shares", shares));
+    if (controllers & BH_FEATURE_PIDS) error = write_cell_number(base, cell, "pids.max", limits->tasks_max);
+    return error;
+}
+
+int cgroup_weigh(struct cgroups *groups, const char *cell, uint32_t cpu_weight) {
+    if (cpu_weight > 10000) cpu_weight = 10000;  // v2's largest
+    uint64_t shares = (uint64_t)cpu_weight * 1024 / 100;
+    if (shares < 2) shares = 2;  // v1's smallest
+    int error = 0;
+    for (int i = 0; i < groups->count && !error; i++) {
+        if (!(groups->holds[i] & BH_FEATURE_CPU)) continue;
+        error = is_v2(groups) ? write_cell_number(groups->base[i], cell, "cpu.weight", cpu_weight)
+                              : unless_absent(write_cell_number(groups->base[i], cell, "cpu.shares", shares));
     }
     return error;
 }
@@ -104,7 +109,7 @@ int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_l
     for (int i = 0; i < groups->count && !error; i++)
         error = is_v2(groups) ? limit_v2(groups->base[i], cell, groups->holds[i], limits)
                               : limit_v1(groups->base[i], cell, groups->holds[i], limits);
-    return error;
+    return error ? error : cgroup_weigh(groups, cell, limits->cpu_weight);
 }
 
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {

@@ -44,6 +44,9 @@ void cgroup_close(struct cgroup_entry *entry);
 /// Sets a cell's limits. Returns 0, or an errno.
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);
 
+/// Sets how much CPU time a cell gets beside others, on v2's scale. Returns 0, or an errno.
+int cgroup_weigh(struct cgroups *groups, const char *cell, uint32_t cpu_weight);
+
 /// Opens the files that tell CPU time and peak memory. Returns how many descriptors `out` holds: 0 or 2.
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]);
 

@@ -114,13 +114,21 @@ static void on_launch(uint64_t id, const int *fds, int fd_count) {
     }
 }
 
+static struct cell *bound_cell(uint64_t id) {
+    for (uint32_t slot = 0; slot < CELLS; slot++)
+        if (cells[slot].state == CELL_BOUND && cells[slot].id == id) return &cells[slot];
+    return NULL;
+}
+
 static void on_kill(uint64_t id) {
-    for (uint32_t slot = 0; slot < CELLS; slot++) {
-        struct cell *cell = &cells[slot];
-        if (cell->state != CELL_BOUND || cell->id != id) continue;
-        kill_cell(cell);
-        return;
-    }
+    struct cell *cell = bound_cell(id);
+    if (cell) kill_cell(cell);
+}
+
+static void on_demote(uint64_t id) {
+    struct cell *cell = bound_cell(id);
+    // One that keeps more than its share would be no cell as its manifest has it.
+    if (cell && cgroup_weigh(groups, cell->group, cell->cpu_weight)) kill_cell(cell);
 }
 
 // -- A cell reports ---------------------------------------------------------------------------------------------------
@@ -278,6 +286,7 @@ static bool on_request(void) {
     if (sound && request.kind == BH_REQUEST_LAUNCH && count == (options->mode.observes ? 5 : 4))
         on_launch(request.cell, fds, count);
     else if (sound && request.kind == BH_REQUEST_KILL && count == 0) on_kill(request.cell);
+    else if (sound && request.kind == BH_REQUEST_DEMOTE && count == 0) on_demote(request.cell);
     else {
         send_failure(request.cell, BH_STAGE_REQUEST, EBADMSG);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = request.cell}, NULL, 0);

@@ -20,6 +20,15 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+/// As linux/sched/types.h has it, which cannot stand beside sched.h in Debian 12.
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
 static inline long sys_clone3(struct clone_args *args) { return syscall(SYS_clone3, args, sizeof *args); }
 
 static inline int sys_open_tree(int dir, const char *path, unsigned flags) {

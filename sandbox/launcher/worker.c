@@ -25,6 +25,12 @@ static int set_rlimits(const struct bh_plan *plan, const struct mode *mode) {
     return 0;
 }
 
+/// The host's own processes go first (see `prefer` of init.c); tenants are all equal.
+static int set_priority(void) {
+    struct scheduling ordinary = {.size = sizeof ordinary};
+    return syscall(SYS_sched_setattr, 0, &ordinary, 0) < 0 ? errno : 0;
+}
+
 static int set_securebits(void) {
     unsigned long bits = SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_CAP_AMBIENT_RAISE |
                          SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
@@ -84,6 +90,7 @@ int worker_main(void *argument) {
     STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
     syscall(SYS_umask, 077);
     STEP(BH_STAGE_RLIMITS, set_rlimits(plan->header, cell->birth->mode));
+    STEP(BH_STAGE_PRIORITY, set_priority());
     STEP(BH_STAGE_SECUREBITS, set_securebits());
     STEP(BH_STAGE_IDENTITY, set_identity(cell));  // groups before gid before uid
     STEP(BH_STAGE_CAPABILITIES, drop_capabilities());

@@ -26,7 +26,13 @@ enum bh_request_kind {
     // Descriptors: plan, stdin, stdout, stderr; to a launcher that observes, also where to write what is observed.
     BH_REQUEST_LAUNCH = 1,
     BH_REQUEST_KILL = 2,    // ends the cell with everything in it
+    // A cell is born with BH_HEAD_START times the CPU weight that its plan says, so that a short invocation is over before
+    // long ones slow it down. This takes it away.
+    BH_REQUEST_DEMOTE = 3,
 };
+
+#define BH_HEAD_START 10u
+#define BH_PLAN_WEIGHT 100u  // v2's and everybody's default
 
 struct bh_request {
     uint32_t magic;  // BH_MAGIC
@@ -174,6 +180,7 @@ enum bh_stage {
     // in the worker, before exec
     BH_STAGE_SESSION,
     BH_STAGE_RLIMITS,
+    BH_STAGE_PRIORITY,
     BH_STAGE_SECUREBITS,
     BH_STAGE_IDENTITY,
     BH_STAGE_CAPABILITIES,

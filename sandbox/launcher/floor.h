@@ -1,0 +1,8 @@
+// The least that every cell's system call policy forbids.
+#pragma once
+
+#include <linux/filter.h>
+
+/// Whether the policy keeps to it. The supervisor writes policies, and it may have been taken over: so what a policy can
+/// let through is found out here, from the program itself.
+bool floor_holds(const struct sock_fprog *policy);
