@@ -34,6 +34,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -105,6 +106,7 @@ let package = Package(
                 "FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue",
                 logging, .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + nio, resources: [.embedInCode("openapi.json")]),
         .target(
@@ -138,10 +140,28 @@ let package = Package(
             name: "GatewayTests",
             dependencies: [
                 "FunctionModel", "WorkerProtocol", "Gateway", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
     ]
 )
+
+// Built by Tests/Fuzz/run alone: libFuzzer brings the main function, and what is fuzzed is compiled for it.
+if Context.environment["BULKHEAD_FUZZ"] != nil {
+    let fuzzed = ["FunctionModel", "WorkerProtocol", "Catalogue", "Gateway"]
+    package.targets.append(
+        .executableTarget(
+            name: "bulkhead-fuzz",
+            dependencies: fuzzed.map { .target(name: $0) } + [
+                "HostSystem", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            path: "Tests/Fuzz/Swift", linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]))
+    for target in package.targets where fuzzed.contains(target.name) || target.name == "bulkhead-fuzz" {
+        target.swiftSettings = [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])]
+    }
+}
 
 for target in package.targets where target.type != .system {
     target.swiftSettings = (target.swiftSettings ?? []) + settings

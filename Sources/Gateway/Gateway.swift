@@ -13,6 +13,7 @@ package import Supervisor
 package struct Gateway: Sendable {
     let host: FunctionHost
     let watch = ClientWatch()
+    let budget = BodyBudget()
 
     /// Further clients wait in the kernel's queue: connections must not take the descriptors that workers need.
     private static var mostConnections: Int {
@@ -31,7 +32,7 @@ package struct Gateway: Sendable {
     ) -> some ApplicationProtocol {
         let watch = watch
         let connection = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [watch.makeHandler()], idleTimeout: .seconds(75))
+            additionalChannelHandlers: [watch.makeHandler(), HeadDeadline()], idleTimeout: .seconds(75))
         return Application(
             router: router(), server: .http1(configuration: connection),
             configuration: ApplicationConfiguration(

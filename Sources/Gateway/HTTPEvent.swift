@@ -122,6 +122,9 @@ struct HTTPEventAnswer {
             "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "trailer", "te", "date",
             "server",
             "proxy-connection", "proxy-authenticate", "server-timing",
+            // These speak for the whole origin, and so for the other functions that share it.
+            "alt-svc", "clear-site-data", "nel", "report-to", "reporting-endpoints", "service-worker-allowed",
+            "strict-transport-security",
         ]
         return reserved.contains(name.canonicalName) || name.canonicalName.hasPrefix("bulkhead-")
     }

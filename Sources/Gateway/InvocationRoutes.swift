@@ -78,8 +78,10 @@ extension Gateway {
             .payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
         var event = ByteBuffer()
+        var reading = budget.begin()
         for try await chunk in request.body {
             guard event.readableBytes + chunk.readableBytes <= limit else { throw tooLarge }
+            try reading.add(chunk.readableBytes)
             event.writeImmutableBuffer(chunk)
         }
         return event

@@ -100,7 +100,9 @@ allow getrandom                                         # randomness
 # -- Sockets: no family is granted, so only pairs inside the cell
 allow socketpair if arg0 is 1 and arg1 & 0xF == 1       # AF_UNIX stream: event loops wake themselves through a pair
 allow socketpair if arg0 is 1 and arg1 & 0xF == 5       # AF_UNIX seqpacket; no datagram, which can be sent to any socket file
-allow sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown getsockopt getsockname getpeername  # on such a pair
+allow sendto recvfrom sendmmsg recvmmsg if arg3 & 1 == 0  # on such a pair; not MSG_OOB, a door to bugs (CVE-2025-38236)
+allow sendmsg recvmsg if arg2 & 1 == 0                  # the same
+allow shutdown getsockopt getsockname getpeername       # on such a pair
 refuse EAFNOSUPPORT socket                              # resolvers and libraries take it as "no network here"
 
 # -- What no honest function does

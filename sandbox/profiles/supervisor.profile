@@ -41,11 +41,15 @@ allow getuid geteuid getgid getegid getresuid getresgid getgroups  # questions
 allow getrandom                                         # ids, tokens, TLS
 
 # -- Sockets
-allow socket if arg0 is 1 2 10                          # AF_UNIX, AF_INET, AF_INET6; TCP's ports are Landlock's to say
+allow socket if arg0 is 1                               # AF_UNIX: the resolver's daemon
+allow socket if arg0 is 2 10 and arg1 & 0xF == 1 and arg2 is 0 6  # TCP, whose ports are Landlock's to say; MPTCP's are not
 allow socket if arg0 is 16 and arg2 is 0                # NETLINK_ROUTE: getaddrinfo asks which addresses there are
 allow socketpair bind listen accept accept4 connect shutdown  # the gateway; connect: the resolver's daemon
 allow getsockname getpeername getsockopt setsockopt     # the gateway
-allow sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg  # descriptors to the launcher
+allow sendto if arg3 & 0x20000000 == 0                  # not MSG_FASTOPEN, a connect that Landlock does not see
+allow sendmsg if arg2 & 0x20000000 == 0                 # descriptors to the launcher; the same
+allow sendmmsg if arg3 & 0x20000000 == 0                # the same
+allow recvfrom recvmsg recvmmsg                         # the gateway, events of the launcher
 
 # -- What only a taken-over supervisor does
 deny execve execveat fork vfork                         # Swift never forks: workers are the launcher's

@@ -1,0 +1,47 @@
+import FunctionModel
+import NIOCore
+import Synchronization
+
+/// Bounds what events that are still arriving hold of the host's memory, and for how long: clients may be as hostile as
+/// functions, and for a function that is open to all they need no token.
+final class BodyBudget: Sendable {
+    /// Of all connections together.
+    private static let mostBytes = 256 << 20
+    /// A client that sends the largest event must reach 100 KiB/s.
+    private static let longest = Duration.seconds(60)
+
+    private let held = Mutex(0)
+
+    /// One event's bytes, counted until it is complete or given up.
+    struct Reading: ~Copyable {
+        fileprivate let budget: BodyBudget
+        private let began = ContinuousClock.now
+        private var bytes = 0
+
+        fileprivate init(_ budget: BodyBudget) { self.budget = budget }
+
+        deinit { budget.held.withLock { $0 -= bytes } }
+
+        /// - Throws: `Failure` overloaded when all arriving events together are too large, invalid_request when this one
+        ///   takes too long.
+        mutating func add(_ count: Int) throws(Failure) {
+            guard .now - began <= BodyBudget.longest else {
+                throw Failure(
+                    .invalidRequest, "the event took more than \(BodyBudget.longest.components.seconds) s to arrive")
+            }
+            let fits = budget.held.withLock { held in
+                guard held + count <= BodyBudget.mostBytes else { return false }
+                held += count
+                return true
+            }
+            guard fits else {
+                var failure = Failure(.overloaded, "too many large events are arriving at once; retry shortly")
+                failure.retryAfter = 1
+                throw failure
+            }
+            bytes += count
+        }
+    }
+
+    func begin() -> Reading { Reading(self) }
+}

@@ -1,0 +1,39 @@
+import HTTPTypes
+import NIOCore
+import NIOEmbedded
+import NIOHTTPTypes
+import Testing
+
+@testable import Gateway
+
+@Suite struct HeadDeadlineTests {
+    private let request = HTTPRequestPart.head(HTTPRequest(method: .get, scheme: "http", authority: "a", path: "/"))
+
+    private func connected() throws -> (EmbeddedChannel, EmbeddedEventLoop) {
+        let loop = EmbeddedEventLoop()
+        let channel = EmbeddedChannel(handler: HeadDeadline(), loop: loop)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        return (channel, loop)
+    }
+
+    /// Bytes that do not complete a head never come as far as this handler, so nothing is all it sees of them.
+    @Test func aHeadThatNeverEnds() throws {
+        let (channel, loop) = try connected()
+        loop.advanceTime(by: .seconds(60))
+        #expect(channel.isActive)
+        loop.advanceTime(by: .seconds(60))
+        #expect(!channel.isActive)
+    }
+
+    @Test func servingMayTakeLong() throws {
+        let (channel, loop) = try connected()
+        try channel.writeInbound(request)
+        loop.advanceTime(by: .minutes(20))
+        #expect(channel.isActive)
+        try channel.writeOutbound(HTTPResponsePart.end(nil))
+        loop.advanceTime(by: .seconds(60))
+        #expect(channel.isActive)
+        loop.advanceTime(by: .seconds(60))
+        #expect(!channel.isActive, "the next one must come in time as well")
+    }
+}
