@@ -1,0 +1,57 @@
+// libFuzzer on what the launcher reads of a supervisor that may have been taken over: a plan and its filter.
+#include <linux/audit.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cell.h"
+#include "filter.h"
+#include "floor.h"
+#include "plan.h"
+
+static void require(bool holds) {
+    if (!holds) abort();
+}
+
+/// Whatever was accepted, can be used: every string ends, every path is plain, every count fits.
+static void use(const struct plan *plan) {
+    size_t sum = strlen(plan->hostname) + strlen(plan->executable);
+    for (unsigned i = 0; i < plan->header->arg_count; i++) sum += strlen(plan->argv[i]);
+    for (unsigned i = 0; i < plan->header->env_count; i++) sum += strlen(plan->envp[i]);
+    require(!plan->argv[plan->header->arg_count] && !plan->envp[plan->header->env_count]);
+    for (unsigned i = 0; i < plan->header->mount_count; i++) {
+        sum += strlen(plan->mount_source[i]);
+        const char *target = plan->mount_target[i];
+        require(target[0] == '/' && !strstr(target, "//") && !strstr(target, "/../"));
+    }
+    require(sum < BH_PLAN_MAX);
+    for (unsigned i = 0; i < plan->header->rlimit_count; i++) (void)plan->header->rlimits[i].value;
+
+    static struct sock_filter installed[BH_FILTER_MAX];
+    for (int observing = 0; observing < 2; observing++)
+        if (filter_derive(&plan->filter, installed, observing) == 0)
+            for (unsigned i = 0; i < plan->filter.len; i++)
+                require(installed[i].code != (BPF_RET | BPF_K) ||
+                        (installed[i].k & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_TRACE);
+    for (int number = -1; number < 460; number++) {
+        struct seccomp_data call = {.nr = number, .arch = AUDIT_ARCH_X86_64, .args = {1, 2, 3, ~0ull, 5, 6}};
+        uint32_t verdict = filter_verdict(&plan->filter, &call) & SECCOMP_RET_ACTION_FULL;
+        // What the walk over all ways says must hold for the one way that a real call takes.
+        bool forbidden = number == SYS_unshare || number == SYS_socket || number == SYS_io_uring_setup;
+        if (forbidden && floor_holds(&plan->filter)) require(verdict != SECCOMP_RET_ALLOW && verdict != SECCOMP_RET_LOG);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size) {
+    static struct plan plan;
+    int fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    require(fd >= 0 && write(fd, input, size) == (ssize_t)size);
+    // Whatever the corpus was made for: a version that is refused at once would hide all the rest.
+    uint32_t version = BH_ABI_VERSION;
+    if (size >= sizeof(struct bh_plan)) require(pwrite(fd, &version, sizeof version, offsetof(struct bh_plan, version)) == 4);
+    require(plan_read(fd, &plan) == EPERM);  // not sealed: it could change under the reader
+    require(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+    if (plan_read(fd, &plan) == 0) use(&plan);
+    close(fd);
+    return 0;
+}

@@ -1,0 +1,55 @@
+import FunctionModel
+import NIOCore
+import WorkerProtocol
+
+private let longest = 4096
+
+/// What a reactor writes, in pieces as the first byte says: the host must stay in step with it or break off, for good.
+@Sendable func fuzzProtocol(_ input: UnsafeRawBufferPointer) {
+    guard let first = input.first else { return }
+    var exchange = ReactorExchange(longestResult: longest)
+    var asked = 0, answered = 0, isReady = false, isBroken = false
+    var rest = ByteBuffer(bytes: input.dropFirst())
+    let piece = Int(first) % 64 + 1
+    while let bytes = rest.readSlice(length: min(piece, rest.readableBytes)), bytes.readableBytes > 0 {
+        if exchange.isIdle, first >= 128 {
+            require(exchange.request(event: ByteBuffer(string: "{\"a\":\n1}"), context: "{}") != nil, "idle, not asked")
+            asked += 1
+        }
+        for event in exchange.receive(bytes) {
+            require(!isBroken, "an event after the protocol was broken")
+            switch event {
+            case .ready:
+                require(!isReady, "ready twice")
+                isReady = true
+            case .result(let body):
+                answered += 1
+                require(isReady && body.readableBytes <= longest + 256, "an answer that is longer than allowed")
+                let problem = body.withUnsafeReadableBytes { JSONText.problem(in: $0) }
+                require(problem == nil, "an answer that is not JSON: \(problem ?? "")")
+                require(!body.readableBytesView.contains(UInt8(ascii: "\n")), "an answer with a line end in it")
+            case .error(let error):
+                answered += 1
+                require(error.message.count <= 8192 && error.stackTrace.count <= 64, "an error without bounds")
+            case .tooLong, .violation: isBroken = true
+            }
+        }
+        require(answered <= asked, "an answer that nobody asked for")
+        require(!isBroken || !exchange.isIdle, "idle after it was broken")
+    }
+}
+
+/// What a worker writes to its log: bounded, and in lines.
+@Sendable func fuzzLog(_ input: UnsafeRawBufferPointer) {
+    guard let first = input.first else { return }
+    let limit = 512
+    var log = LogLines(limit: limit)
+    var lines: [String] = []
+    var rest = ByteBuffer(bytes: input.dropFirst())
+    while let bytes = rest.readSlice(length: min(Int(first) % 64 + 1, rest.readableBytes)), bytes.readableBytes > 0 {
+        lines += log.receive(bytes)
+    }
+    lines += log.finish()
+    require(lines.reduce(0) { $0 + $1.unicodeScalars.count } <= limit + 256, "more log than allowed")
+    for line in lines { require(!line.utf8.contains(UInt8(ascii: "\n")), "two lines in one") }
+}
