@@ -5,8 +5,10 @@ import Synchronization
 /// Bounds what events that are still arriving hold of the host's memory, and for how long: clients may be as hostile as
 /// functions, and for a function that is open to all they need no token.
 final class BodyBudget: Sendable {
-    /// Of all connections together.
+    /// Of all connections together, beyond the first bytes of each.
     private static let mostBytes = 256 << 20
+    /// These are always taken: who fills the budget must not keep out everybody else's small events.
+    private static let free = 64 << 10
     /// A client that sends the largest event must reach 100 KiB/s.
     private static let longest = Duration.seconds(60)
 
@@ -16,11 +18,12 @@ final class BodyBudget: Sendable {
     struct Reading: ~Copyable {
         fileprivate let budget: BodyBudget
         private let began = ContinuousClock.now
-        private var bytes = 0
+        private var arrived = 0
+        private var counted = 0
 
         fileprivate init(_ budget: BodyBudget) { self.budget = budget }
 
-        deinit { budget.held.withLock { $0 -= bytes } }
+        deinit { budget.held.withLock { $0 -= counted } }
 
         /// - Throws: `Failure` overloaded when all arriving events together are too large, invalid_request when this one
         ///   takes too long.
@@ -29,9 +32,11 @@ final class BodyBudget: Sendable {
                 throw Failure(
                     .invalidRequest, "the event took more than \(BodyBudget.longest.components.seconds) s to arrive")
             }
+            arrived += count
+            let more = max(0, arrived - BodyBudget.free) - counted
             let fits = budget.held.withLock { held in
-                guard held + count <= BodyBudget.mostBytes else { return false }
-                held += count
+                guard held + more <= BodyBudget.mostBytes else { return false }
+                held += more
                 return true
             }
             guard fits else {
@@ -39,7 +44,7 @@ final class BodyBudget: Sendable {
                 failure.retryAfter = 1
                 throw failure
             }
-            bytes += count
+            counted += more
         }
     }
 

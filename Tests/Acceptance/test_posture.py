@@ -25,7 +25,7 @@ ID_IN_USER_NAMESPACE = 65_532
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 DEVICES = ("full", "null", "random", "urandom", "zero")
 MIB = 1 << 20
-SECONDS = 2 * SLOWNESS  # that a worker stays to be looked at
+SECONDS = 1.5 + SLOWNESS / 2  # that a worker stays to be looked at
 
 STATIC, DYNAMIC, SCRIPT, PYTHON = "static", "dynamic", "script", "python"
 SIGPIPE_AND_SIGXFSZ = 1 << 12 | 1 << 24  # CPython ignores both
@@ -88,7 +88,7 @@ def deploy(host, manifest, compile_c):
         lines += ["runtime: python", f"handler: {marker}.handler"]
         files[f"{marker}.py"] = (b"import time\ndef handler(event, context):\n    time.sleep(event or 0)\n", 0o644)
     else:
-        lines += ["run: ./main", f"args: [sleep, '{1000 * SECONDS}', {marker}]"]
+        lines += ["run: ./main", f"args: [sleep, '{int(1000 * SECONDS)}', {marker}]"]
         if manifest.kind == SCRIPT and manifest.mode == "reactor":
             files["main"] = ((HERE / "guests/mirror.py").read_bytes(), 0o755)
         elif manifest.kind == SCRIPT:

@@ -1,0 +1,71 @@
+"""Thousands of hostile invocations in a row: the host and its launcher end as they began.
+
+BULKHEAD_ENDURANCE  how many invocations; default 1500, which is what CI runs
+"""
+
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import system
+from conftest import FUNCTIONS, SLOWNESS
+from system import eventually
+from test_hostile import ATTACKS, cells
+
+COUNT = int(os.environ.get("BULKHEAD_ENDURANCE", "1500"))
+AT_ONCE = 8
+# Those that wait for a limit of seconds would make this a test of patience.
+SLOW = {"timeout", "cpu_exceeded"}
+HEAVY = {"deep-directory", "inode-bomb", "stderr-flood", "reached", "kill-others", "extra-fds", "cpu-split-forks"}
+QUICK = [name for name, (outcomes, _) in ATTACKS.items() if not outcomes & SLOW and name not in HEAVY]
+
+
+def inventory(host):
+    """What the host holds of the machine, in numbers that should not grow."""
+    found = {"processes": 0, "threads": 0, "descriptors": 0, "resident KiB": 0}
+    for process in host.members:
+        status = process.status()
+        found["processes"] += 1
+        found["threads"] += int(status["Threads"])
+        found["descriptors"] += len(os.listdir(f"/proc/{process.pid}/fd"))
+        found["resident KiB"] += int(status.get("VmRSS", "0 kB").split()[0])
+    folders = [folder for place in system.cgroups() for folder, _, _ in os.walk(place)]
+    return found | {"cgroups": len(folders), "mounts": len(system.mounts())}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look at the launcher's descriptors")
+def test_nothing_grows(hosts):
+    """A mix of all attacks that are over quickly. Memory may settle; it may not keep growing."""
+    host = hosts()
+    host.upload("attacks", FUNCTIONS / "hostile/attacks/attacks",
+                [("processes", 32), ("threads", 64), ("scratch", "4MiB"), ("wall", "3s"), ("cpu", "1s"), ("memory", "64MiB")])
+    host.upload("echo", FUNCTIONS / "echo/echo")
+
+    def run(count):
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda name: host.invoke("attacks", {"attack": name}, timeout=60 * SLOWNESS),
+                          itertools.islice(itertools.cycle(QUICK), count)))
+        eventually(lambda: cells(host) == 0, 10 * SLOWNESS, "no cell is left")
+        # The ready cells are built anew one by one; until then there is less than there was.
+        steady = inventory(host)
+        def is_steady():
+            nonlocal steady
+            before, steady = steady, inventory(host)
+            return all(before[key] == steady[key] for key in ("processes", "cgroups", "descriptors"))
+        eventually(is_steady, 20 * SLOWNESS, "it has come to rest")
+        return steady
+
+    run(len(QUICK) * 2)  # warm: allocators, thread pools, the newest invocations' records
+    before = run(COUNT // 2)
+    after = run(COUNT - COUNT // 2)
+    print(before, after, sep="\n")
+    assert host.invoke("echo", {"x": 1}, expect="ok").json() == {"x": 1}
+    for key in ("processes", "descriptors", "cgroups", "mounts"):
+        assert after[key] == before[key], (key, before, after)
+    assert after["threads"] <= before["threads"] + 4, (before, after)
+    # The newest 10,000 invocations and a function's newest log lines are kept: a few hundred bytes each, up to a bound.
+    assert after["resident KiB"] <= before["resident KiB"] + 4096 + COUNT * 2, (before, after)
+    assert int(Path(f"/proc/{host.process.pid}/status").read_text().split("VmRSS:")[1].split()[0]) < 400_000

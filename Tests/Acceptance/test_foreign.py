@@ -1,0 +1,100 @@
+"""Programs that others wrote to break kernels, as tenants: stress-ng with each of its stressors, and trinity.
+
+They come from the host's own packages and are uploaded like any function. None may leave its cell, and another function
+must go on answering, its 99th percentile at most ten times the quiet one.
+"""
+
+import itertools
+import re
+import shutil
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import system
+from bulkhead_host import ZIP
+from bundles import zip_of
+from conftest import SLOWNESS
+from system import eventually, family
+from test_neighbours import latencies, p99
+from test_prober import RULES
+
+AT_ONCE = 2
+ALLOWED = 10  # times the quiet p99
+# All that a guest's own doing can come to. launch_failed, overloaded and the like would be the host's failure.
+GUESTS_OWN = {"ok", "exit", "signal", "denied", "timeout", "cpu_exceeded", "memory_exceeded", "output_exceeded"}
+
+MANIFEST = f"""
+limits:
+  wall: {5 * SLOWNESS}s
+  cpu: {3 * SLOWNESS}s
+  memory: 64MiB
+  processes: 32
+  scratch: 16MiB
+  log: 64KiB
+"""
+
+
+def upload(host, name, program, script):
+    path = shutil.which(program)
+    assert path, f"{program} is missing: apt-get install {program}"
+    files = {"function.yaml": f"name: {name}\nrun: ./run\n{MANIFEST}".encode(), "run": (script.encode(), 0o755),
+             program: (Path(path).read_bytes(), 0o755)}
+    host.upload(name, zip_of(files), content_type=ZIP)
+
+
+def invoke_all(host, name, events, bystander):
+    """Invokes `name` with each event, some at once, while `bystander` is asked all the time."""
+    latencies(host, bystander, 20)
+    quiet = latencies(host, bystander, 300)
+    serving, mounts = host.process.pid, system.mounts()
+    with ThreadPoolExecutor(AT_ONCE + 1) as pool:
+        running = [pool.submit(host.invoke, name, event, timeout=120) for event in events]
+        busy = list(itertools.chain.from_iterable(
+            latencies(host, bystander, 20) for _ in iter(lambda: all(future.done() for future in running), True)))
+    quiet += latencies(host, bystander, 300)
+    outcomes = Counter(future.result().outcome for future in running)
+    told = f"p99 {p99(quiet) * 1000:.1f} ms quiet, {p99(busy) * 1000:.1f} ms beside {name}: {dict(outcomes)}"
+    print(told)
+    assert set(outcomes) <= GUESTS_OWN, [future.result() for future in running if future.result().outcome not in GUESTS_OWN]
+    assert host.running and host.process.pid == serving
+    assert p99(busy) <= ALLOWED * p99(quiet), told
+    eventually(lambda: not [one for one in family(host.process.pid) if "/function/" in "".join(one.args)],
+               10 * SLOWNESS, "no worker is left")
+    assert system.mounts() == mounts
+    return outcomes
+
+
+def stressors():
+    done = subprocess.run(["stress-ng", "--stressors"], capture_output=True, text=True)
+    return (done.stdout + done.stderr).split()
+
+
+def test_stress_ng(host, example):
+    """Each stressor there is, a second each."""
+    names = stressors()
+    assert len(names) > 250
+    upload(host, "stress-ng", "stress-ng", f"""#!/bin/sh
+read -r name
+cd /tmp
+exec /function/stress-ng --temp-path /tmp --timeout {SLOWNESS}s --oomable --$(echo "$name" | tr -d '"') 2
+""")
+    outcomes = invoke_all(host, "stress-ng", names, example("echo"))
+    assert outcomes["ok"] > 50, "most of them hardly began"
+
+
+def test_trinity(host, example, tmp_path):
+    """Random system calls with arguments that are nearly right. What would end the worker at once is left out."""
+    denied = sorted({rule.name for rule in RULES[False] if rule.action == "deny" and not rule.conditions})
+    done = subprocess.run(["trinity", "-L", "-l", "off"], capture_output=True, text=True, cwd=tmp_path)
+    known = set(re.findall(r"(\w+)", done.stdout + done.stderr))
+    excluded = " ".join(f"-x {name}" for name in denied if name in known)
+    upload(host, "trinity", "trinity", f"""#!/bin/sh
+read -r seed
+cd /tmp
+exec /function/trinity -q -q -l off -a 64 -C 4 -N 20000 -s "$seed" {excluded}
+""")
+    invoke_all(host, "trinity", range(1, 25), example("echo"))
