@@ -24,7 +24,8 @@ package struct ReactorExchange: Sendable {
     }
 
     private var state = State.starting
-    private var nextID = 1
+    /// For tests; else ids are random.
+    private var nextID: Int?
     private var pending = ByteBuffer()
     /// How much of `pending` is known to hold no newline.
     private var scanned = 0
@@ -32,8 +33,14 @@ package struct ReactorExchange: Sendable {
     /// What an answer needs around its result.
     private static let envelope = 256
 
-    /// - Parameter longestResult: in bytes.
-    package init(longestResult: Int) { self.longestResult = longestResult }
+    /// - Parameters:
+    ///   - longestResult: in bytes.
+    ///   - firstID: for tests: ids count up from here. Otherwise nobody can tell the next one, so that an answer that a
+    ///     worker writes ahead of its request never fits, however late it is read.
+    package init(longestResult: Int, firstID: Int? = nil) {
+        self.longestResult = longestResult
+        nextID = firstID
+    }
 
     package var isIdle: Bool { state == .idle }
 
@@ -43,8 +50,9 @@ package struct ReactorExchange: Sendable {
     ///   - context: a JSON object without raw newlines.
     package mutating func request(event: ByteBuffer, context: String) -> ByteBuffer? {
         guard isIdle else { return nil }
-        let id = nextID
-        nextID += 1
+        // As large as every language's int.
+        let id = nextID ?? Int.random(in: 1...Int(Int32.max))
+        nextID? += 1
         state = .busy(id: id)
         var line = ByteBuffer()
         line.reserveCapacity(event.readableBytes + context.utf8.count + 96)

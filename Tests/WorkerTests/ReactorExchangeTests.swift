@@ -7,7 +7,7 @@ import WorkerProtocol
     private let ready = #"{"jsonrpc":"2.0","method":"ready"}"# + "\n"
 
     private func started(limit: Int = 1000) -> ReactorExchange {
-        var exchange = ReactorExchange(longestResult: limit)
+        var exchange = ReactorExchange(longestResult: limit, firstID: 1)
         #expect(exchange.receive(ByteBuffer(string: ready)) == [.ready])
         return exchange
     }
@@ -75,7 +75,7 @@ import WorkerProtocol
 
     /// Once crashed the host: ready twice in one write left an exchange that was asked while broken.
     @Test func readyTwiceIsAViolation() {
-        var exchange = ReactorExchange(longestResult: 1000)
+        var exchange = ReactorExchange(longestResult: 1000, firstID: 1)
         #expect(isViolation(exchange.receive(ByteBuffer(string: ready + ready))))
         #expect(exchange.request(event: ByteBuffer(string: "1"), context: "{}") == nil)
     }

@@ -144,9 +144,11 @@ import Testing
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
         _ = machine.handle(.started(nil), now: start)
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
-        for id in 1...3 {
+        for _ in 1...3 {
             #expect(machine.isIdle)
-            _ = machine.handle(.assign(assignment, start: .reused, requested: start), now: start)
+            let asked = machine.handle(.assign(assignment, start: .reused, requested: start), now: start)
+            let line = try #require(asked.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
+            let id = try #require(String(buffer: line).firstMatch(of: /"id":([0-9]+)/)?.1)
             let answer = ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")
             #expect(outcome(machine.handle(.output(answer), now: start)) == .ok)
         }

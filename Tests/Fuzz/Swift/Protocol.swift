@@ -7,7 +7,7 @@ private let longest = 4096
 /// What a reactor writes, in pieces as the first byte says: the host must stay in step with it or break off, for good.
 @Sendable func fuzzProtocol(_ input: UnsafeRawBufferPointer) {
     guard let first = input.first else { return }
-    var exchange = ReactorExchange(longestResult: longest)
+    var exchange = ReactorExchange(longestResult: longest, firstID: 1)
     var asked = 0, answered = 0, isReady = false, isBroken = false
     var rest = ByteBuffer(bytes: input.dropFirst())
     let piece = Int(first) % 64 + 1

@@ -93,7 +93,7 @@ const struct attack cpu_attacks[] = {
     {.name = "spin", .tries = "burn CPU for ever", .outcome = CPU, .run = run_spin},
     {.name = "spin-threads", .tries = "burn CPU in 256 threads", .outcome = CPU, .run = spin_threads},
     {.name = "cpu-split-forks", .tries = "burn CPU in short-lived children, one after the other",
-     .outcome = CPU OR TIMEOUT, .run = cpu_split_forks},
+     .outcome = CPU OR TIMEOUT OR MEMORY, .run = cpu_split_forks},
     {.name = "sleep-forever", .tries = "wait for nothing", .outcome = TIMEOUT, .run = sleep_forever},
     {.name = "ignore-signals", .tries = "ignore and block every signal, spin", .outcome = CPU, .run = ignore_signals},
     {.name = "handle-sigxcpu", .tries = "catch SIGXCPU, spin on", .outcome = CPU, .run = handle_sigxcpu},
