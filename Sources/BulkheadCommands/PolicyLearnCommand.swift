@@ -1,4 +1,5 @@
 import ArgumentParser
+import Catalogue
 import Foundation
 import FunctionModel
 import Glibc
@@ -60,7 +61,7 @@ struct PolicyLearnCommand: ParsableCommand {
                 return try Self.attempt(candidate, event: data, on: host, observing: observing, observer)
             },
             isCandidate: { Self.isGrantable($0) && !view.shows($0) && !$0.hasPrefix(folder.path) })
-        let manifest: Manifest
+        var manifest: Manifest
         do {
             manifest = try learner.learn(version.manifest)
         } catch let failed as PolicyLearner.Failed {
@@ -70,6 +71,10 @@ struct PolicyLearnCommand: ParsableCommand {
             complain(
                 "refused \(refusal.count) times in \(trials) runs, not needed for this result: \(refusal.syscall)"
                     + " (\(refusal.errno))")
+        }
+        // A file that was given by itself was stored under the function's name; beside the manifest it has its own.
+        if source.format == .executable, manifest.run != nil {
+            manifest.run = URL(fileURLWithPath: path).lastPathComponent
         }
         complain("\(trials) runs; this manifest gave the same result as everything granted")
         print(manifest.yaml, terminator: "")
