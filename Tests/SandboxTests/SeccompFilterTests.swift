@@ -129,4 +129,33 @@ import Testing
         #expect(syscallName(number: 0x4000_0000 | 39, architecture: Self.x86).hasPrefix("x32:"))
         #expect(syscallName(number: 999, architecture: Self.x86) == "999")
     }
+
+    /// What a taken-over supervisor would reach for ends it; what it needs goes through. Evaluated, as for cells.
+    @Test func theSupervisorsOwn() throws {
+        let machine = BPFMachine(try SeccompFilter.supervisor().program)
+        let kill: UInt32 = 0x8000_0000
+        func verdict(_ name: String, _ arguments: UInt64..., architecture: UInt32 = Self.x86) -> UInt32? {
+            let number = UInt32(bitPattern: seccomp_syscall_resolve_name(name))
+            return machine.run(
+                number: number, architecture: architecture,
+                arguments: arguments + Array(repeating: 0, count: 6 - arguments.count))
+        }
+        for name in ["execve", "execveat", "fork", "vfork", "ptrace", "mount", "unshare", "setns", "bpf", "setuid"] {
+            #expect(verdict(name) == kill, "\(name)")
+        }
+        let thread: UInt64 = 0x3D_0F00
+        #expect(verdict("clone", thread) == Self.allow)
+        #expect(verdict("clone", 0x11) == kill, "a process")
+        #expect(verdict("clone", thread | 0x1000_0000) == Self.fail(ENOSYS), "a user namespace")
+        for name in ["read", "openat", "epoll_wait", "accept4", "renameat2", "exit_group"] {
+            #expect(verdict(name) == Self.allow, "\(name)")
+        }
+        #expect(verdict("socket", 2, 0x80801, 0) == Self.allow, "TCP")
+        #expect(verdict("socket", 2, 1, 262) == Self.fail(ENOSYS), "MPTCP, whose ports Landlock does not see")
+        #expect(verdict("socket", 2, 2, 0) == Self.fail(ENOSYS), "UDP")
+        #expect(verdict("socket", 17, 3, 0) == Self.fail(ENOSYS), "packets")
+        #expect(verdict("sendto", 3, 0, 0, 0x2000_0000) == Self.fail(ENOSYS), "MSG_FASTOPEN")
+        #expect(verdict("keyctl") == kill && verdict("quotactl") == Self.fail(ENOSYS))
+        #expect(verdict("read", architecture: 0x4000_0003) == kill, "the i386 entry")
+    }
 }
