@@ -59,9 +59,9 @@ package struct PolicyDescription: Sendable, Encodable {
     }
 
     private static func reading(_ version: FunctionVersion, _ view: RootView) -> String {
-        var folders = view.mounts.filter { $0.kind == .host }.map(\.target)
-        if version.manifest.runtime == .python { folders.append("/runtime") }
-        let own = "It may read its own bundle at /function"
+        let folders = view.mounts.filter { $0.kind == .host }.map(\.target)
+        let runtime = version.manifest.runtime == .python ? ", Bulkhead's Python runtime at /runtime" : ""
+        let own = "It may read its own bundle at /function" + runtime
         let shared = folders.isEmpty ? "" : ", and of the host \(folders.joined(separator: ", "))"
         let granted = version.manifest.allow.filesRead
         return own + shared
