@@ -57,7 +57,8 @@ refuse EPERM ioctl if arg1 is 0x5412 0x541C             # TIOCSTI, TIOCLINUX pus
 allow poll ppoll select pselect6                        # event loops
 allow epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2  # event loops
 allow eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd signalfd4  # event loops
-allow futex set_robust_list get_robust_list membarrier rseq sched_yield  # locks and threads
+allow futex set_robust_list get_robust_list rseq sched_yield  # locks and threads
+allow membarrier if arg0 is 0 8 16 32 64 128 256        # among a process's own threads; the global ones make all of the machine wait
 
 # -- Time
 allow clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times  # clocks and sleeping
