@@ -24,6 +24,8 @@ package final class Catalogue: Sendable {
         configuration.prepareDatabase { database in
             // An upload answered 201 must survive a power cut, not only a crash.
             try database.execute(sql: "PRAGMA synchronous = FULL")
+            // The supervisor may write nowhere but in its data directory: no temporary files elsewhere.
+            try database.execute(sql: "PRAGMA temp_store = MEMORY")
         }
         // SQLite gives its side files the same mode: manifests hold what tenants put into env.
         let file = open(path + "/catalogue.db", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)

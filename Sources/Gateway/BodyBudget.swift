@@ -6,13 +6,19 @@ import Synchronization
 /// functions, and for a function that is open to all they need no token.
 final class BodyBudget: Sendable {
     /// Of all connections together, beyond the first bytes of each.
-    private static let mostBytes = 256 << 20
+    private let mostBytes: Int
     /// These are always taken: who fills the budget must not keep out everybody else's small events.
     private static let free = 64 << 10
     /// A client that sends the largest event must reach 100 KiB/s.
-    private static let longest = Duration.seconds(60)
+    private let longest: Duration
 
     private let held = Mutex(0)
+
+    /// - Parameter largestEvent: in bytes.
+    init(largestEvent: Int) {
+        mostBytes = max(256 << 20, 8 * largestEvent)
+        longest = .seconds(max(60, largestEvent / (100 << 10)))
+    }
 
     /// One event's bytes, counted until it is complete or given up.
     struct Reading: ~Copyable {
@@ -28,14 +34,14 @@ final class BodyBudget: Sendable {
         /// - Throws: `Failure` overloaded when all arriving events together are too large, invalid_request when this one
         ///   takes too long.
         mutating func add(_ count: Int) throws(Failure) {
-            guard .now - began <= BodyBudget.longest else {
+            guard .now - began <= budget.longest else {
                 throw Failure(
-                    .invalidRequest, "the event took more than \(BodyBudget.longest.components.seconds) s to arrive")
+                    .invalidRequest, "the event took more than \(budget.longest.components.seconds) s to arrive")
             }
             arrived += count
             let more = max(0, arrived - BodyBudget.free) - counted
             let fits = budget.held.withLock { held in
-                guard held + more <= BodyBudget.mostBytes else { return false }
+                guard held + more <= budget.mostBytes else { return false }
                 held += more
                 return true
             }

@@ -13,7 +13,7 @@ package import Supervisor
 package struct Gateway: Sendable {
     let host: FunctionHost
     let watch = ClientWatch()
-    let budget = BodyBudget()
+    let budget: BodyBudget
 
     /// Further clients wait in the kernel's queue: connections must not take the descriptors that workers need.
     private static var mostConnections: Int {
@@ -22,7 +22,10 @@ package struct Gateway: Sendable {
         return Int(min(limit.rlim_cur / 4, 4096))
     }
 
-    package init(host: FunctionHost) { self.host = host }
+    package init(host: FunctionHost) {
+        self.host = host
+        budget = BodyBudget(largestEvent: host.options.largestEvent)
+    }
 
     /// The server, as a service to run.
     /// - Parameter serving: told the port once connections are taken.

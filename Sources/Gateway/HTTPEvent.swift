@@ -123,10 +123,14 @@ struct HTTPEventAnswer {
             "server",
             "proxy-connection", "proxy-authenticate", "server-timing",
             // These speak for the whole origin, and so for the other functions that share it.
-            "alt-svc", "clear-site-data", "nel", "report-to", "reporting-endpoints", "service-worker-allowed",
+            "accept-ch", "alt-svc", "clear-site-data", "critical-ch", "expect-ct", "nel", "origin-agent-cluster",
+            "report-to", "reporting-endpoints", "service-worker-allowed",
             "strict-transport-security",
+            // These steer a proxy in front: it would answer with files of its own.
+            "x-lighttpd-send-file", "x-sendfile",
         ]
         return reserved.contains(name.canonicalName) || name.canonicalName.hasPrefix("bulkhead-")
+            || name.canonicalName.hasPrefix("x-accel-")
     }
 
     /// Looks only at what it needs: the rest of a result passes through as bytes. Decoding all of it into values would let

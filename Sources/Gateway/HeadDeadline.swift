@@ -2,8 +2,9 @@ import HTTPTypes
 import NIOCore
 import NIOHTTPTypes
 
-/// Closes a connection on which no request's head comes to its end. The idle timeout does not: a client that sends a byte
-/// of a header now and then is never idle, and each of its connections is one that others cannot have.
+/// Closes a connection on which no request's head comes to its end, or no answer is read. The idle timeout does not: a
+/// client that sends a byte of a header now and then is never idle, nor is one that an answer waits for; and each of their
+/// connections is one that others cannot have.
 final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
@@ -12,8 +13,12 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     static let patience = TimeAmount.seconds(90)
     private static let grain = TimeAmount.seconds(30)
 
-    /// Since when the next head is awaited; nil while a request is served.
+    /// Since when the next head is awaited; nil while requests are served.
     private var waitingSince: NIODeadline?
+    /// Heads that came and whose answers are not complete: more than one where a client does not wait for them.
+    private var served = 0
+    /// Since when the client takes nothing of what is to be sent.
+    private var stuckSince: NIODeadline?
     private var timer: RepeatedTask?
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -22,9 +27,8 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
         let this = NIOLoopBound(self, eventLoop: loop)
         let channel = context.channel
         timer = loop.scheduleRepeatedTask(initialDelay: Self.grain, delay: Self.grain) { _ in
-            if let since = this.value.waitingSince, loop.now - since >= Self.patience {
-                channel.close(promise: nil)
-            }
+            let waiting = [this.value.waitingSince, this.value.stuckSince].compactMap { $0 }
+            if waiting.contains(where: { loop.now - $0 >= Self.patience }) { channel.close(promise: nil) }
         }
     }
 
@@ -36,12 +40,23 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head = unwrapInboundIn(data) { waitingSince = nil }
+        if case .head = unwrapInboundIn(data) {
+            served += 1
+            waitingSince = nil
+        }
         context.fireChannelRead(data)
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data) { waitingSince = context.eventLoop.now }
+        if case .end = unwrapOutboundIn(data) {
+            served -= 1
+            if served <= 0 { waitingSince = context.eventLoop.now }
+        }
         context.write(data, promise: promise)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        stuckSince = context.channel.isWritable ? nil : context.eventLoop.now
+        context.fireChannelWritabilityChanged()
     }
 }

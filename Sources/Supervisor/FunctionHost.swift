@@ -61,7 +61,9 @@ package final class FunctionHost: Sendable {
         let (logs, refusals, metrics) = (logs, refusals, metrics)
         // A worker may outlive its function by a moment; what it does then is not to be told of another one by that name.
         @Sendable func isKnown(_ version: FunctionVersion) -> Bool {
-            catalogue.snapshot.version(version.number, of: version.name) == version
+            catalogue.snapshot.versions(of: version.name).contains {
+                $0.bundle == version.bundle && $0.createdAt == version.createdAt
+            }
         }
         @Sendable func log(_ version: FunctionVersion, _ invocation: String?, _ lines: [String]) {
             guard isKnown(version) else { return }

@@ -244,7 +244,7 @@ struct WorkerMachine {
         guard now >= watch.next else { return [] }
         idleWatch?.next = now + .seconds(1)
         // A garbage collector may tidy up, and a library look around now and then: a hundredth of the time.
-        return (cpu() ?? .zero) - watch.cpu > .milliseconds(100) + (now - watch.since) / 100
+        return (cpu() ?? .zero) - watch.cpu > .milliseconds(100) + min((now - watch.since) / 100, .seconds(1))
             ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
     }
 

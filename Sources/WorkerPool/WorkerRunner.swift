@@ -110,7 +110,9 @@ final class WorkerRunner: Sendable {
         case .refused(let call):
             // The launcher tells totals of this cell; further on they are added up.
             let added = state.withLock { state -> UInt64 in
-                let known = state.refused.updateValue(call.count, forKey: [call.name, call.errnoText]) ?? 0
+                // Those beyond the kinds that are told apart come as one total, with the errno of the last of them.
+                let kind = call.name == "other" ? [call.name] : [call.name, call.errnoText]
+                let known = state.refused.updateValue(call.count, forKey: kind) ?? 0
                 return call.count - min(known, call.count)
             }
             if added > 0 {

@@ -200,3 +200,13 @@ def test_secrets_stay_secret(bulkhead, build, files, secret):
     assert (done.returncode, done.stdout) == (1, "") and "7" in done.stderr, done
     content = learn(bulkhead, program, "--set", f"args={path}", "--set", "args=anyway")
     assert "allow" not in content
+
+
+def test_refusals_that_no_grant_allows_are_told(bulkhead, tmp_path):
+    """A program that asks for a socket learns that there is none, and so does who runs it."""
+    script = tmp_path / "asks.py"
+    script.write_text("#!/usr/bin/python3\nimport socket\ntry:\n    socket.socket()\nexcept OSError:\n    print(1)\n")
+    done = bulkhead("policy", "learn", script, "--data", "null", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "socket (EAFNOSUPPORT)" in done.stderr
+    assert 'run: "./asks.py"' in done.stdout

@@ -6,6 +6,8 @@ modes, under a host that runs as root and under one that runs as an ordinary use
 
 import os
 import re
+import signal
+import subprocess
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -361,6 +363,34 @@ def test_supervisor(posture_host):
         text = Path(f"/proc/{host.process.pid}/task/{task}/status").read_text()
         assert re.search(r"^Seccomp:\s*2$", text, re.MULTILINE), f"thread {task} is not filtered"
         assert re.search(r"^NoNewPrivs:\s*1$", text, re.MULTILINE)
+
+
+def test_supervisor_confines_itself_first(workspace):
+    """By its own calls: no file rule and no filter shows in /proc, so they are watched as they are made. All of it is done
+    before it listens, and before there is a second thread that would not be bound."""
+    trace, data = workspace / "confinement", workspace / "confined"
+    command = ["strace", "-ff", "-ttt", "-o", trace, "-e",
+               "trace=landlock_restrict_self,seccomp,listen,clone,clone3,execve", BINARY, "serve", "--listen",
+               "127.0.0.1:0", "--data", data, *SERVE_OPTIONS]
+    with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as tracer:
+        assert tracer.stdout.readline().startswith("bulkhead: listening on ")
+        supervisor = int(next(Path("/proc").glob(f"{tracer.pid}/task/*/children")).read_text().split()[0])
+        os.kill(supervisor, signal.SIGTERM)
+        tracer.wait(30 * SLOWNESS)
+
+    def calls(path):
+        """[(when, call)] that went well, in order: libseccomp asks the kernel some questions that must not."""
+        rows = [line.split(maxsplit=1) for line in path.read_text().splitlines()]
+        return [(float(when), call) for when, call in rows if not re.search(r"= -1 E\w+ \(", call)]
+
+    own = calls(Path(f"{trace}.{supervisor}"))
+    everything = [row for path in workspace.glob("confinement.*") for row in calls(path)]
+    listening = min(when for when, call in everything if call.startswith("listen("))
+    first_thread = min(when for when, call in own if "CLONE_THREAD" in call)
+    for name in ("landlock_restrict_self(", "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC"):
+        when, = [when for when, call in own if call.startswith(name)]
+        assert when < first_thread and when < listening, name
+    assert not [call for when, call in own if when > first_thread and call.startswith("execve(")]
 
 
 def test_launcher(posture_host):

@@ -1,6 +1,8 @@
 """What reviews once found: each test is the attack as it worked then."""
 
+import os
 import socket
+import subprocess
 import time
 from functools import partial
 from threading import Thread
@@ -10,6 +12,7 @@ import pytest
 from bulkhead_host import ZIP, at_once
 from bundles import zip_of
 from checks import failed
+from conftest import BINARY
 from system import eventually
 
 SHELL = b"#!/bin/sh\n"
@@ -123,3 +126,13 @@ def test_the_supervisor_may_look_at_its_own_threads(host, example, deed):
     while any(one.is_alive() for one in spinners):
         at_once(partial(host.invoke, echo, {"x": 1}, expect="ok") for _ in range(8))
     assert host.running
+
+
+@pytest.mark.parametrize("how", [["nice", "-n", "5"], ["chrt", "-b", "0"], ["chrt", "-i", "0"]])
+def test_a_host_that_goes_behind_others(how, example_folder):
+    """Started with less than the usual priority, as an ordinary user: workers get that, and start."""
+    identity = {"user": 61_235, "group": 61_235, "extra_groups": []} if os.geteuid() == 0 else {}
+    degraded = [part for layer in ("memory", "processes", "cpu") for part in ("--allow-degraded", layer)]
+    done = subprocess.run([*how, BINARY, "run", example_folder("echo"), "--data", "1", *degraded], capture_output=True,
+                          text=True, timeout=60, env={"PATH": os.environ["PATH"], "HOME": "/tmp"}, **identity)
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr

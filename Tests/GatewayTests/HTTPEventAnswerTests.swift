@@ -43,7 +43,7 @@ import WorkerProtocol
     /// A function cannot break the framing or pose as the host.
     @Test func reservedHeadersAreDropped() throws {
         let answer = try answer(
-            #"{"statusCode":200,"headers":{"content-length":"5","Transfer-Encoding":"chunked","Bulkhead-Outcome":"ok","Clear-Site-Data":"*","x":"y"}}"#
+            #"{"statusCode":200,"headers":{"content-length":"5","Transfer-Encoding":"chunked","Bulkhead-Outcome":"ok","Clear-Site-Data":"*","X-Accel-Redirect":"/etc","x":"y"}}"#
         )
         #expect(answer.headers.map(\.0.canonicalName) == ["x", "content-type"])
     }

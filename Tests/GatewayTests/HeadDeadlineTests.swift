@@ -25,6 +25,31 @@ import Testing
         #expect(!channel.isActive)
     }
 
+    /// The second one is still being served when the first one's answer ends.
+    @Test func pipelinedRequests() throws {
+        let (channel, loop) = try connected()
+        try channel.writeInbound(request)
+        try channel.writeInbound(request)
+        try channel.writeOutbound(HTTPResponsePart.end(nil))
+        loop.advanceTime(by: .minutes(10))
+        #expect(channel.isActive)
+        try channel.writeOutbound(HTTPResponsePart.end(nil))
+        loop.advanceTime(by: .seconds(120))
+        #expect(!channel.isActive)
+    }
+
+    /// An answer of which the client takes nothing.
+    @Test func anAnswerThatIsNotRead() throws {
+        let (channel, loop) = try connected()
+        try channel.writeInbound(request)
+        channel.isWritable = false
+        channel.pipeline.fireChannelWritabilityChanged()
+        loop.advanceTime(by: .seconds(60))
+        #expect(channel.isActive)
+        loop.advanceTime(by: .seconds(60))
+        #expect(!channel.isActive)
+    }
+
     @Test func servingMayTakeLong() throws {
         let (channel, loop) = try connected()
         try channel.writeInbound(request)

@@ -15,14 +15,16 @@ static const unsigned short forbidden[] = {
     SYS_unshare, SYS_setns, SYS_clone3,                      // namespaces: all of the kernel that root alone may reach
     SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot,      // the file tree
     SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_move_mount, SYS_open_tree, SYS_mount_setattr,
+    SYS_open_tree_attr,
     SYS_open_by_handle_at, SYS_fanotify_init,                // files outside any root
     SYS_socket,                                              // all cells share one network namespace
     SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,           // programs, counters and faults of the kernel's
     SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,  // calls that no filter sees
     SYS_keyctl, SYS_add_key, SYS_request_key,                // keyrings are shared between cells
-    SYS_splice, SYS_tee, SYS_vmsplice,                       // pages of read-only files (CVE-2026-31431)
+    SYS_splice, SYS_tee, SYS_vmsplice, SYS_sendfile,         // pages of read-only files (CVE-2026-31431)
     SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot,
     SYS_swapon, SYS_swapoff,                                 // the machine
+    SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr,  // real-time scheduling, with limits that a plan may raise
 };
 #define NAMESPACES 0x7E020000u  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <stdbool.h>
 
 /// Whether the policy keeps to it. The supervisor writes policies, and it may have been taken over: so what a policy can
 /// let through is found out here, from the program itself.

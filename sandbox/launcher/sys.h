@@ -20,6 +20,10 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467  // Linux 6.15
+#endif
+
 /// As linux/sched/types.h has it, which cannot stand beside sched.h in Debian 12.
 struct scheduling {
     uint32_t size, policy;

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,9 +26,13 @@ static int set_rlimits(const struct bh_plan *plan, const struct mode *mode) {
     return 0;
 }
 
-/// The host's own processes go first (see `prefer` of init.c); tenants are all equal.
+/// The host's own processes go first (see `prefer` of init.c); tenants are all equal. Whoever started the host with less than
+/// the usual gets that: without privilege there is no way back up.
 static int set_priority(void) {
-    struct scheduling ordinary = {.size = sizeof ordinary};
+    struct scheduling own = {.size = sizeof own};
+    if (syscall(SYS_sched_getattr, 0, &own, sizeof own, 0) < 0) return errno;
+    struct scheduling ordinary = {.size = sizeof ordinary, .policy = own.policy, .nice = own.nice < 0 ? 0 : own.nice};
+    if (own.policy != SCHED_BATCH && own.policy != SCHED_IDLE) ordinary.policy = SCHED_OTHER;
     return syscall(SYS_sched_setattr, 0, &ordinary, 0) < 0 ? errno : 0;
 }
 

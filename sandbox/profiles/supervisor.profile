@@ -36,15 +36,16 @@ allow rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_
 allow prctl if arg0 is 15 16 0x53564d41                 # names of threads and mappings
 allow sched_getaffinity sched_getparam sched_getscheduler getcpu setpriority getpriority  # thread pools
 allow sched_get_priority_max sched_get_priority_min     # thread pools
-allow getrlimit getrusage sysinfo uname prlimit64       # questions
+allow getrlimit getrusage sysinfo uname                 # questions
+allow prlimit64 if arg0 is 0                            # of itself
 allow getuid geteuid getgid getegid getresuid getresgid getgroups  # questions
 allow getrandom                                         # ids, tokens, TLS
 
 # -- Sockets
-allow socket if arg0 is 1                               # AF_UNIX: the resolver's daemon
 allow socket if arg0 is 2 10 and arg1 & 0xF == 1 and arg2 is 0 6  # TCP, whose ports are Landlock's to say; MPTCP's are not
 allow socket if arg0 is 16 and arg2 is 0                # NETLINK_ROUTE: getaddrinfo asks which addresses there are
-allow socketpair bind listen accept accept4 connect shutdown  # the gateway; connect: the resolver's daemon
+allow socketpair if arg0 is 1 and arg1 & 0xF == 5       # to the launcher; no datagrams, which can be sent to any socket file
+allow bind listen accept accept4 shutdown               # the gateway; it connects nowhere
 allow getsockname getpeername getsockopt setsockopt     # the gateway
 allow sendto if arg3 & 0x20000000 == 0                  # not MSG_FASTOPEN, a connect that Landlock does not see
 allow sendmsg if arg2 & 0x20000000 == 0                 # descriptors to the launcher; the same
