@@ -106,6 +106,7 @@ let package = Package(
                 "FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue",
                 logging, .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + nio, resources: [.embedInCode("openapi.json")]),

@@ -4,6 +4,7 @@ import FunctionModel
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import NIOHTTP1
 import Supervisor
 import WorkerPool
 import WorkerProtocol
@@ -79,10 +80,15 @@ extension Gateway {
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
         var event = ByteBuffer()
         var reading = budget.begin()
-        for try await chunk in request.body {
-            guard event.readableBytes + chunk.readableBytes <= limit else { throw tooLarge }
-            try reading.add(chunk.readableBytes)
-            event.writeImmutableBuffer(chunk)
+        do {
+            for try await chunk in request.body {
+                guard event.readableBytes + chunk.readableBytes <= limit else { throw tooLarge }
+                try reading.add(chunk.readableBytes)
+                event.writeImmutableBuffer(chunk)
+            }
+        } catch let error as HTTPParserError {
+            // Its head was sound, so the parser says it only here.
+            throw Failure(.invalidRequest, "the event's bytes are not framed as HTTP has it: \(error)")
         }
         return event
     }
