@@ -197,17 +197,23 @@ struct WorkerMachine {
     // MARK: - Limits
 
     private mutating func tick(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        demoteIfDue(now) + enforce(now, cpu)
+        demoteIfDue(now, cpu) + enforce(now, cpu)
     }
 
     /// A worker's first moments come before others' long work; most invocations are over by then.
-    private mutating func demoteIfDue(_ now: Instant) -> [Action] {
-        guard isPreferred, let startedAt, now - startedAt >= Self.headStart, exit == nil else { return [] }
+    private mutating func demoteIfDue(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
+        guard isPreferred, let startedAt, exit == nil else { return [] }
+        let age = now - startedAt
+        // No use asking before the allowance could have been used up, even on all processors.
+        let used = age * processors >= Self.headStartCPU && age < Self.headStart ? cpu() : nil
+        guard age >= Self.headStart || used ?? .zero > Self.headStartCPU else { return [] }
         isPreferred = false
         return [.demote]
     }
 
     private static let headStart = Duration.milliseconds(100)
+    /// What an interpreter needs to start; who burns more so soon has the longest work of all.
+    private static let headStartCPU = Duration.milliseconds(30)
 
     private mutating func enforce(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
         guard let current = serving, current.cause == nil, exit == nil else {

@@ -6,12 +6,13 @@ compared with the same machine's quiet ones in the same run, never with a number
 
 import threading
 import time
+from statistics import median
 
 from bulkhead_host import unique_name
 from conftest import FUNCTIONS, SLOWNESS
 
 BOMBS = ["fork-bomb", "malloc-touch", "stdout-flood", "spin-threads"]
-ROUNDS, SAMPLES = 3, 500  # quiet and busy in turn, so that what else the machine does falls on both
+ROUNDS, SAMPLES = 5, 300  # quiet and busy in turn, so that what else the machine does falls on both
 ALLOWED = 5  # times the quiet p99
 
 
@@ -63,14 +64,16 @@ def test_a_fifth_function_keeps_answering(host, example):
     latencies(host, echo, 20)
     quiet, busy, outcomes = [], [], {deed: [] for deed in BOMBS}
     for _ in range(ROUNDS):
-        quiet += latencies(host, echo, SAMPLES)
+        quiet.append(p99(latencies(host, echo, SAMPLES)))
         with Attackers(host, BOMBS, processes=32, threads=64) as attackers:
             time.sleep(0.5 * SLOWNESS)
-            busy += latencies(host, echo, SAMPLES)
+            busy.append(p99(latencies(host, echo, SAMPLES)))
         for deed in BOMBS:
             outcomes[deed] += attackers.outcomes[deed]
-    told = f"p99 {p99(quiet) * 1000:.1f} ms quiet, {p99(busy) * 1000:.1f} ms under attack"
+    # The median of the rounds: one in which the machine itself stood still says nothing of the host.
+    told = ", ".join(f"p99 {name} {[round(one * 1000, 1) for one in all_of_them]} ms"
+                     for name, all_of_them in (("quiet", quiet), ("under attack", busy)))
     print(told)
-    assert p99(busy) <= ALLOWED * p99(quiet), told
+    assert median(busy) <= ALLOWED * median(quiet), told
     for deed, ends in outcomes.items():
         assert ends and not {"ok", "launch_failed", "overloaded"} & set(ends), (deed, ends)
