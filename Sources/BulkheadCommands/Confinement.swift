@@ -9,7 +9,7 @@ enum Confinement {
     /// - Parameters:
     ///   - data: the only folder that may be written.
     ///   - port: the only TCP port that may be listened on; 0: one that the kernel picks.
-    ///   - withLandlock: false where the kernel has none and the operator allows that.
+    ///   - withLandlock: false where the kernel has none.
     /// - Throws: `CommandFailure`.
     static func apply(data: String, port: Int, withLandlock: Bool) throws {
         guard bh_thread_count() == 1 else {

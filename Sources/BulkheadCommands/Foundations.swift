@@ -75,9 +75,9 @@ struct Foundations {
             }
         }
         if let port = options.confinedToPort {
+            // Where it is missing, `require` decides, and says what to do.
             let hasLandlock = launcher.features.map { $0.landlockABI > 0 } ?? true
-            try Confinement.apply(
-                data: path, port: port, withLandlock: hasLandlock || !options.degraded.contains(.landlock))
+            try Confinement.apply(data: path, port: port, withLandlock: hasLandlock)
         }
         launcher.startReading()
     }

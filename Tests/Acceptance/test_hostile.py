@@ -112,7 +112,7 @@ def test_attack(host, example, attacker, attack):
     assert time.monotonic() - began < BYSTANDER_SECONDS
     eventually(lambda: cells(host) == 0, 2 * SLOWNESS, "no cell is left")
     assert system.mounts() == before
-    assert not [process for process in family(host.process.pid) if process.args[:1] == ["/function/attacks"]]
+    assert not [process for process in family(host.process.pid) if process.args[:1] == ("/function/attacks",)]
 
 
 def test_all_at_once(host, attacker):

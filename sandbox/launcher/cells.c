@@ -30,7 +30,12 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     int error = cgroup_create(groups, cell->group, &entry);
     if (error) return error;
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
-    cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START);
+    *stage = BH_STAGE_CGROUP_LIMIT;
+    if ((error = cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START))) {
+        cgroup_close(&entry);
+        cgroup_remove(groups, cell->group);
+        return error;
+    }
     memcpy(birth.procs, entry.procs, sizeof birth.procs);
     birth.procs_count = entry.procs_count;
 
@@ -188,10 +193,12 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         struct cgroup_limits limits = {
             .memory_max = plan.header->memory_max,
             .tasks_max = plan.header->tasks_max + 1,  // init
-            .cpu_weight = plan.header->cpu_weight * BH_HEAD_START,
         };
         cell->cpu_weight = plan.header->cpu_weight;
         error = cgroup_limit(groups, cell->group, &limits);
+        // The usual weight it has already.
+        if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
+            error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
     }
     if (!error) {
         *stage = BH_STAGE_REQUEST;

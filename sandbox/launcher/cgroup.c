@@ -109,7 +109,7 @@ int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_l
     for (int i = 0; i < groups->count && !error; i++)
         error = is_v2(groups) ? limit_v2(groups->base[i], cell, groups->holds[i], limits)
                               : limit_v1(groups->base[i], cell, groups->holds[i], limits);
-    return error ? error : cgroup_weigh(groups, cell, limits->cpu_weight);
+    return error;
 }
 
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {

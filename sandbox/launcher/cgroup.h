@@ -19,7 +19,6 @@ struct cgroups {
 struct cgroup_limits {
     uint64_t memory_max;
     uint32_t tasks_max;
-    uint32_t cpu_weight;
 };
 
 /// Finds what the kernel offers by trying it, and makes this instance's directories. Removes those of dead instances.
