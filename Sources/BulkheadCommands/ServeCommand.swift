@@ -81,6 +81,7 @@ struct ServeCommand: ParsableCommand {
             } catch {
                 logger.warning("clients cannot find this host by its data directory", metadata: ["reason": "\(error)"])
             }
+            host.warmUp()
             // Not print(): a script that waits for this line must get it at once, also through a pipe.
             try? FileHandle.standardOutput.write(contentsOf: Data("bulkhead: listening on \(url)\n".utf8))
         }

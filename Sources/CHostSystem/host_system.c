@@ -35,7 +35,7 @@ union control {
     char bytes[CMSG_SPACE(8 * sizeof(int))];
 };
 
-int bh_send_packet(int socket, const void *bytes, size_t size, const int *fds, int fd_count) {
+int bh_send_packet(int socket, const void *bytes, size_t size, const int *fds, int fd_count, bool waits) {
     struct iovec part = {(void *)bytes, size};
     union control control = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
@@ -50,7 +50,7 @@ int bh_send_packet(int socket, const void *bytes, size_t size, const int *fds, i
         memcpy(CMSG_DATA(header), fds, (size_t)fd_count * sizeof(int));
     }
     ssize_t sent;
-    while ((sent = sendmsg(socket, &message, MSG_NOSIGNAL)) < 0 && errno == EINTR) {}
+    while ((sent = sendmsg(socket, &message, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT))) < 0 && errno == EINTR) {}
     return sent < 0 ? errno : 0;
 }
 

@@ -14,7 +14,11 @@ package final class Catalogue: Sendable {
     private struct State {
         var snapshot: Snapshot
         var keys: [String: AccessKey]  // by hash
+        /// Tokens that were presented and known, by themselves: a hash for each request costs more than the rest of its check.
+        var presented: [String: AccessKey] = [:]
     }
+
+    private static let mostPresented = 1000
 
     /// Opens the catalogue in a data directory, making what is missing. Blocks.
     /// - Throws: what SQLite or the file system says.
@@ -87,8 +91,14 @@ package final class Catalogue: Sendable {
 
     /// The key a token stands for. Compared by hash: equal time for right and wrong ones.
     package func key(for token: String) -> AccessKey? {
+        if let key = state.withLock({ $0.presented[token] }) { return key }
         let hash = AccessKey.hash(of: token)
-        return state.withLock { $0.keys[hash] }
+        return state.withLock { state in
+            guard let key = state.keys[hash] else { return nil }
+            if state.presented.count >= Self.mostPresented { state.presented = [:] }
+            state.presented[token] = key
+            return key
+        }
     }
 
     /// Makes a token. It is told here and never again.
@@ -111,7 +121,10 @@ package final class Catalogue: Sendable {
     /// - Returns: false when there is no such key.
     package func removeKey(id: String) async throws -> Bool {
         let count = try await database.write { try KeyRecord.filter(Column("id") == id).deleteAll($0) }
-        state.withLock { state in state.keys = state.keys.filter { $0.value.id != id } }
+        state.withLock { state in
+            state.keys = state.keys.filter { $0.value.id != id }
+            state.presented = [:]
+        }
         return count > 0
     }
 

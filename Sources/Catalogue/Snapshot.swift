@@ -12,6 +12,8 @@ package struct Snapshot: Sendable {
     }
 
     package var names: [FunctionName] { functions.keys.sorted() }
+    /// What is served when no version is named.
+    package var latestVersions: [FunctionVersion] { functions.values.compactMap(\.last) }
     package var count: Int { functions.count }
 
     /// All versions of a function, in ascending order; empty when there is no such function.

@@ -28,7 +28,12 @@ package struct FunctionVersion: Sendable, Hashable {
         self.executable = executable
     }
 
+    /// Whether both are one: a function deleted and made anew counts its versions from 1 again.
+    package func isSameVersion(as other: FunctionVersion) -> Bool {
+        name == other.name && number == other.number && bundle == other.bundle && createdAt == other.createdAt
+    }
+
     /// Whether the worker speaks JSON-RPC. A Python handler always does, in either mode: so that an error it raises
     /// can be told from an exit.
-    package var speaksJSONRPC: Bool { manifest.mode == .reactor || manifest.runtime == .python }
+    package var speaksJSONRPC: Bool { manifest.mode != .command || manifest.runtime == .python }
 }

@@ -14,6 +14,8 @@ package struct Manifest: Sendable, Hashable {
         case command
         /// One process, many invocations, one at a time.
         case reactor
+        /// Each invocation in a fork of one process that has said ready.
+        case snapshot
     }
 
     package enum Auth: String, Sendable, CaseIterable {

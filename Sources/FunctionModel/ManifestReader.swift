@@ -83,6 +83,11 @@ extension Manifest {
             throw ManifestError(
                 "concurrency.warm (\(concurrency.warm)) is more than concurrency.max (\(concurrency.max))")
         }
+        if mode == .snapshot, limits.scratch.bytes > 0 {
+            throw ManifestError(
+                "limits.scratch has no meaning with mode: snapshot: its invocations share one cell, and would find each other's files; use mode: command or reactor"
+            )
+        }
         let envBytes = env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
         guard envBytes + args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
             throw ManifestError("env and args are larger than 128KiB together")

@@ -33,9 +33,9 @@ package struct Gateway: Sendable {
         host address: String, port: Int, group: any EventLoopGroup, logger: Logger,
         serving: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
-        let watch = watch
+        // No idle timeout of the framework's: it knows nothing of what `InvocationHandler` serves. `HeadDeadline` has it.
         let connection = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [watch.makeHandler(), HeadDeadline()], idleTimeout: .seconds(75))
+            additionalChannelHandlers: [watch.makeHandler(), HeadDeadline(), InvocationHandler(self)])
         return Application(
             router: router(), server: .http1(configuration: connection),
             configuration: ApplicationConfiguration(
@@ -62,7 +62,12 @@ package struct Gateway: Sendable {
 
     /// - Throws: `Failure` unauthorized or forbidden.
     func authorize(_ request: Request, _ scope: AccessKey.Scope) throws(Failure) {
-        guard let header = request.headers[.authorization] else {
+        try authorize(request.headers, scope)
+    }
+
+    /// - Throws: `Failure` unauthorized or forbidden.
+    func authorize(_ headers: HTTPFields, _ scope: AccessKey.Scope) throws(Failure) {
+        guard let header = headers[.authorization] else {
             throw Failure(
                 .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
             )
@@ -80,7 +85,11 @@ package struct Gateway: Sendable {
     /// The function's name in the path.
     /// - Throws: `Failure` invalid_request.
     func name(_ context: GatewayContext) throws(Failure) -> FunctionName {
-        let text = context.parameters.get("name") ?? ""
+        try name(context.parameters.get("name") ?? "")
+    }
+
+    /// - Throws: `Failure` invalid_request.
+    func name(_ text: String) throws(Failure) -> FunctionName {
         guard let name = FunctionName(text) else {
             throw Failure(
                 .invalidRequest, "\"\(text.prefix(80))\" is no function name; it must be \(FunctionName.rule)")

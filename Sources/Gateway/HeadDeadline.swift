@@ -2,14 +2,13 @@ import HTTPTypes
 import NIOCore
 import NIOHTTPTypes
 
-/// Closes a connection on which no request's head comes to its end, or no answer is read. The idle timeout does not: a
-/// client that sends a byte of a header now and then is never idle, nor is one that an answer waits for; and each of their
-/// connections is one that others cannot have.
+/// Closes a connection on which no request's head comes to its end, or nothing more of its body, or no answer is read. A
+/// framework's idle timeout would not: a client that sends a byte of a header now and then is never idle, nor is one that an
+/// answer waits for; and each of their connections is one that others cannot have.
 final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
 
-    /// Longer than the idle timeout, which a silent client meets first.
     static let patience = TimeAmount.seconds(90)
     private static let grain = TimeAmount.seconds(30)
 
@@ -17,6 +16,8 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     private var waitingSince: NIODeadline?
     /// Heads that came and whose answers are not complete: more than one where a client does not wait for them.
     private var served = 0
+    /// Since when more of a request's body is awaited.
+    private var readingSince: NIODeadline?
     /// Since when the client takes nothing of what is to be sent.
     private var stuckSince: NIODeadline?
     private var timer: RepeatedTask?
@@ -27,7 +28,7 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
         let this = NIOLoopBound(self, eventLoop: loop)
         let channel = context.channel
         timer = loop.scheduleRepeatedTask(initialDelay: Self.grain, delay: Self.grain) { _ in
-            let waiting = [this.value.waitingSince, this.value.stuckSince].compactMap { $0 }
+            let waiting = [this.value.waitingSince, this.value.readingSince, this.value.stuckSince].compactMap { $0 }
             if waiting.contains(where: { loop.now - $0 >= Self.patience }) { channel.close(promise: nil) }
         }
     }
@@ -40,9 +41,13 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head = unwrapInboundIn(data) {
+        switch unwrapInboundIn(data) {
+        case .head:
             served += 1
             waitingSince = nil
+            readingSince = context.eventLoop.now
+        case .body: readingSince = context.eventLoop.now
+        case .end: readingSince = nil
         }
         context.fireChannelRead(data)
     }

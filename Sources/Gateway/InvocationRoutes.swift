@@ -56,27 +56,37 @@ extension Gateway {
             await host.invoke(
                 version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation)
         }
-        var response: Response
-        switch completion.result {
-        case .success(let output):
-            response = Response(
-                status: .ok, headers: [.contentType: output.kind.rawValue], body: ResponseBody(byteBuffer: output.body))
-        case .failure(let failure):
-            response = try Problem(failure, invocationID: id).response(retryAfter: failure.retryAfter)
-        }
-        Self.describe(completion, id: id, version: version, in: &response.headers)
-        return response
+        let answer = InvocationAnswer(completion, id: id, version: version)
+        return Response(
+            status: answer.status, headers: answer.headers, body: ResponseBody(byteBuffer: answer.body))
     }
 
     // MARK: - Shared with the HTTP event route
 
-    static func makeID() -> String { UUID().uuidString.lowercased() }
+    /// A random UUID (RFC 9562, version 4), in lower case.
+    static func makeID() -> String {
+        var generator = SystemRandomNumberGenerator()
+        let high = generator.next() & ~0xf000 | 0x4000
+        let low = generator.next() & ~(3 << 62) | 2 << 62
+        return String(unsafeUninitializedCapacity: 36) { text in
+            var at = 0
+            for position in 0..<32 {
+                if position == 8 || position == 12 || position == 16 || position == 20 {
+                    text[at] = UInt8(ascii: "-")
+                    at += 1
+                }
+                let digit = UInt8((position < 16 ? high : low) >> UInt64((15 - position % 16) * 4) & 15)
+                text[at] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+                at += 1
+            }
+            return at
+        }
+    }
 
     /// The event's bytes, up to the limit.
     func body(of request: Request) async throws -> ByteBuffer {
         let limit = host.options.largestEvent
-        let tooLarge = Failure(
-            .payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
+        let tooLarge = Self.tooLarge(limit)
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
         var event = ByteBuffer()
         var reading = budget.begin()
@@ -88,14 +98,24 @@ extension Gateway {
             }
         } catch let error as HTTPParserError {
             // Its head was sound, so the parser says it only here.
-            throw Failure(.invalidRequest, "the event's bytes are not framed as HTTP has it: \(error)")
+            throw Self.notFramed(error)
         }
         return event
     }
 
+    static func tooLarge(_ limit: Int) -> Failure {
+        Failure(.payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
+    }
+
+    static func notFramed(_ error: HTTPParserError) -> Failure {
+        Failure(.invalidRequest, "the event's bytes are not framed as HTTP has it: \(error)")
+    }
+
     /// W3C trace context, version 00, or nothing.
-    func traceparent(_ request: Request) -> String? {
-        guard let text = request.headers[.traceparent] else { return nil }
+    func traceparent(_ request: Request) -> String? { Self.traceparent(request.headers) }
+
+    static func traceparent(_ headers: HTTPFields) -> String? {
+        guard let text = headers[.traceparent] else { return nil }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         let isHex = text.utf8.allSatisfy {
             (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
@@ -124,9 +144,8 @@ extension Gateway {
         ]
         if let initialization = usage.initialization { fields.append("init-ms=\(decimal(initialization))") }
         headers[.bulkheadUsage] = fields.joined(separator: ", ")
-        // Nothing queues yet: an invocation is given a worker at once or refused.
         headers[.serverTiming] =
-            "queue;dur=0.0, start;dur=\(decimal(completion.startTime)), run;dur=\(decimal(usage.wall))"
+            "queue;dur=\(decimal(completion.queueTime)), start;dur=\(decimal(completion.startTime)), run;dur=\(decimal(usage.wall))"
     }
 
     /// Milliseconds as an RFC 8941 decimal: up to three digits behind the point.
@@ -183,7 +202,7 @@ private struct InvocationDocument: Encodable {
                 wall: $0.wall.inMilliseconds, cpu: $0.cpu.inMilliseconds, memory: $0.memoryBytes,
                 initialization: $0.initialization?.inMilliseconds)
         }
-        startedAt = record.startedAt
+        startedAt = record.startedAt.map { timestamp($0) }
         problem = record.failure.map { Problem($0, invocationID: record.id) }
         json = record.resultKind == .json ? record.result : nil
         result =

@@ -47,20 +47,34 @@ struct Problem: Encodable {
     }
 
     func response(retryAfter: Int?) throws -> Response {
-        var response = try Response.json(self, status: HTTPResponse.Status(code: status))
-        response.headers[.contentType] = "application/problem+json"
-        if let retryAfter { response.headers[.retryAfter] = String(retryAfter) }
-        if outcome == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
-        return response
+        Response(
+            status: HTTPResponse.Status(code: status), headers: headers(retryAfter: retryAfter),
+            body: ResponseBody(byteBuffer: try encoded()))
+    }
+
+    func headers(retryAfter: Int?) -> HTTPFields {
+        var headers: HTTPFields = [.contentType: "application/problem+json"]
+        if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+        if outcome == .unauthorized { headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
+        return headers
+    }
+
+    func encoded() throws -> ByteBuffer { ByteBuffer(bytes: try JSONEncoder.ours.encode(self)) }
+}
+
+extension JSONEncoder {
+    /// As this API writes JSON.
+    static var ours: JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return encoder
     }
 }
 
 extension Response {
     /// A value as JSON.
     static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let bytes = try encoder.encode(value)
+        let bytes = try JSONEncoder.ours.encode(value)
         return Response(
             status: status, headers: [.contentType: "application/json"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))

@@ -1,5 +1,6 @@
 import CHostSystem
 import Glibc
+import Synchronization
 
 /// A file descriptor with one owner, closed when that owner goes.
 package struct OwnedDescriptor: ~Copyable, Sendable {
@@ -44,6 +45,10 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
 package final class SealedFile: Sendable {
     private let descriptor: OwnedDescriptor
     package let size: Int
+    /// Tells it from every other one of this process.
+    package let serial: UInt64
+
+    private static let serials = Atomic<UInt64>(1)
 
     /// - Throws: `SystemError` when the kernel refuses.
     package init(name: String, bytes: [UInt8]) throws(SystemError) {
@@ -53,6 +58,7 @@ package final class SealedFile: Sendable {
         try SystemError.check(bh_seal(file.number), "seal a memfd")
         descriptor = file
         size = bytes.count
+        serial = Self.serials.wrappingAdd(1, ordering: .relaxed).oldValue
     }
 
     package var number: Int32 { descriptor.number }

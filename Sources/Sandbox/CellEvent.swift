@@ -14,6 +14,8 @@ package enum CellEvent: Sendable {
     case failed(LaunchError)
     /// The filter refused a call; not said of each one, see `RefusedCall.count`.
     case refused(RefusedCall)
+    /// Nothing is left in the cell but its worker, which has so many threads; nil when that could not be brought about.
+    case cleared(threads: Int?)
     case exited(CellExit)
     /// No process, cgroup or mount of the cell is left.
     case gone

@@ -106,6 +106,8 @@ package struct LaunchPlan: Sendable {
 
     /// A reactor's CPU time adds up over many invocations: only the cgroup can tell one's share.
     package var isReactor = false
+    /// Its start, which `limits.init` bounds, comes before its invocation.
+    package var startsAhead = false
 
     /// A net below the cgroup: each keeps one process from a resource that no cgroup counts, or counts too late.
     private func rlimits() -> [bh_rlimit] {
@@ -131,8 +133,9 @@ package struct LaunchPlan: Sendable {
             (.tasks, limits.tasks + 1),
         ]
         if !isReactor {
+            let used = limits.effectiveCPU.milliseconds + (startsAhead ? limits.initialization.milliseconds : 0)
             // Whole seconds, above the limit that is watched: it must not be the first to strike.
-            list.append((.cpuSeconds, (limits.effectiveCPU.milliseconds + 999) / 1000 + 1))
+            list.append((.cpuSeconds, (used + 999) / 1000 + 1))
         }
         return list.map { bh_rlimit(resource: $0.0.rawValue, pad: 0, value: UInt64($0.1)) }
     }

@@ -62,7 +62,7 @@ package final class Launcher: Sendable {
         var restarts = 0
         /// The keeper cannot give another launcher.
         var isLost = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
+        var waiting: [@Sendable () -> Void] = []
     }
 
     private struct Cell {
@@ -76,9 +76,11 @@ package final class Launcher: Sendable {
     private let state = Mutex(State())
     private let logger: Logger
     private let observer: Int32?
-    /// Requests go out from here alone. Sending may block until the launcher reads, and the launcher may block until its
-    /// events are read: so nobody sends while holding the lock, and the reader never sends.
+    /// Requests for which there was no room go out from here. Such sending blocks until the launcher reads, and the launcher
+    /// may block until its events are read: so nobody else waits for it.
     private let outgoing = DispatchQueue(label: "launcher-requests")
+    /// How many there are. Held while a request is sent that does not block, so that none overtakes another.
+    private let backlog = Mutex(0)
     private let onLoss: @Sendable () -> Void
 
     // MARK: - Starting and stopping
@@ -125,16 +127,14 @@ package final class Launcher: Sendable {
         while waitpid(keeper, &status, 0) < 0 && errno == EINTR {}
     }
 
-    /// Waits while a launcher that died is being replaced. Returns at once when there is one, or will be none.
-    package func waitUntilConnected() async {
-        await withCheckedContinuation { continuation in
-            let isSettled = state.withLock { state in
-                let isSettled = state.connection != nil || state.isLost || state.isStopped
-                if !isSettled { state.waiting.append(continuation) }
-                return isSettled
-            }
-            if isSettled { continuation.resume() }
+    /// Acts at once when there is a launcher, or will be none; while one that died is being replaced, afterwards.
+    package func whenSettled(_ action: @escaping @Sendable () -> Void) {
+        let isSettled = state.withLock { state in
+            let isSettled = state.connection != nil || state.isLost || state.isStopped
+            if !isSettled { state.waiting.append(action) }
+            return isSettled
         }
+        if isSettled { action() }
     }
 
     /// Lets those go on who waited for a launcher.
@@ -144,7 +144,7 @@ package final class Launcher: Sendable {
             defer { state.waiting = [] }
             return state.waiting
         }
-        for continuation in waiting { continuation.resume() }
+        for action in waiting { action() }
     }
 
     /// Hands the keeper one end of a new socket pair and waits for a launcher's greeting on the other.
@@ -165,19 +165,17 @@ package final class Launcher: Sendable {
     private static func hand(_ end: consuming OwnedDescriptor, over control: Int32) throws {
         var number = end.number
         var byte: UInt8 = 1
-        try SystemError.check(bh_send_packet(control, &byte, 1, &number, 1), "ask the keeper for a launcher")
+        try SystemError.check(bh_send_packet(control, &byte, 1, &number, 1, true), "ask the keeper for a launcher")
     }
 
     // MARK: - Cells
 
     /// Starts a worker. The three descriptors are its standard streams; the launcher gets copies.
-    /// - Throws: `LaunchError` when no launcher is there to ask.
+    /// - Throws: `LaunchError` when no launcher is there to ask, or it cannot be asked.
     package func launch(
         plan: SealedFile, stdin: borrowing OwnedDescriptor, stdout: borrowing OwnedDescriptor,
         stderr: borrowing OwnedDescriptor, handler: @escaping Handler
     ) throws(LaunchError) -> CellID {
-        let copies = try Descriptors(
-            copying: [plan.number, stdin.number, stdout.number, stderr.number] + (observer.map { [$0] } ?? []))
         let entered = state.withLock { state -> (Connection, CellID)? in
             guard let connection = state.connection else { return nil }
             let number = state.nextCell
@@ -186,44 +184,72 @@ package final class Launcher: Sendable {
             return (connection, CellID(number: number))
         }
         guard let (connection, cell) = entered else { throw .launcherDied }
-        send(BH_REQUEST_LAUNCH, cell, copies, over: connection)
+        let request = bh_request(
+            magic: BH_MAGIC, kind: BH_REQUEST_LAUNCH.rawValue, cell: cell.number, version: plan.serial)
+        let error = send(
+            request, [plan.number, stdin.number, stdout.number, stderr.number] + (observer.map { [$0] } ?? []),
+            over: connection)
+        if error != 0 {
+            state.withLock { $0.cells[cell.number] = nil }
+            throw LaunchError(stage: "descriptors", number: error)
+        }
         return cell
     }
 
-    /// Descriptors on their way to the launcher.
+    /// Descriptors that wait for the launcher to have room.
     private final class Descriptors: Sendable {
         let numbers: [Int32]
 
-        init(copying originals: [Int32]) throws(LaunchError) {
+        /// Nil when this process is out of descriptors.
+        init?(copying originals: [Int32]) {
             numbers = originals.map { fcntl($0, F_DUPFD_CLOEXEC, 3) }
-            guard numbers.allSatisfy({ $0 >= 0 }) else { throw LaunchError(stage: "descriptors", number: EMFILE) }
+            guard numbers.allSatisfy({ $0 >= 0 }) else { return nil }
         }
 
         deinit { for number in numbers where number >= 0 { close(number) } }
     }
 
-    private func send(_ kind: bh_request_kind, _ cell: CellID, _ descriptors: Descriptors?, over connection: Connection)
-    {
-        outgoing.async {
-            var request = bh_request(magic: BH_MAGIC, kind: kind.rawValue, cell: cell.number)
-            let numbers = descriptors?.numbers ?? []
-            // A launcher that has died shows as a hang-up, and the reader tells every cell of it.
-            _ = bh_send_packet(
-                connection.socket.number, &request, MemoryLayout<bh_request>.size, numbers, Int32(numbers.count))
+    /// Sends at once when there is room and nothing waits before it, else from the queue: requests keep their order.
+    /// - Returns: 0, or the errno of a request that was not taken. A launcher that has died shows as a hang-up, and the
+    ///   reader tells every cell of it.
+    @discardableResult
+    private func send(_ request: bh_request, _ descriptors: [Int32] = [], over connection: Connection) -> Int32 {
+        @Sendable func attempt(_ numbers: [Int32], waits: Bool) -> Int32 {
+            var request = request
+            let error = bh_send_packet(
+                connection.socket.number, &request, MemoryLayout<bh_request>.size, numbers, Int32(numbers.count), waits)
+            return error == EPIPE || error == ECONNRESET ? 0 : error
+        }
+        return backlog.withLock { waiting in
+            if waiting == 0 {
+                let error = attempt(descriptors, waits: false)
+                if error != EAGAIN { return error }
+            }
+            guard let copies = Descriptors(copying: descriptors) else { return EMFILE }
+            waiting += 1
+            outgoing.async { [self] in
+                let error = attempt(copies.numbers, waits: true)
+                if error != 0 { logger.error("a request to the launcher was lost", metadata: ["errno": "\(error)"]) }
+                backlog.withLock { $0 -= 1 }
+            }
+            return 0
         }
     }
 
-    /// Ends a cell with everything in it. Of one that has ended already, nothing is to be done.
-    package func kill(_ cell: CellID) {
+    private func tell(_ kind: bh_request_kind, _ cell: CellID) {
         let connection = state.withLock { $0.cells[cell.number] == nil ? nil : $0.connection }
-        if let connection { send(BH_REQUEST_KILL, cell, nil, over: connection) }
+        guard let connection else { return }
+        send(bh_request(magic: BH_MAGIC, kind: kind.rawValue, cell: cell.number, version: 0), over: connection)
     }
 
+    /// Ends a cell with everything in it. Of one that has ended already, nothing is to be done.
+    package func kill(_ cell: CellID) { tell(BH_REQUEST_KILL, cell) }
+
     /// Takes a cell's head start away: from now on it gets no more of the CPU than its plan says.
-    package func demote(_ cell: CellID) {
-        let connection = state.withLock { $0.cells[cell.number] == nil ? nil : $0.connection }
-        if let connection { send(BH_REQUEST_DEMOTE, cell, nil, over: connection) }
-    }
+    package func demote(_ cell: CellID) { tell(BH_REQUEST_DEMOTE, cell) }
+
+    /// Ends every process of a cell but its worker. `CellEvent.cleared` says when that is done.
+    package func clear(_ cell: CellID) { tell(BH_REQUEST_CLEAR, cell) }
 
     // MARK: - Events
 
@@ -291,7 +317,7 @@ package final class Launcher: Sendable {
             switch decoded {
             case .started: cell.started = true
             case .failed, .exited: cell.ended = true
-            case .refused: break
+            case .refused, .cleared: break
             case .gone:
                 state.cells[event.cell] = nil
                 return cell.handler
@@ -331,6 +357,8 @@ extension CellEvent {
         case BH_EVENT_FAILED:
             self = .failed(LaunchError(stage: String(cString: bh_stage_name(event.stage)), number: event.error))
         case BH_EVENT_REFUSED: self = .refused(RefusedCall(event))
+        case BH_EVENT_CLEARED:
+            self = .cleared(threads: event.error == 0 ? Int(event.status) : nil)
         case BH_EVENT_EXITED: self = .exited(CellExit(event))
         case BH_EVENT_GONE: self = .gone
         default: return nil

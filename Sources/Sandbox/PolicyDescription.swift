@@ -51,10 +51,15 @@ package struct PolicyDescription: Sendable, Encodable {
             case nil: "\(manifest.handler ?? "") in the host's python3"
             }
         let life =
-            manifest.mode == .command
-            ? "in a fresh process for each invocation"
-            : "in a process that serves up to \(manifest.concurrency.reuse) invocations, one at a time; what it keeps in"
-                + " memory\(manifest.limits.scratch.bytes > 0 ? " and in /tmp" : "") is seen by the next of them"
+            switch manifest.mode {
+            case .command: "in a fresh process for each invocation"
+            case .reactor:
+                "in a process that serves up to \(manifest.concurrency.reuse) invocations, one at a time; what it keeps in"
+                    + " memory\(manifest.limits.scratch.bytes > 0 ? " and in /tmp" : "") is seen by the next of them"
+            case .snapshot:
+                "in a fork of a process that has loaded it, a fresh one for each invocation; what that process shares on"
+                    + " purpose before it is ready (shared memory, open files) is shared by all of them"
+            }
         return "\(version.name) version \(version.number) runs \(what), \(life)."
     }
 

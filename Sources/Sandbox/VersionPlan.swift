@@ -9,7 +9,13 @@ extension LaunchPlan {
     package init(version: FunctionVersion, runtimeBundle: String, observing: Bool = false) throws {
         let manifest = version.manifest
         let view = try RootView(named: RootView.name(for: version))
-        let profile = try SeccompProfile.base(singleProcess: manifest.limits.effectiveProcesses == 1)
+        var limits = manifest.limits
+        if manifest.mode == .snapshot {
+            // The template is one process more.
+            limits.threads = limits.effectiveThreads
+            limits.processes = limits.effectiveProcesses + 1
+        }
+        let profile = try SeccompProfile.base(singleProcess: limits.effectiveProcesses == 1)
         var mounts = [Mount(kind: .bundle, source: version.bundle, target: "/function")] + view.mounts
         let run = "/function/" + (manifest.run ?? "")
         let executable: String
@@ -35,9 +41,10 @@ extension LaunchPlan {
         }
         self.init(
             hostname: version.name.text, executable: executable, arguments: arguments,
-            environment: Self.environment(of: version), mounts: mounts, limits: manifest.limits,
+            environment: Self.environment(of: version), mounts: mounts, limits: limits,
             filter: try SeccompFilter(profile, for: observing ? .observedWorker : .worker),
-            isReactor: manifest.mode == .reactor)
+            isReactor: manifest.mode != .command)
+        if manifest.concurrency.warm > 0 { startsAhead = true }
     }
 
     /// The contract's variables; the manifest's own win where both name one.
@@ -50,6 +57,7 @@ extension LaunchPlan {
         ]
         if manifest.limits.scratch.bytes > 0 { variables["TMPDIR"] = "/tmp" }
         variables.merge(manifest.env) { $1 }
+        if manifest.mode == .snapshot { variables["BULKHEAD_MODE"] = "snapshot" }
         return variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     }
 }

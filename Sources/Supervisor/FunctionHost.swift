@@ -15,6 +15,11 @@ package final class FunctionHost: Sendable {
     package struct Options: Sendable {
         /// Workers at once, of all functions.
         package var mostWorkers = 1000
+        /// Bytes of memory that all workers together are expected to use at most. Default: three quarters of the machine's.
+        package var memoryBudget = Int(sysconf(Int32(_SC_PHYS_PAGES)) / 4 * 3 * sysconf(Int32(_SC_PAGESIZE)))
+        /// Synchronous invocations that may wait for a worker, and for how long.
+        package var mostWaiting = 1000
+        package var longestWait = Duration.seconds(10)
         /// Asynchronous invocations that may wait.
         package var mostQueued = 1000
         /// Bytes of an upload.
@@ -44,7 +49,7 @@ package final class FunctionHost: Sendable {
         var plans: [String: SealedFile] = [:]
         var isDraining = false
         var observes = false
-        var restartsSeen = 0
+        var meters: [FunctionName: FunctionMeters] = [:]
     }
 
     /// Blocks: call at the start.
@@ -82,10 +87,26 @@ package final class FunctionHost: Sendable {
             let advice = refusal.grant.map { "; \($0) would allow it" } ?? "; no grant allows it"
             log(version, nil, ["[bulkhead: system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)]"])
         }
-        pool = WorkerPool(launcher: launcher, group: group, bound: options.mostWorkers, sinks: sinks)
+        var poolOptions = WorkerPool.Options()
+        poolOptions.mostWorkers = options.mostWorkers
+        poolOptions.memory = options.memoryBudget
+        poolOptions.mostWaiting = options.mostWaiting
+        poolOptions.longestWait = options.longestWait
+        pool = WorkerPool(launcher: launcher, group: group, options: poolOptions, sinks: sinks)
         asynchronous = AsynchronousQueue(capacity: options.mostQueued)
         Meters.declare(in: metrics)
-        pool.setCurrent { name, number in catalogue.snapshot.latest(name)?.number == number }
+        pool.setFunctions(
+            WorkerPool.Functions(
+                isCurrent: { catalogue.snapshot.latest($0.name)?.isSameVersion(as: $0) == true },
+                plan: { [weak self] version in
+                    guard let self else { throw CancellationError() }
+                    return try plan(for: version)
+                }))
+    }
+
+    /// Starts what is to be kept warm. Call once, when the host serves.
+    package func warmUp() {
+        for version in catalogue.snapshot.latestVersions { pool.serve(version) }
     }
 
     // MARK: - Functions
@@ -109,6 +130,7 @@ package final class FunctionHost: Sendable {
             // Compiled now, so that a policy or argument list that cannot work is told to whoever uploads it.
             _ = try plan(for: result.0)
             pool.retireOutdated()
+            pool.serve(result.0)
             logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
         }
         return result
@@ -117,7 +139,10 @@ package final class FunctionHost: Sendable {
     /// - Returns: false when there was no such function.
     package func remove(_ name: FunctionName) async throws -> Bool {
         let existed = try await catalogue.remove(name)
-        state.withLock { state in state.plans = state.plans.filter { !$0.key.hasPrefix(name.text + " ") } }
+        state.withLock { state in
+            state.plans = state.plans.filter { !$0.key.hasPrefix(name.text + " ") }
+            state.meters[name] = nil
+        }
         pool.retireOutdated()
         logs.remove(name)
         refusals.remove(name)
@@ -165,16 +190,39 @@ package final class FunctionHost: Sendable {
         _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
         isAsynchronous: Bool = false
     ) async -> Completion {
+        await withCheckedContinuation { continuation in
+            submit(
+                version, id: id, event: event, traceparent: traceparent, cancellation: cancellation,
+                isAsynchronous: isAsynchronous
+            ) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// As `invoke`, without a task: `completion` is called exactly once, from any thread.
+    package func submit(
+        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        isAsynchronous: Bool = false, on eventLoop: (any EventLoop)? = nil,
+        completion: @escaping @Sendable (Completion) -> Void
+    ) {
         let began = ContinuousClock.now
         if !isAsynchronous {
             invocations.add(
                 InvocationRecord(
-                    id: id, function: version.name, version: version.number, status: .running, startedAt: timestamp()))
+                    id: id, function: version.name, version: version.number, status: .running, startedAt: Date()))
         }
-        let completion = await run(
+        run(
             version, id: id, event: event, traceparent: traceparent, cancellation: cancellation,
-            isAsynchronous: isAsynchronous)
-        Meters.record(completion, of: version.name, elapsed: .now - began, in: metrics)
+            isAsynchronous: isAsynchronous, eventLoop
+        ) { [self] result in
+            ended(version, id: id, result, elapsed: .now - began, keepsResult: isAsynchronous)
+            completion(result)
+        }
+    }
+
+    private func ended(
+        _ version: FunctionVersion, id: String, _ completion: Completion, elapsed: Duration, keepsResult: Bool
+    ) {
+        meters(of: version.name).record(completion, elapsed: elapsed)
         invocations.update(id) { record in
             record.status = .done
             record.outcome = completion.outcome
@@ -182,7 +230,7 @@ package final class FunctionHost: Sendable {
             record.usage = completion.usage
             switch completion.result {
             case .failure(let failure): record.failure = failure
-            case .success(let output) where isAsynchronous:
+            case .success(let output) where keepsResult:
                 record.result = output.body
                 record.resultKind = output.kind
             case .success: break
@@ -196,15 +244,23 @@ package final class FunctionHost: Sendable {
                     "errno": "\(failure.errno ?? "")",
                 ])
         }
-        return completion
+    }
+
+    private func meters(of name: FunctionName) -> FunctionMeters {
+        state.withLock { state in
+            if let meters = state.meters[name] { return meters }
+            let meters = FunctionMeters(name, in: metrics)
+            state.meters[name] = meters
+            return meters
+        }
     }
 
     private func run(
         _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
-        isAsynchronous: Bool
-    ) async -> Completion {
-        func refuse(_ failure: Failure) -> Completion {
-            Completion(result: .failure(failure), start: .cold, usage: Usage(), startTime: .zero)
+        isAsynchronous: Bool, _ eventLoop: (any EventLoop)?, completion: @escaping @Sendable (Completion) -> Void
+    ) {
+        func refuse(_ failure: Failure) {
+            completion(Completion(result: .failure(failure), start: .cold, usage: Usage(), startTime: .zero))
         }
         // What was accepted before is finished.
         if isDraining, !isAsynchronous { return refuse(Self.draining) }
@@ -212,17 +268,12 @@ package final class FunctionHost: Sendable {
         if let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
             return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))
         }
-        do {
-            return await pool.invoke(
-                version, plan: try plan(for: version),
-                assignment: Assignment(
-                    invocationID: id, event: event, traceparent: traceparent, cancellation: cancellation))
-        } catch {
-            var failure = Failure(.launchFailed, "no launch plan can be made for \(version.name): \(error)")
-            failure.stage = "plan"
-            failure.errno = "EINVAL"
-            return refuse(failure)
-        }
+        pool.submit(
+            version,
+            assignment: Assignment(
+                invocationID: id, event: event, traceparent: traceparent, cancellation: cancellation,
+                eventLoop: eventLoop),
+            completion: completion)
     }
 
     private static var draining: Failure {
@@ -270,6 +321,7 @@ package final class FunctionHost: Sendable {
     /// From now on nothing new is taken; what runs goes on.
     package func drain() {
         state.withLock { $0.isDraining = true }
+        pool.drain()
         asynchronous.close()
         logs.close()
     }
@@ -294,6 +346,7 @@ package final class FunctionHost: Sendable {
         metrics.set(Double(counts.workers), for: Meters.workers)
         metrics.set(Double(counts.idle), for: Meters.idleWorkers)
         metrics.set(Double(counts.running), for: Meters.running)
+        metrics.set(Double(counts.waiting), for: Meters.waiting)
         metrics.set(Double(launcher.cellCount), for: Meters.cells)
         metrics.set(Double(launcher.restarts), for: Meters.restarts)
         return metrics.text()

@@ -1,3 +1,4 @@
+package import Foundation
 package import FunctionModel
 package import NIOCore
 import Synchronization
@@ -15,7 +16,7 @@ package struct InvocationRecord: Sendable {
     package var failure: Failure?
     package var start: StartKind?
     package var usage: Usage?
-    package var startedAt: String?
+    package var startedAt: Date?
     /// Of an asynchronous one.
     package var result: ByteBuffer?
     package var resultKind: ResultKind?

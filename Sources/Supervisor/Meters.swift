@@ -11,6 +11,7 @@ enum Meters {
     static let functions = "bulkhead_functions"
     static let workers = "bulkhead_workers"
     static let idleWorkers = "bulkhead_idle_workers"
+    static let waiting = "bulkhead_invocations_waiting"
     static let running = "bulkhead_invocations_running"
     static let cells = "bulkhead_cells"
     static let restarts = "bulkhead_launcher_restarts_total"
@@ -28,17 +29,39 @@ enum Meters {
             labels: ["function", "syscall", "errno"])
         registry.declare(functions, .gauge, help: "Functions in the catalogue.")
         registry.declare(workers, .gauge, help: "Workers of which something may be left.")
-        registry.declare(idleWorkers, .gauge, help: "Reactors that wait for an invocation.")
+        registry.declare(idleWorkers, .gauge, help: "Workers that wait for an invocation.")
         registry.declare(running, .gauge, help: "Invocations under way.")
+        registry.declare(waiting, .gauge, help: "Invocations that wait for a worker.")
         registry.declare(cells, .gauge, help: "Cells of which something may be left.")
         registry.declare(restarts, .counter, help: "How often the launcher had to be started anew.")
     }
 
-    static func record(_ completion: Completion, of name: FunctionName, elapsed: Duration, in registry: MetricRegistry)
-    {
-        registry.add(to: invocations, [name.text, completion.outcome.rawValue])
-        registry.observe(elapsed.inSeconds, in: seconds, [name.text])
-        registry.add(completion.usage.cpu.inSeconds, to: cpuSeconds, [name.text])
+}
+
+/// One function's series, found once.
+struct FunctionMeters: Sendable {
+    private let name: FunctionName
+    private let registry: MetricRegistry
+    private let seconds: MetricSeries
+    private let cpuSeconds: MetricSeries
+    private let ok: MetricSeries
+
+    init(_ name: FunctionName, in registry: MetricRegistry) {
+        self.name = name
+        self.registry = registry
+        seconds = registry.series(Meters.seconds, [name.text])
+        cpuSeconds = registry.series(Meters.cpuSeconds, [name.text])
+        ok = registry.series(Meters.invocations, [name.text, Outcome.ok.rawValue])
+    }
+
+    func record(_ completion: Completion, elapsed: Duration) {
+        if completion.outcome == .ok {
+            ok.add(1)
+        } else {
+            registry.add(to: Meters.invocations, [name.text, completion.outcome.rawValue])
+        }
+        seconds.observe(elapsed.inSeconds)
+        cpuSeconds.add(completion.usage.cpu.inSeconds)
     }
 }
 

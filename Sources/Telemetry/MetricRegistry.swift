@@ -11,14 +11,8 @@ package final class MetricRegistry: Sendable {
         let help: String
         let kind: Kind
         let buckets: [Double]
-        var series: [[String]: Series] = [:]
+        var series: [[String]: MetricSeries] = [:]
         let labels: [String]
-    }
-
-    private struct Series {
-        var value = 0.0
-        var counts: [UInt64]
-        var count: UInt64 = 0
     }
 
     private let families = Mutex<[String: Family]>([:])
@@ -34,33 +28,27 @@ package final class MetricRegistry: Sendable {
     }
 
     package func add(_ amount: Double = 1, to name: String, _ labels: [String] = []) {
-        update(name, labels) { series, _ in series.value += amount }
+        series(name, labels).add(amount)
     }
 
-    package func set(_ value: Double, for name: String, _ labels: [String] = []) {
-        update(name, labels) { series, _ in series.value = value }
-    }
+    package func set(_ value: Double, for name: String, _ labels: [String] = []) { series(name, labels).set(value) }
 
     /// Adds one observation to a histogram.
     package func observe(_ value: Double, in name: String, _ labels: [String] = []) {
-        update(name, labels) { series, buckets in
-            series.value += value
-            series.count += 1
-            // Only the one bucket it falls into: they are added up when the text is made.
-            if let index = buckets.firstIndex(where: { value <= $0 }) { series.counts[index] += 1 }
-        }
+        series(name, labels).observe(value)
     }
 
-    private func update(_ name: String, _ labels: [String], _ change: (inout Series, [Double]) -> Void) {
+    /// The series with these label values, to be kept by whoever counts often. Once forgotten, it counts for nobody.
+    package func series(_ name: String, _ labels: [String] = []) -> MetricSeries {
         families.withLock { families in
-            guard var family = families[name] else {
+            guard let family = families[name] else {
                 assertionFailure("metric \(name) is not declared")
-                return
+                return MetricSeries(buckets: [])
             }
-            families[name] = nil  // changed in place, not copied
-            let empty = Series(counts: [UInt64](repeating: 0, count: family.buckets.count))
-            change(&family.series[labels, default: empty], family.buckets)
-            families[name] = family
+            if let series = family.series[labels] { return series }
+            let series = MetricSeries(buckets: family.buckets)
+            families[name]?.series[labels] = series
+            return series
         }
     }
 
@@ -91,7 +79,7 @@ package final class MetricRegistry: Sendable {
         }
     }
 
-    private static func lines(_ name: String, _ family: Family, _ values: [String], _ series: Series) -> [String] {
+    private static func lines(_ name: String, _ family: Family, _ values: [String], _ series: MetricSeries) -> [String] {
         let pairs = zip(family.labels, values).map { "\($0)=\"\(escape($1))\"" }
         func labels(_ more: [String] = []) -> String {
             let all = pairs + more
@@ -100,7 +88,7 @@ package final class MetricRegistry: Sendable {
         guard family.kind == .histogram else { return ["\(name)\(labels()) \(number(series.value))"] }
         var total: UInt64 = 0
         var lines: [String] = []
-        for (bound, count) in zip(family.buckets, series.counts) {
+        for (bound, count) in zip(family.buckets, series.bucketCounts) {
             total += count
             lines.append("\(name)_bucket\(labels(["le=\"\(number(bound))\""])) \(total)")
         }

@@ -13,12 +13,18 @@ package struct Assignment: Sendable {
 
     /// Ends the invocation when the caller has left.
     package var cancellation: Cancellation
+    /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
+    package var eventLoop: (any EventLoop)?
 
-    package init(invocationID: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation) {
+    package init(
+        invocationID: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        eventLoop: (any EventLoop)? = nil
+    ) {
         self.invocationID = invocationID
         self.event = event
         self.traceparent = traceparent
         self.cancellation = cancellation
+        self.eventLoop = eventLoop
     }
 }
 
@@ -59,8 +65,10 @@ package struct Completion: Sendable {
     package var result: Result<Output, Failure>
     package var start: StartKind
     package var usage: Usage
-    /// From the request for a worker to the event's arrival there.
+    /// From when a worker was found or started for it, to the event's arrival there.
     package var startTime: Duration
+    /// How long it waited for that.
+    package var queueTime = Duration.zero
 
     package struct Output: Sendable {
         package var body: ByteBuffer

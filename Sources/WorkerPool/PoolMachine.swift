@@ -1,104 +1,428 @@
 import FunctionModel
 
-/// Which workers there are and who may have one: a value, so that every case can be tried without a process.
-/// Pre-started workers belong here too, once there are any; today a worker is made when an invocation needs it.
-struct PoolMachine<Worker: Hashable & Sendable>: Sendable {
+/// Which workers there are, who waits for one, and who gets it: a value, so that every case can be tried without a process.
+///
+/// Methods take what happened and return what to do, in order. Workers and waiting invocations are numbers here; whoever
+/// acts keeps the things themselves. The clock is the caller's.
+struct PoolMachine: Sendable {
     typealias Instant = ContinuousClock.Instant
+    typealias WorkerID = Int
+    typealias Ticket = Int
 
-    enum Grant: Equatable {
-        /// Use this idle reactor.
-        case reuse(Worker)
-        /// Start a worker. First end these idle ones, to make room.
-        case launch(evict: [Worker])
-        /// The function's own `concurrency.max`.
-        case throttled
-        /// The host's bound.
-        case full
+    struct Options: Sendable {
+        /// Workers at once, of all functions.
+        var mostWorkers = 1000
+        /// Bytes that all workers together are expected to use at most.
+        var memory = Int.max
+        /// Workers that may be starting at once: more would only slow each other down.
+        var mostStarting = 16
+        /// Invocations that may wait for a worker, of all functions together.
+        var mostWaiting = 1000
+        /// How long one may wait.
+        var longestWait = Duration.seconds(10)
+        /// Event loops that workers' pipes can be on.
+        var loops = 1
     }
 
-    private struct Idle {
-        let worker: Worker
-        let version: VersionKey
-        let since: Instant
-        let lifetime: Duration
+    enum Action: Equatable {
+        /// The invocation is this worker's, which waits for one.
+        case assign(Ticket, WorkerID, StartKind)
+        /// Start a worker on an event loop, for this invocation or ahead of need.
+        case launch(WorkerID, FunctionVersion, for: Ticket?, loop: Int)
+        case retire(WorkerID)
+        case refuse(Ticket, Refusal)
+        /// A line for the function's log.
+        case note(FunctionVersion, String)
+    }
+
+    enum Refusal: Equatable {
+        /// The function's own `concurrency.max`.
+        case throttled(retryAfter: Int)
+        /// As many wait already as may, or this one has waited for too long.
+        case queueFull(retryAfter: Int)
+        case waitedTooLong(retryAfter: Int)
+    }
+
+    private struct Worker {
+        enum State { case starting, idle, busy, retiring }
+
+        let key: VersionKey
+        /// Which event loop its pipes are on.
+        let loop: Int
+        var state = State.starting
+        /// Whether it holds one of the places for those that start, and since when.
+        var startsSince: Instant?
+        /// Whether it was started for no invocation, and has had none.
+        var isAhead: Bool
+        var ticket: Ticket?
+        var served = 0
+        /// What it counts against the memory budget.
+        var memory: Int
+        var idleSince: Instant?
     }
 
     struct VersionKey: Hashable {
         let name: FunctionName
         let number: Int
+        /// A function deleted and made anew counts its versions from 1 again.
+        let bundle: String
+
+        init(_ version: FunctionVersion) {
+            name = version.name
+            number = version.number
+            bundle = version.bundle
+        }
     }
 
-    private let bound: Int
-    private var running: [FunctionName: Int] = [:]
-    private var idle: [Idle] = []
-    /// Every worker of which something may be left.
-    private var workers: [Worker: VersionKey] = [:]
-    /// Launches granted whose worker is not entered yet.
-    private var promised = 0
+    private struct Waiting {
+        let ticket: Ticket
+        let version: FunctionVersion
+        let loop: Int
+        let until: Instant
+    }
 
-    /// - Parameter bound: workers at once, of all functions.
-    init(bound: Int) { self.bound = bound }
+    let options: Options
+    private var workers: [WorkerID: Worker] = [:]
+    private var versions: [VersionKey: VersionState] = [:]
+    /// Invocations that have a worker or wait for one, by function.
+    private var admitted: [FunctionName: Int] = [:]
+    private var queues: [FunctionName: [Waiting]] = [:]
+    /// Functions with somebody waiting, whose turn it is first.
+    private var turns: [FunctionName] = []
+    private var nextWorker = 1
+    /// Of the workers that were not asked to go.
+    private var live = 0, memory = 0
+    private var pace = Pace()
+    private var isDraining = false
+    private(set) var waitingCount = 0
+    private(set) var startingCount = 0
+    private(set) var idleCount = 0
+
+    init(options: Options) { self.options = options }
 
     var workerCount: Int { workers.count }
-    var idleCount: Int { idle.count }
-    var runningCount: Int { running.values.reduce(0, +) }
-    func running(_ name: FunctionName) -> Int { running[name] ?? 0 }
+    var runningCount: Int { admitted.values.reduce(0, +) - waitingCount }
 
-    /// Asks for a worker. Every grant but `throttled` and `full` is paid back by `finished`.
-    mutating func acquire(_ version: FunctionVersion) -> Grant {
-        let key = VersionKey(name: version.name, number: version.number)
-        guard running(version.name) < version.manifest.concurrency.max else { return .throttled }
-        // The youngest one: its memory is warmest, and the oldest get to age out.
-        if version.manifest.mode == .reactor, let index = idle.lastIndex(where: { $0.version == key }) {
-            running[version.name, default: 0] += 1
-            return .reuse(idle.remove(at: index).worker)
+    // MARK: - Invocations
+
+    /// An invocation arrives. It is given a worker, waits, or is refused.
+    /// - Parameter loop: the event loop that asks.
+    mutating func request(_ ticket: Ticket, _ version: FunctionVersion, loop: Int = 0, now: Instant) -> [Action] {
+        let key = VersionKey(version)
+        versions[key, default: VersionState(version, now: now)].arrived(now)
+        guard admitted[version.name, default: 0] < version.manifest.concurrency.max else {
+            return [.refuse(ticket, .throttled(retryAfter: versions[key]?.secondsToFree ?? 1))]
         }
-        guard workers.count + promised < bound || !idle.isEmpty else { return .full }
-        running[version.name, default: 0] += 1
-        promised += 1
-        let evict = workers.count + promised > bound ? [idle.removeFirst().worker] : []
-        return .launch(evict: evict)
+        var actions: [Action] = []
+        if queues[version.name] == nil {
+            if let worker = takeIdle(key, on: loop) {
+                admitted[version.name, default: 0] += 1
+                return [assign(ticket, worker)] + replenish(key, now)
+            }
+            versions[key]?.missed()
+            if launch(version, for: ticket, on: loop, now, &actions) {
+                admitted[version.name, default: 0] += 1
+                return actions
+            }
+        }
+        guard waitingCount < options.mostWaiting else {
+            return actions + [.refuse(ticket, .queueFull(retryAfter: retryAfter))]
+        }
+        admitted[version.name, default: 0] += 1
+        waitingCount += 1
+        queues[version.name, default: []].append(
+            Waiting(ticket: ticket, version: version, loop: loop, until: now + options.longestWait))
+        if queues[version.name]?.count == 1 { turns.append(version.name) }
+        return actions
     }
 
-    mutating func entered(_ worker: Worker, of version: FunctionVersion) {
-        promised -= 1
-        workers[worker] = VersionKey(name: version.name, number: version.number)
-    }
-
-    /// The invocation is over.
-    mutating func finished(_ name: FunctionName) {
-        let left = running(name) - 1
-        running[name] = left > 0 ? left : nil
-    }
-
-    /// A reactor waits. False: it is not to be kept.
-    mutating func becameIdle(_ worker: Worker, of version: FunctionVersion, served: Int, isCurrent: Bool, now: Instant)
-        -> Bool
-    {
-        guard workers[worker] != nil, isCurrent, served < version.manifest.concurrency.reuse else { return false }
-        let key = VersionKey(name: version.name, number: version.number)
-        idle.append(
-            Idle(worker: worker, version: key, since: now, lifetime: version.manifest.concurrency.idle.duration))
+    /// The client has left. Says whether the invocation was waiting: then it is forgotten.
+    mutating func abandon(_ ticket: Ticket, _ name: FunctionName) -> Bool {
+        guard let index = queues[name]?.firstIndex(where: { $0.ticket == ticket }) else { return false }
+        dequeue(name, at: index)
+        leave(name)
         return true
     }
 
+    /// The invocation that the worker had is over.
+    mutating func finished(_ id: WorkerID, wall: Duration, isSound: Bool, now: Instant) {
+        guard let key = workers[id]?.key, workers[id]?.ticket != nil else { return }
+        workers[id]?.ticket = nil
+        workers[id]?.served += 1
+        leave(key.name)
+        pace.finished(now)
+        versions[key]?.finished(wall: wall, isSound: isSound)
+    }
+
+    // MARK: - Workers
+
+    /// The worker is there, ready for its invocation: others may start now.
+    mutating func started(_ id: WorkerID, after time: Duration, now: Instant) -> [Action] {
+        guard let key = workers[id]?.key else { return [] }
+        versions[key]?.started(after: time)
+        return leaveStart(id) ? serve(now) + replenish(key, now) : []
+    }
+
+    /// The worker waits for an invocation.
+    /// - Parameters:
+    ///   - used: bytes that it uses by now, if that is known.
+    ///   - isCurrent: whether its version is still served.
+    mutating func becameIdle(_ id: WorkerID, memory used: Int?, isCurrent: Bool, now: Instant) -> [Action] {
+        guard let worker = workers[id], worker.state != .retiring, worker.ticket == nil,
+            let version = versions[worker.key]?.version
+        else { return [] }
+        let wasStarting = leaveStart(id)
+        if let used, let expected = versions[worker.key]?.used(used) {
+            memory += expected - worker.memory
+            workers[id]?.memory = expected
+        }
+        guard isCurrent, worker.served < version.manifest.concurrency.reuse else {
+            return retire(id) + (wasStarting ? serve(now) : [])
+        }
+        workers[id]?.state = .idle
+        workers[id]?.idleSince = now
+        idleCount += 1
+        versions[worker.key]?.idle.append(VersionState.Idle(id: id, loop: worker.loop))
+        guard waitingCount > 0 || wasStarting else { return [] }
+        // Those of its own version first: it can be nobody else's.
+        var actions: [Action] = []
+        if let first = queues[worker.key.name]?.first, VersionKey(first.version) == worker.key,
+            let free = takeIdle(worker.key, on: first.loop)
+        {
+            dequeue(worker.key.name, at: 0)
+            actions = [assign(first.ticket, free)]
+        }
+        return actions + serve(now) + replenish(worker.key, now)
+    }
+
+    /// The worker was not waiting any more when its invocation came: it had ended in that moment.
+    mutating func lost(_ id: WorkerID, _ ticket: Ticket, _ version: FunctionVersion, now: Instant) -> [Action] {
+        workers[id]?.ticket = nil
+        leave(version.name)
+        return request(ticket, version, loop: workers[id]?.loop ?? 0, now: now)
+    }
+
     /// Nothing is left of the worker.
-    mutating func ended(_ worker: Worker) {
-        workers[worker] = nil
-        idle.removeAll { $0.worker == worker }
+    mutating func ended(_ id: WorkerID, now: Instant) -> [Action] {
+        _ = leaveStart(id)
+        guard let worker = workers[id] else { return [] }
+        // One that nobody had asked to go, before it was of any use.
+        let isCrash = worker.served == 0 && worker.isAhead && worker.state != .retiring
+        leaveIdle(id)
+        if worker.state != .retiring { retireQuietly(id) }
+        workers[id] = nil
+        versions[worker.key]?.count -= 1
+        var actions: [Action] = []
+        if isCrash, let version = versions[worker.key]?.version, let note = versions[worker.key]?.crashed(now) {
+            actions = [.note(version, note)]
+        }
+        actions += serve(now) + replenish(worker.key, now)
+        forgetIfUnused(worker.key, now)
+        return actions
     }
 
-    /// The idle workers whose time is over, taken out.
-    mutating func expired(now: Instant) -> [Worker] { takeIdle { now - $0.since >= $0.lifetime } }
+    // MARK: - Versions
 
-    /// The idle workers of versions that are not served any more, taken out.
-    mutating func outdated(_ isCurrent: (FunctionName, Int) -> Bool) -> [Worker] {
-        takeIdle { !isCurrent($0.version.name, $0.version.number) }
+    /// The version is served from now on, its workers kept warm as its manifest has it.
+    mutating func serves(_ version: FunctionVersion, now: Instant) -> [Action] {
+        let key = VersionKey(version)
+        if versions[key] == nil { versions[key] = VersionState(version, now: now) }
+        versions[key]?.isWarm = true
+        return replenish(key, now)
     }
 
-    private mutating func takeIdle(_ isOver: (Idle) -> Bool) -> [Worker] {
-        let over = idle.filter(isOver).map(\.worker)
-        if !over.isEmpty { idle.removeAll { over.contains($0.worker) } }
-        return over
+    /// Ends the idle workers of versions that are not served any more. What runs goes on.
+    mutating func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
+        var actions: [Action] = []
+        for (key, state) in versions where !isCurrent(state.version) {
+            versions[key]?.isWarm = false
+            for idle in state.idle { actions += retire(idle.id) }
+            forgetIfUnused(key, now)
+        }
+        return actions
     }
+
+    /// From now on nothing is started ahead of need.
+    mutating func drain() { isDraining = true }
+
+    /// Time has passed; some ten times a second is enough.
+    mutating func tick(now: Instant) -> [Action] {
+        var actions: [Action] = []
+        // One that takes its time, or never gets ready, must not keep others from starting.
+        for (id, worker) in workers {
+            if let since = worker.startsSince, now - since >= Self.longestStart { _ = leaveStart(id) }
+        }
+        for (name, queue) in queues {
+            for waiting in queue where waiting.until <= now {
+                guard let index = queues[name]?.firstIndex(where: { $0.ticket == waiting.ticket }) else { continue }
+                dequeue(name, at: index)
+                leave(name)
+                actions.append(.refuse(waiting.ticket, .waitedTooLong(retryAfter: retryAfter)))
+            }
+        }
+        for key in Array(versions.keys) {
+            versions[key]?.tick(now)
+            guard let state = versions[key] else { continue }
+            let surplus = state.idle.count - state.target
+            let lifetime = state.version.manifest.concurrency.idle.duration
+            // The oldest first; as many as the target says stay.
+            for idle in state.idle.prefix(max(0, surplus))
+            where workers[idle.id]?.idleSince.map({ now - $0 >= lifetime }) == true {
+                actions += retire(idle.id)
+            }
+            actions += replenish(key, now)
+            forgetIfUnused(key, now)
+        }
+        return actions + serve(now)
+    }
+
+    /// Whether time has to be told: while something waits, idles or is to be kept warm.
+    var needsTicks: Bool { waitingCount > 0 || !workers.isEmpty || versions.values.contains { $0.isWarm && $0.target > 0 } }
+
+    // MARK: - Serving those who wait
+
+    /// Gives workers to those who wait, one function after the other, as far as there is room.
+    private mutating func serve(_ now: Instant) -> [Action] {
+        var actions: [Action] = []
+        var inVain = 0
+        while inVain < turns.count {
+            let name = turns.removeFirst()
+            guard let first = queues[name]?.first else { continue }
+            turns.append(name)  // its turn comes again after everybody else's
+            if let worker = takeIdle(VersionKey(first.version), on: first.loop) {
+                actions.append(assign(first.ticket, worker))
+            } else if !launch(first.version, for: first.ticket, on: first.loop, now, &actions) {
+                inVain += 1
+                continue
+            }
+            inVain = 0
+            dequeue(name, at: 0)
+        }
+        return actions
+    }
+
+    private mutating func dequeue(_ name: FunctionName, at index: Int) {
+        queues[name]?.remove(at: index)
+        waitingCount -= 1
+        guard queues[name]?.isEmpty == true else { return }
+        queues[name] = nil
+        turns.removeAll { $0 == name }
+    }
+
+    private mutating func leave(_ name: FunctionName) {
+        let left = admitted[name, default: 0] - 1
+        admitted[name] = left > 0 ? left : nil
+    }
+
+    private mutating func assign(_ ticket: Ticket, _ id: WorkerID) -> Action {
+        let hasServed = workers[id].map { $0.served > 0 } ?? false
+        let mode = workers[id].flatMap { versions[$0.key]?.version.manifest.mode }
+        workers[id]?.ticket = ticket
+        workers[id]?.state = .busy
+        workers[id]?.isAhead = false
+        return .assign(ticket, id, mode == .snapshot ? .forked : hasServed ? .reused : .prewarmed)
+    }
+
+    /// Whole seconds until the queue has moved by its own length, at the pace of late.
+    private var retryAfter: Int { pace.seconds(for: waitingCount) }
+
+    // MARK: - Starting and ending workers
+
+    /// Starts a worker for an invocation, if there is room or can be made. What is to be done comes into `actions`.
+    private mutating func launch(
+        _ version: FunctionVersion, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
+    ) -> Bool {
+        guard startingCount < options.mostStarting else { return false }
+        let expected = versions[VersionKey(version)]?.expectedMemory ?? 0
+        while live > 0, live >= options.mostWorkers || memory + expected > options.memory {
+            guard let oldest = oldestIdle() else { return false }
+            actions += retire(oldest)
+        }
+        actions.append(start(version, for: ticket, on: loop, expected, now))
+        return true
+    }
+
+    private mutating func start(
+        _ version: FunctionVersion, for ticket: Ticket?, on loop: Int, _ expected: Int, _ now: Instant
+    ) -> Action {
+        let id = nextWorker
+        nextWorker += 1
+        workers[id] = Worker(
+            key: VersionKey(version), loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil, ticket: ticket,
+            memory: expected)
+        live += 1
+        memory += expected
+        startingCount += 1
+        versions[VersionKey(version)]?.count += 1
+        if ticket == nil { versions[VersionKey(version)]?.ahead += 1 }
+        return .launch(id, version, for: ticket, loop: loop)
+    }
+
+    /// Starts workers ahead of need, as far as there is room that nobody else waits for.
+    private mutating func replenish(_ key: VersionKey, _ now: Instant) -> [Action] {
+        var actions: [Action] = []
+        while !isDraining, waitingCount == 0, startingCount < options.mostStarting, live < options.mostWorkers,
+            let state = versions[key], state.lacks(now) > 0, memory + state.expectedMemory <= options.memory
+        {
+            actions.append(start(state.version, for: nil, on: nextWorker % options.loops, state.expectedMemory, now))
+        }
+        return actions
+    }
+
+    /// Gives its place among those that start to others. Says whether it had one.
+    private mutating func leaveStart(_ id: WorkerID) -> Bool {
+        guard let worker = workers[id], worker.startsSince != nil else { return false }
+        workers[id]?.startsSince = nil
+        startingCount -= 1
+        return true
+    }
+
+    private mutating func takeIdle(_ key: VersionKey, on loop: Int) -> WorkerID? {
+        guard let id = versions[key]?.takeIdle(on: loop) else { return nil }
+        idleCount -= 1
+        workers[id]?.idleSince = nil
+        versions[key]?.noteAheadIsUsed(workers[id]?.isAhead == true)
+        return id
+    }
+
+    /// The worker that waits for longest, of those that are not to be kept warm if there is one.
+    private func oldestIdle() -> WorkerID? {
+        func oldest(_ states: some Sequence<VersionState>) -> WorkerID? {
+            states.compactMap { state in state.idle.first.flatMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } } }
+                .min { $0.1 < $1.1 }?.0
+        }
+        return oldest(versions.values.filter { $0.idle.count > $0.target }) ?? oldest(versions.values)
+    }
+
+    private mutating func leaveIdle(_ id: WorkerID) {
+        guard let worker = workers[id] else { return }
+        if worker.idleSince != nil {
+            versions[worker.key]?.idle.removeAll { $0.id == id }
+            workers[id]?.idleSince = nil
+            idleCount -= 1
+        }
+        versions[worker.key]?.noteAheadIsUsed(worker.isAhead)
+        workers[id]?.isAhead = false
+    }
+
+    private mutating func retire(_ id: WorkerID) -> [Action] {
+        guard let worker = workers[id], worker.state != .retiring else { return [] }
+        leaveIdle(id)
+        retireQuietly(id)
+        return [.retire(id)]
+    }
+
+    private mutating func retireQuietly(_ id: WorkerID) {
+        workers[id]?.state = .retiring
+        live -= 1
+        memory -= workers[id]?.memory ?? 0
+    }
+
+    private mutating func forgetIfUnused(_ key: VersionKey, _ now: Instant) {
+        guard let state = versions[key], state.isUnused(now), queues[key.name] == nil else { return }
+        versions[key] = nil
+    }
+
+    /// Longer than any start that waits for nothing.
+    private static let longestStart = Duration.milliseconds(100)
 }

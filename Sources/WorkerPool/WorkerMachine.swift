@@ -17,6 +17,8 @@ struct WorkerMachine {
         case logClosed
         case exited(CellExit)
         case gone
+        /// A snapshot's template is alone again, with so many threads; nil when that could not be brought about.
+        case cleared(threads: Int?)
         /// Time has passed. `cpu` reads the cell's CPU time and is called only when it can matter.
         case tick(cpu: () -> Duration?)
         case cancelled
@@ -30,20 +32,26 @@ struct WorkerMachine {
         case kill
         /// It has run for so long that it goes on as one among equals.
         case demote
+        /// What is left beside a snapshot's template has to end.
+        case clear
         case finish(Completion)
         /// A line of the host's for the function's log.
         case note(String)
-        /// A reactor waits for its next invocation.
+        /// It is there, so long after its launch.
+        case ready(Duration)
+        /// It waits for its next, or first, invocation.
         case becameIdle
         /// Nothing is left of the worker.
         case ended
     }
 
-    private struct Serving {
+    struct Serving {
         var assignment: Assignment
         var start: StartKind
         var requested: Instant
-        /// When the event went to the worker.
+        /// Whether the event went to the worker.
+        var isSent = false
+        /// When the worker had it: when it was there, and the event sent.
         var began: Instant?
         var cpuAtBegin = Duration.zero
         var output = ByteBuffer()
@@ -52,26 +60,30 @@ struct WorkerMachine {
         var answer: Completion.Output?
     }
 
-    private let version: FunctionVersion
-    private let processors: Int
-    private var exchange: ReactorExchange?
-    private var serving: Serving?
-    private var meters: CellMeters?
-    private let launched: Instant
-    private var startedAt: Instant?
+    let version: FunctionVersion
+    let processors: Int
+    private(set) var exchange: ReactorExchange?
+    private(set) var serving: Serving?
+    private(set) var meters: CellMeters?
+    let launched: Instant
+    private(set) var startedAt: Instant?
     private var initialization: Duration?
-    private var isReady = false
+    private(set) var isReady = false
     private var outputClosed = false
     private var logClosed = false
-    private var exit: CellExit?
-    private var isKilled = false
+    private(set) var exit: CellExit?
+    private(set) var isKilled = false
     private var isGone = false
     private var hasEnded = false
-    /// Whether it still goes before workers that have run for longer.
-    private var isPreferred = true
+    /// Whether a snapshot's template is being rid of what an invocation left.
+    private var isClearing = false
     private(set) var served = 0
-    /// Since when an idle reactor is watched, its CPU time then, and when to look again.
-    private var idleWatch: (since: Instant, cpu: Duration, next: Instant)?
+    /// CPU time up to the end of the last invocation.
+    private var cpuAtEnd = Duration.zero
+    /// What `WorkerMachine+Limits.swift` keeps in mind.
+    var watch = LimitWatch()
+    /// When to send a tick; nil: not before something else happens.
+    private(set) var nextTick: Instant?
 
     init(version: FunctionVersion, now: Instant, processors: Int) {
         self.version = version
@@ -80,24 +92,35 @@ struct WorkerMachine {
         exchange = version.speaksJSONRPC ? ReactorExchange(longestResult: version.manifest.limits.output.bytes) : nil
     }
 
-    private var limits: Manifest.Limits { version.manifest.limits }
+    var limits: Manifest.Limits { version.manifest.limits }
+    private var isSnapshot: Bool { version.manifest.mode == .snapshot }
 
-    /// Whether it can take another invocation.
-    var isIdle: Bool { isReady && serving == nil && exit == nil && !isKilled && exchange?.isIdle == true }
+    /// Whether it can take an invocation: its first, or if it speaks JSON-RPC another one.
+    var isIdle: Bool {
+        isReady && serving == nil && exit == nil && !isKilled && !isClearing
+            && (exchange.map(\.isIdle) ?? (served == 0))
+    }
 
     mutating func handle(_ input: Input, now: Instant) -> [Action] {
+        let actions = react(to: input, now)
+        nextTick = dueTick(now)
+        return actions
+    }
+
+    private mutating func react(to input: Input, _ now: Instant) -> [Action] {
         switch input {
         case .assign(let assignment, let start, let requested):
             precondition(serving == nil, "a worker serves one invocation at a time")
-            idleWatch = nil
             serving = Serving(assignment: assignment, start: start, requested: requested)
             // It may have ended in the moment between being chosen and now.
             return begin(now) + concludeIfOver(now)
         case .started(let meters):
             self.meters = meters
             startedAt = now
-            if exchange == nil { isReady = true }
-            return begin(now)
+            // One that speaks says itself when it is ready, and can be faster than this news of it.
+            guard exchange == nil else { return begin(now) + answerIfDone(now) }
+            isReady = true
+            return [.ready(now - launched)] + (serving == nil ? becomeIdle(now) : begin(now))
         case .failed(let error):
             exit = .lostWithLauncher
             outputClosed = true
@@ -116,6 +139,7 @@ struct WorkerMachine {
         case .gone:
             isGone = true
             return concludeIfOver(now)
+        case .cleared(let threads): return cleared(threads, now)
         case .tick(let cpu): return tick(now, cpu)
         case .cancelled:
             guard serving != nil else { return [] }
@@ -126,18 +150,36 @@ struct WorkerMachine {
 
     // MARK: - Serving
 
-    /// Sends the event as soon as there is both a worker to take it and an event to send.
+    /// Sends the event: to a command even before it runs, so that it need not wait for it; to others once they are ready.
     private mutating func begin(_ now: Instant) -> [Action] {
-        guard isReady, var current = serving, current.began == nil, current.cause == nil, startedAt != nil else {
-            return []
+        guard let current = serving, current.began == nil, current.cause == nil else { return [] }
+        var actions: [Action] = []
+        if !current.isSent {
+            if exchange == nil {
+                actions = [.write(current.assignment.event), .closeInput]
+            } else {
+                guard isReady, !isClearing else { return [] }
+                let context = context(current.assignment)
+                guard let line = exchange?.request(event: current.assignment.event, context: context) else { return [] }
+                actions = [.write(line)]
+            }
+            serving?.isSent = true
         }
-        current.began = now
-        current.cpuAtBegin = served == 0 ? .zero : meters?.cpu ?? .zero
-        serving = current
-        if exchange == nil { return [.write(current.assignment.event), .closeInput] }
-        let context = context(current.assignment)
-        guard let line = exchange?.request(event: current.assignment.event, context: context) else { return [] }
-        return [.write(line)]
+        if startedAt != nil {
+            serving?.began = now
+            // Of a command that was started for this invocation, all is its own.
+            if exchange != nil || current.start != .cold {
+                // What it used while it waited is looked at elsewhere, and is little: see `tickIdle`.
+                serving?.cpuAtBegin = served > 0 ? cpuAtEnd : meters?.cpu ?? .zero
+            }
+            watch.began(now, allowance: limits.effectiveCPU.duration, processors: processors)
+        }
+        return actions
+    }
+
+    private mutating func becomeIdle(_ now: Instant) -> [Action] {
+        watch.becameIdle(now, cpu: exchange == nil ? .zero : served > 0 ? cpuAtEnd : meters?.cpu ?? .zero)
+        return [.becameIdle]
     }
 
     private func context(_ assignment: Assignment) -> String {
@@ -150,7 +192,12 @@ struct WorkerMachine {
 
     private mutating func take(_ bytes: ByteBuffer, _ now: Instant) -> [Action] {
         if exchange == nil {
-            guard serving != nil, serving?.cause == nil else { return [] }
+            guard serving != nil else {
+                // What it computed without its event may be stale by the time that one comes.
+                return served > 0 || isKilled
+                    ? [] : [.note("[bulkhead: ended: it was started ahead and wrote without waiting for its event]")] + kill()
+            }
+            guard serving?.cause == nil else { return [] }
             if (serving?.output.readableBytes ?? 0) + bytes.readableBytes > limits.output.bytes {
                 return blame(Ending.outputExceeded(limits))
             }
@@ -169,7 +216,12 @@ struct WorkerMachine {
         case .ready:
             isReady = true
             initialization = now - launched
-            return serving == nil ? [.becameIdle] : begin(now)
+            let ready = Action.ready(now - launched)
+            if isSnapshot {
+                isClearing = true
+                return [ready, .clear]
+            }
+            return [ready] + (serving == nil ? becomeIdle(now) : begin(now))
         case .result(let body):
             serving?.answer = Completion.Output(body: body, kind: .json)
             return []
@@ -191,77 +243,44 @@ struct WorkerMachine {
             current.began != nil
         else { return [] }
         let actions = finish(now)
-        return actions + (version.manifest.mode == .reactor ? [.becameIdle] : kill())
+        switch version.manifest.mode {
+        case .command: return actions + kill()
+        case .reactor: return actions + becomeIdle(now)
+        case .snapshot:
+            isClearing = true
+            return actions + [.clear]
+        }
     }
 
-    // MARK: - Limits
-
-    private mutating func tick(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        demoteIfDue(now, cpu) + enforce(now, cpu)
-    }
-
-    /// A worker's first moments come before others' long work; most invocations are over by then.
-    private mutating func demoteIfDue(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard isPreferred, let startedAt, exit == nil else { return [] }
-        let age = now - startedAt
-        // No use asking before the allowance could have been used up, even on all processors.
-        let used = age * processors >= Self.headStartCPU && age < Self.headStart ? cpu() : nil
-        guard age >= Self.headStart || used ?? .zero > Self.headStartCPU else { return [] }
-        isPreferred = false
-        return [.demote]
-    }
-
-    private static let headStart = Duration.milliseconds(100)
-    /// What an interpreter needs to start; who burns more so soon has the longest work of all.
-    private static let headStartCPU = Duration.milliseconds(30)
-
-    private mutating func enforce(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard let current = serving, current.cause == nil, exit == nil else {
-            return serving == nil && exit == nil ? tickIdle(now, cpu) : []
+    /// A template that is alone, and has one thread, can be forked.
+    private mutating func cleared(_ threads: Int?, _ now: Instant) -> [Action] {
+        guard isClearing, exit == nil, !isKilled else { return [] }
+        isClearing = false
+        guard let threads else {
+            var failure = Failure(
+                .launchFailed, "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes")
+            failure.stage = "clear"
+            failure.errno = "EBUSY"
+            return blame(failure)
         }
-        guard let began = current.began else {
-            if now - launched > limits.initialization.duration {
-                return blame(Ending.timeout("init", limits.initialization))
-            }
-            // One processor's worth: what is not ready yet must not use all of them.
-            let allowance = max(limits.initialization.duration, limits.effectiveCPU.duration)
-            if (now - launched) * processors >= allowance, let used = cpu(), used > allowance {
-                return blame(Ending.cpuExceeded(limits))
-            }
-            return []
+        guard threads == 1 else {
+            let message =
+                "the snapshot has \(threads) threads, and a fork carries only one of them: start threads in the handler, not while the module loads (for numpy: OPENBLAS_NUM_THREADS=1), or use mode: reactor"
+            var failure = Failure(.error, message)
+            failure.error = .init(type: "SnapshotError", message: message, stackTrace: [])
+            return (serving == nil ? [.note("[bulkhead: \(message)]")] : []) + blame(failure)
         }
-        let elapsed = now - began
-        if elapsed > limits.wall.duration { return blame(Ending.timeout("wall", limits.wall)) }
-        // No use asking before the limit could have been reached, even on all processors.
-        let allowance = limits.effectiveCPU.duration
-        if elapsed * processors >= allowance, let used = cpu(), used - current.cpuAtBegin > allowance {
-            return blame(Ending.cpuExceeded(limits))
-        }
-        return []
-    }
-
-    /// Between invocations a reactor has no business of its own: one that computes on, or never gets ready, ends.
-    private mutating func tickIdle(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard isReady else { return now - launched > limits.initialization.duration ? kill() : [] }
-        guard let watch = idleWatch else {
-            idleWatch = (now, cpu() ?? .zero, now + .seconds(1))
-            return []
-        }
-        guard now >= watch.next else { return [] }
-        idleWatch?.next = now + .seconds(1)
-        // A garbage collector may tidy up, and a library look around now and then: a hundredth of the time.
-        return (cpu() ?? .zero) - watch.cpu > .milliseconds(100) + min((now - watch.since) / 100, .seconds(1))
-            ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
+        return serving == nil ? becomeIdle(now) : begin(now)
     }
 
     // MARK: - Ending
 
-    private mutating func blame(_ failure: Failure, kill: Bool = true) -> [Action] {
+    mutating func blame(_ failure: Failure, kill: Bool = true) -> [Action] {
         if serving?.cause == nil { serving?.cause = failure }
         return kill ? self.kill() : []
     }
 
-    private mutating func kill() -> [Action] {
+    mutating func kill() -> [Action] {
         guard !isKilled, exit == nil else { return [] }
         isKilled = true
         return [.kill]
@@ -297,10 +316,11 @@ struct WorkerMachine {
         served += 1
         var usage = Usage()
         usage.wall = current.began.map { now - $0 } ?? .zero
-        usage.cpu = (exit?.cpu ?? meters?.cpu ?? .zero) - current.cpuAtBegin
+        cpuAtEnd = exit?.cpu ?? meters?.cpu ?? .zero
+        usage.cpu = cpuAtEnd - current.cpuAtBegin
         usage.memoryBytes = exit?.memoryPeak ?? meters?.memoryPeak ?? 0
         // A worker that breaks a limit at once can be gone before its start was reported: then all of it was start-up.
-        if served == 1 { usage.initialization = initialization ?? (startedAt ?? now) - launched }
+        if current.start == .cold { usage.initialization = initialization ?? (startedAt ?? now) - launched }
         let result: Result<Completion.Output, Failure>
         if let cause = current.cause {
             result = .failure(cause)

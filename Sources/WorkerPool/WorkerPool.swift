@@ -1,72 +1,239 @@
 package import FunctionModel
+import Glibc
 package import HostSystem
 package import NIOCore
 package import Sandbox
 import Synchronization
 
-/// Gives each invocation a worker: an idle reactor of its version, or a new process.
+/// Gives each invocation a worker: one that waits, or a new process. Acts for `PoolMachine`, which decides.
 package final class WorkerPool: Sendable {
+    package struct Options: Sendable {
+        /// Workers at once, of all functions.
+        package var mostWorkers = 1000
+        /// Bytes that all workers together are expected to use at most.
+        package var memory = Int.max
+        /// Invocations that may wait for a worker.
+        package var mostWaiting = 1000
+        /// How long one may wait.
+        package var longestWait = Duration.seconds(10)
+
+        package init() {}
+    }
+
+    /// What the pool asks of whoever knows the functions.
+    package struct Functions: Sendable {
+        /// Whether the version is the one that is served: workers of others end instead of waiting.
+        package var isCurrent: @Sendable (FunctionVersion) -> Bool
+        /// The version's launch plan.
+        package var plan: @Sendable (FunctionVersion) throws -> SealedFile
+
+        package init(
+            isCurrent: @escaping @Sendable (FunctionVersion) -> Bool,
+            plan: @escaping @Sendable (FunctionVersion) throws -> SealedFile
+        ) {
+            self.isCurrent = isCurrent
+            self.plan = plan
+        }
+    }
+
+    private struct Invocation {
+        let version: FunctionVersion
+        let assignment: Assignment
+        let arrived: ContinuousClock.Instant
+        let completion: @Sendable (Completion) -> Void
+    }
+
     private struct State {
-        var machine: PoolMachine<ObjectIdentifier>
-        var workers: [ObjectIdentifier: WorkerRunner] = [:]
-        var ticking = false
-        var isCurrent: @Sendable (FunctionName, Int) -> Bool = { _, _ in true }
+        var machine: PoolMachine
+        var workers: [PoolMachine.WorkerID: WorkerRunner] = [:]
+        var waiting: [PoolMachine.Ticket: Invocation] = [:]
+        var nextTicket = 1
+        var wheel = DeadlineWheel(origin: .now, grain: LimitWatch.grain)
+        var isTicking = false
+        var ticks = 0
+        var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
+    }
+
+    /// What the machine decided, with the things themselves.
+    private enum Step {
+        case assign(Invocation, PoolMachine.Ticket, WorkerRunner, StartKind)
+        case launch(WorkerRunner, for: Invocation?, loop: Int)
+        case retire(WorkerRunner)
+        case refuse(Invocation, PoolMachine.Refusal)
+        case note(FunctionVersion, String)
     }
 
     private let launcher: Launcher
-    private let group: any EventLoopGroup
+    private let loops: [any EventLoop]
     private let sinks: WorkerSinks
+    private let options: Options
     private let state: Mutex<State>
-    /// Limits are watched at this grain: an invocation may run so much longer than its limit.
-    private static let grain = TimeAmount.milliseconds(10)
 
-    /// - Parameter bound: workers at once, of all functions.
-    package init(launcher: Launcher, group: any EventLoopGroup, bound: Int, sinks: WorkerSinks) {
+    package init(launcher: Launcher, group: any EventLoopGroup, options: Options, sinks: WorkerSinks) {
         self.launcher = launcher
-        self.group = group
+        loops = Array(group.makeIterator())
         self.sinks = sinks
-        state = Mutex(State(machine: PoolMachine(bound: bound)))
+        self.options = options
+        var pool = PoolMachine.Options()
+        pool.mostWorkers = options.mostWorkers
+        pool.memory = options.memory
+        pool.mostWaiting = options.mostWaiting
+        pool.longestWait = options.longestWait
+        pool.loops = loops.count
+        pool.mostStarting = max(8, System.coreCount * 4)
+        state = Mutex(State(machine: PoolMachine(options: pool)))
     }
 
-    /// Workers of which something may be left, idle ones, and invocations under way.
-    package var counts: (workers: Int, idle: Int, running: Int) {
-        state.withLock { ($0.machine.workerCount, $0.machine.idleCount, $0.machine.runningCount) }
+    /// Workers of which something may be left, idle ones, and invocations under way and waiting.
+    package var counts: (workers: Int, idle: Int, running: Int, waiting: Int) {
+        state.withLock {
+            ($0.machine.workerCount, $0.machine.idleCount, $0.machine.runningCount, $0.machine.waitingCount)
+        }
     }
 
-    /// Sets who says which versions are still served: reactors of others end instead of waiting.
-    package func setCurrent(_ isCurrent: @escaping @Sendable (FunctionName, Int) -> Bool) {
-        state.withLock { $0.isCurrent = isCurrent }
-    }
+    package func setFunctions(_ functions: Functions) { state.withLock { $0.functions = functions } }
 
-    /// Runs one invocation. Cancelling its assignment ends its worker.
+    // MARK: - Invocations
+
+    /// Runs one invocation. Cancelling its assignment ends it.
     /// - Returns: how it went; `throttled` and `overloaded` are among the ways.
-    package func invoke(_ version: FunctionVersion, plan: SealedFile, assignment: Assignment) async -> Completion {
-        let requested = ContinuousClock.now
-        let grant = state.withLock { $0.machine.acquire(version) }
-        switch grant {
-        case .throttled:
-            var failure = Failure(
-                .throttled,
-                "\(version.name) already runs concurrency.max (\(version.manifest.concurrency.max)) invocations; retry shortly"
-            )
-            failure.retryAfter = 1
-            return Self.refused(failure)
-        case .full:
-            var failure = Failure(.overloaded, "the host already runs as many workers as it may; retry shortly")
-            failure.retryAfter = 1
-            return Self.refused(failure)
-        case .reuse(let id):
-            guard let worker = state.withLock({ $0.workers[id] }), worker.isIdle else {
-                // It ended between the grant and now: no tenant sees that, a new one is made.
-                state.withLock { $0.machine.finished(version.name) }
-                return await invoke(version, plan: plan, assignment: assignment)
+    package func invoke(_ version: FunctionVersion, assignment: Assignment) async -> Completion {
+        await withCheckedContinuation { continuation in
+            submit(version, assignment: assignment) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// As `invoke`; `completion` is called exactly once, from any thread.
+    package func submit(
+        _ version: FunctionVersion, assignment: Assignment, completion: @escaping @Sendable (Completion) -> Void
+    ) {
+        let now = ContinuousClock.now
+        let loop = assignment.eventLoop.flatMap { loop in loops.firstIndex { $0 === loop } } ?? 0
+        let invocation = Invocation(version: version, assignment: assignment, arrived: now, completion: completion)
+        var ticket = 0
+        act { state in
+            ticket = state.nextTicket
+            state.nextTicket += 1
+            state.waiting[ticket] = invocation
+            return state.machine.request(ticket, version, loop: loop, now: now)
+        }
+        // Those that did not get a worker at once can be given up while they wait.
+        let waits = state.withLock { $0.waiting[ticket] != nil }
+        if waits { assignment.cancellation.onCancel { [self, ticket] in abandon(ticket, version) } }
+    }
+
+    private func abandon(_ ticket: PoolMachine.Ticket, _ version: FunctionVersion) {
+        let invocation = state.withLock { state in
+            state.machine.abandon(ticket, version.name) ? state.waiting.removeValue(forKey: ticket) : nil
+        }
+        invocation?.completion(Self.refused(Failure(.cancelled, "the client left before the function was started")))
+    }
+
+    private func run(_ invocation: Invocation, on worker: WorkerRunner, start: StartKind) -> Bool {
+        let now = ContinuousClock.now
+        let isTaken = worker.assign(invocation.assignment, start: start, requested: now) { [self] completion in
+            var completion = completion
+            completion.queueTime = now - invocation.arrived
+            invocation.assignment.cancellation.finish()
+            state.withLock {
+                $0.machine.finished(
+                    worker.id, wall: completion.usage.wall, isSound: completion.outcome == .ok, now: .now)
             }
-            return await run(assignment, on: worker, start: .reused, requested: requested, launch: nil)
-        case .launch(let evict):
-            retire(evict)
-            await launcher.waitUntilConnected()
-            let worker = makeWorker(version)
-            return await run(assignment, on: worker, start: .cold, requested: requested, launch: plan)
+            invocation.completion(completion)
+        }
+        if isTaken { invocation.assignment.cancellation.onCancel { worker.cancel() } }
+        return isTaken
+    }
+
+    // MARK: - Versions
+
+    /// The version is served from now on.
+    package func serve(_ version: FunctionVersion) { act { $0.machine.serves(version, now: .now) } }
+
+    /// Ends the idle workers of versions that are not served any more.
+    package func retireOutdated() {
+        let isCurrent = state.withLock { $0.functions.isCurrent }
+        act { $0.machine.outdated(isCurrent, now: .now) }
+    }
+
+    /// From now on nothing is started ahead of need; what comes, waits or runs goes on.
+    package func drain() { state.withLock { $0.machine.drain() } }
+
+    /// Ends every worker, busy ones too.
+    package func retireAll() {
+        for worker in state.withLock({ Array($0.workers.values) }) { worker.retire() }
+    }
+
+    // MARK: - Deciding under the lock, acting outside it
+
+    private func act(_ decide: (inout State) -> [PoolMachine.Action]) {
+        let (steps, startsTicking) = state.withLock { state in
+            let actions = decide(&state)
+            let steps = actions.compactMap { resolve($0, &state) }
+            return (steps, Self.startTicking(&state))
+        }
+        for step in steps { perform(step) }
+        if startsTicking { scheduleTicks() }
+    }
+
+    private func resolve(_ action: PoolMachine.Action, _ state: inout State) -> Step? {
+        switch action {
+        case .assign(let ticket, let id, let kind):
+            guard let invocation = state.waiting.removeValue(forKey: ticket), let worker = state.workers[id] else {
+                return nil
+            }
+            return .assign(invocation, ticket, worker, kind)
+        case .launch(let id, let version, let ticket, let loop):
+            let worker = WorkerRunner(id: id, version: version, launcher: launcher, sinks: sinks) { [weak self] in
+                self?.took($1, from: $0)
+            }
+            state.workers[id] = worker
+            return .launch(worker, for: ticket.flatMap { state.waiting.removeValue(forKey: $0) }, loop: loop)
+        case .retire(let id): return state.workers[id].map { .retire($0) }
+        case .refuse(let ticket, let why): return state.waiting.removeValue(forKey: ticket).map { .refuse($0, why) }
+        case .note(let version, let line): return .note(version, line)
+        }
+    }
+
+    private func perform(_ step: Step) {
+        switch step {
+        case .assign(let invocation, let ticket, let worker, let kind):
+            guard !run(invocation, on: worker, start: kind) else { return }
+            // It ended in this moment: no tenant sees that, another one is found.
+            act { state in
+                state.waiting[ticket] = invocation
+                return state.machine.lost(worker.id, ticket, invocation.version, now: .now)
+            }
+        case .launch(let worker, let invocation, let loop):
+            if let invocation { _ = run(invocation, on: worker, start: .cold) }
+            launcher.whenSettled { [self] in
+                let plan = state.withLock { $0.functions.plan }
+                worker.launch(plan: { try plan(worker.version) }, on: loops[loop])
+            }
+        case .retire(let worker): worker.retire()
+        case .refuse(let invocation, let why): invocation.completion(Self.refused(failure(why, invocation.version)))
+        case .note(let version, let line): sinks.log(version, nil, [line])
+        }
+    }
+
+    private func took(_ event: WorkerRunner.Event, from worker: WorkerRunner) {
+        switch event {
+        case .ready(let time): act { $0.machine.started(worker.id, after: time, now: .now) }
+        case .idle(let memory):
+            act { state in
+                state.machine.becameIdle(
+                    worker.id, memory: memory, isCurrent: state.functions.isCurrent(worker.version), now: .now)
+            }
+        case .ended:
+            act { state in
+                state.workers[worker.id] = nil
+                return state.machine.ended(worker.id, now: .now)
+            }
+        case .deadline(let instant):
+            act { state in
+                state.wheel.add(worker.id, at: instant)
+                return []
+            }
         }
     }
 
@@ -74,91 +241,59 @@ package final class WorkerPool: Sendable {
         Completion(result: .failure(failure), start: .cold, usage: Usage(), startTime: .zero)
     }
 
-    private func run(
-        _ assignment: Assignment, on worker: WorkerRunner, start: StartKind, requested: ContinuousClock.Instant,
-        launch plan: SealedFile?
-    ) async -> Completion {
-        let completion = await withCheckedContinuation { continuation in
-            worker.assign(assignment, start: start, requested: requested) { continuation.resume(returning: $0) }
-            if let plan { worker.launch(plan: plan, on: group.next()) }
-            assignment.cancellation.onCancel { worker.cancel() }
-            startTicking()
+    private func failure(_ refusal: PoolMachine.Refusal, _ version: FunctionVersion) -> Failure {
+        var failure: Failure
+        switch refusal {
+        case .throttled(let seconds):
+            failure = Failure(
+                .throttled,
+                "\(version.name) already runs concurrency.max (\(version.manifest.concurrency.max)) invocations; retry in \(seconds) s"
+            )
+            failure.retryAfter = seconds
+        case .queueFull(let seconds):
+            failure = Failure(
+                .overloaded,
+                "the host is busy and \(options.mostWaiting) invocations wait already (maxWaiting); retry in \(seconds) s")
+            failure.retryAfter = seconds
+        case .waitedTooLong(let seconds):
+            failure = Failure(
+                .overloaded,
+                "the host was busy for \(options.longestWait.seconds) s, the longest that an invocation waits (maxWait); retry in \(seconds) s"
+            )
+            failure.retryAfter = seconds
         }
-        assignment.cancellation.finish()
-        state.withLock { $0.machine.finished(worker.version.name) }
-        return completion
-    }
-
-    private func makeWorker(_ version: FunctionVersion) -> WorkerRunner {
-        let worker = WorkerRunner(
-            version: version, launcher: launcher, sinks: sinks, idle: { [weak self] in self?.becameIdle($0) },
-            end: { [weak self] in self?.ended($0) })
-        state.withLock {
-            $0.machine.entered(ObjectIdentifier(worker), of: version)
-            $0.workers[ObjectIdentifier(worker)] = worker
-        }
-        return worker
-    }
-
-    private func becameIdle(_ worker: WorkerRunner) {
-        let served = worker.served
-        let keep = state.withLock { state in
-            state.machine.becameIdle(
-                ObjectIdentifier(worker), of: worker.version, served: served,
-                isCurrent: state.isCurrent(worker.version.name, worker.version.number), now: .now)
-        }
-        if !keep { worker.retire() }
-    }
-
-    private func ended(_ worker: WorkerRunner) {
-        state.withLock {
-            $0.machine.ended(ObjectIdentifier(worker))
-            $0.workers[ObjectIdentifier(worker)] = nil
-        }
-    }
-
-    private func retire(_ ids: [ObjectIdentifier]) {
-        for worker in state.withLock({ state in ids.compactMap { state.workers[$0] } }) { worker.retire() }
-    }
-
-    /// Ends the idle reactors of versions that are not served any more.
-    package func retireOutdated() {
-        let ids = state.withLock { state in
-            let isCurrent = state.isCurrent
-            return state.machine.outdated(isCurrent)
-        }
-        retire(ids)
-    }
-
-    /// Ends every worker, busy ones too.
-    package func retireAll() {
-        for worker in state.withLock({ Array($0.workers.values) }) { worker.retire() }
+        return failure
     }
 
     // MARK: - Time
 
-    /// One timer for all invocations, and none while there is no worker.
-    private func startTicking() {
-        let start = state.withLock { state in
-            defer { state.ticking = true }
-            return !state.ticking
-        }
-        guard start else { return }
-        group.next().scheduleRepeatedTask(initialDelay: Self.grain, delay: Self.grain) { [weak self] task in
+    /// Whether the one timer is to be started: there is something to watch, and it does not run.
+    private static func startTicking(_ state: inout State) -> Bool {
+        guard !state.isTicking, !state.wheel.isEmpty || state.machine.needsTicks else { return false }
+        state.isTicking = true
+        return true
+    }
+
+    private func scheduleTicks() {
+        let grain = TimeAmount.nanoseconds(LimitWatch.grain.components.attoseconds / 1_000_000_000)
+        loops[0].scheduleRepeatedTask(initialDelay: grain, delay: grain) { [weak self] task in
             if self?.tick() != true { task.cancel() }
         }
     }
 
-    /// False when no worker is left to watch.
+    /// False when nothing is left to watch.
     private func tick() -> Bool {
-        let (workers, expired) = state.withLock { state in
-            (Array(state.workers.values), state.machine.expired(now: .now))
+        var due: [WorkerRunner] = []
+        var goesOn = true
+        act { state in
+            due = state.wheel.advance(to: .now).compactMap { state.workers[$0] }
+            state.ticks += 1
+            let actions = state.ticks % 10 == 0 ? state.machine.tick(now: .now) : []
+            goesOn = !due.isEmpty || !state.wheel.isEmpty || state.machine.needsTicks
+            state.isTicking = goesOn
+            return actions
         }
-        for worker in workers { worker.tick() }
-        retire(expired)
-        return state.withLock { state in
-            state.ticking = !state.workers.isEmpty
-            return state.ticking
-        }
+        for worker in due { worker.tick() }
+        return goesOn
     }
 }

@@ -1,4 +1,5 @@
 package import FunctionModel
+import Glibc
 import HostSystem
 import NIOCore
 package import Sandbox
@@ -23,48 +24,63 @@ final class WorkerRunner: Sendable {
         var closesInput = false
         /// Calls refused so far, by name and errno.
         var refused: [[String]: UInt64] = [:]
+        /// When the pool will call `tick`; nil: not.
+        var tickAt: Instant?
     }
 
+    /// What the pool is told.
+    enum Event {
+        /// It is there, so long after its launch.
+        case ready(Duration)
+        /// It waits for an invocation. Its memory is told now and then.
+        case idle(memory: Int?)
+        case ended
+        /// It wants a tick by then.
+        case deadline(Instant)
+    }
+
+    let id: PoolMachine.WorkerID
     let version: FunctionVersion
     private let launcher: Launcher
     private let state: Mutex<State>
     private let sinks: WorkerSinks
-    private let onIdle: @Sendable (WorkerRunner) -> Void
-    private let onEnd: @Sendable (WorkerRunner) -> Void
+    private let report: @Sendable (WorkerRunner, Event) -> Void
 
     init(
-        version: FunctionVersion, launcher: Launcher, sinks: WorkerSinks,
-        idle: @escaping @Sendable (WorkerRunner) -> Void, end: @escaping @Sendable (WorkerRunner) -> Void
+        id: PoolMachine.WorkerID, version: FunctionVersion, launcher: Launcher, sinks: WorkerSinks,
+        report: @escaping @Sendable (WorkerRunner, Event) -> Void
     ) {
+        self.id = id
         self.version = version
         self.launcher = launcher
         self.sinks = sinks
-        onIdle = idle
-        onEnd = end
+        self.report = report
         let machine = WorkerMachine(version: version, now: .now, processors: System.coreCount)
         state = Mutex(State(machine: machine, log: LogLines(limit: version.manifest.limits.log.bytes)))
     }
 
-    var isIdle: Bool { state.withLock { $0.machine.isIdle } }
-    var served: Int { state.withLock { $0.machine.served } }
-
     // MARK: - Orders
 
     /// Gives the worker an invocation; `completion` is called exactly once, from any thread.
+    /// - Returns: false when it cannot take one (any more), and nothing is done.
     func assign(
         _ assignment: Assignment, start: StartKind, requested: Instant,
         completion: @escaping @Sendable (Completion) -> Void
-    ) {
-        state.withLock {
-            $0.completion = completion
-            $0.invocationID = assignment.invocationID
+    ) -> Bool {
+        let canTake = state.withLock { state in
+            guard start == .cold || state.machine.isIdle else { return false }
+            state.completion = completion
+            state.invocationID = assignment.invocationID
+            return true
         }
-        handle(.assign(assignment, start: start, requested: requested))
+        if canTake { handle(.assign(assignment, start: start, requested: requested)) }
+        return canTake
     }
 
     /// Starts the worker's process. What fails comes out as the invocation's outcome.
-    func launch(plan: SealedFile, on loop: any EventLoop) {
+    func launch(plan: () throws -> SealedFile, on loop: any EventLoop) {
         do {
+            let plan = try plan()
             let streams = try WorkerStreams()
             let cell = try launcher.launch(
                 plan: plan, stdin: streams.childInput, stdout: streams.childOutput, stderr: streams.childLog
@@ -84,8 +100,12 @@ final class WorkerRunner: Sendable {
         } catch let error as LaunchError {
             handle(.failed(error))
             handle(.gone)
+        } catch let error as SystemError {
+            handle(.failed(LaunchError(stage: "pipes", number: error.number)))
+            handle(.gone)
         } catch {
-            handle(.failed(LaunchError(stage: "pipes", number: (error as? SystemError)?.number ?? 0)))
+            emit(["[bulkhead: no launch plan can be made: \(error)]"], nil)
+            handle(.failed(LaunchError(stage: "plan", number: EINVAL)))
             handle(.gone)
         }
     }
@@ -95,7 +115,10 @@ final class WorkerRunner: Sendable {
 
     /// Time has passed.
     func tick() {
-        let meters = state.withLock { $0.meters }
+        let meters = state.withLock { state in
+            state.tickAt = nil
+            return state.meters
+        }
         handle(.tick(cpu: { meters?.cpu }))
     }
 
@@ -118,13 +141,22 @@ final class WorkerRunner: Sendable {
             if added > 0 {
                 sinks.refused(version, RefusedCall(name: call.name, errnoText: call.errnoText, count: added))
             }
+        case .cleared(let threads): handle(.cleared(threads: threads))
         case .exited(let exit): handle(.exited(exit))
         case .gone: handle(.gone)
         }
     }
 
     private func handle(_ input: WorkerMachine.Input) {
-        let actions = state.withLock { $0.machine.handle(input, now: .now) }
+        let (actions, deadline) = state.withLock { state -> ([WorkerMachine.Action], Instant?) in
+            let actions = state.machine.handle(input, now: .now)
+            // One that was entered for an earlier invocation and comes before this one's does as well.
+            guard let next = state.machine.nextTick else { return (actions, nil) }
+            if let at = state.tickAt, at <= next { return (actions, nil) }
+            state.tickAt = next
+            return (actions, next)
+        }
+        if let deadline { report(self, .deadline(deadline)) }
         for action in actions { perform(action) }
     }
 
@@ -161,8 +193,10 @@ final class WorkerRunner: Sendable {
             if let cell { launcher.kill(cell) }
         case .demote:
             if let cell = state.withLock({ $0.cell }) { launcher.demote(cell) }
+        case .clear:
+            if let cell = state.withLock({ $0.cell }) { launcher.clear(cell) }
         case .finish(let completion):
-            let (report, lines, id) = state.withLock { state in
+            let (complete, lines, id) = state.withLock { state in
                 defer {
                     state.completion = nil
                     state.invocationID = nil
@@ -170,13 +204,19 @@ final class WorkerRunner: Sendable {
                 return (state.completion, state.log.finish(), state.invocationID)
             }
             emit(lines, id)
-            report?(completion)
+            complete?(completion)
         case .note(let line): emit([line], state.withLock { $0.invocationID })
-        case .becameIdle: onIdle(self)
+        case .ready(let time): report(self, .ready(time))
+        case .becameIdle:
+            let meters = state.withLock { state in
+                // Its memory is asked for at first, and then ever more rarely: it costs a system call.
+                state.machine.served & (state.machine.served - 1) == 0 ? state.meters : nil
+            }
+            report(self, .idle(memory: meters?.memoryPeak))
         case .ended:
             let channels = state.withLock { [$0.channel, $0.logChannel] }
             for channel in channels { channel?.close(promise: nil) }
-            onEnd(self)
+            report(self, .ended)
         }
     }
 

@@ -28,8 +28,10 @@ import Testing
     /// The second one is still being served when the first one's answer ends.
     @Test func pipelinedRequests() throws {
         let (channel, loop) = try connected()
-        try channel.writeInbound(request)
-        try channel.writeInbound(request)
+        for _ in 1...2 {
+            try channel.writeInbound(request)
+            try channel.writeInbound(HTTPRequestPart.end(nil))
+        }
         try channel.writeOutbound(HTTPResponsePart.end(nil))
         loop.advanceTime(by: .minutes(10))
         #expect(channel.isActive)
@@ -50,9 +52,23 @@ import Testing
         #expect(!channel.isActive)
     }
 
+    /// A body that stops halfway. One that goes on may take longer: the body's own limit is another's.
+    @Test func aBodyThatNeverEnds() throws {
+        let (channel, loop) = try connected()
+        try channel.writeInbound(request)
+        for _ in 1...5 {
+            loop.advanceTime(by: .seconds(60))
+            #expect(channel.isActive)
+            try channel.writeInbound(HTTPRequestPart.body(ByteBuffer(string: "x")))
+        }
+        loop.advanceTime(by: .seconds(120))
+        #expect(!channel.isActive)
+    }
+
     @Test func servingMayTakeLong() throws {
         let (channel, loop) = try connected()
         try channel.writeInbound(request)
+        try channel.writeInbound(HTTPRequestPart.end(nil))
         loop.advanceTime(by: .minutes(20))
         #expect(channel.isActive)
         try channel.writeOutbound(HTTPResponsePart.end(nil))

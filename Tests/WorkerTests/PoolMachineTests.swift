@@ -4,124 +4,373 @@ import Testing
 @testable import WorkerPool
 
 @Suite struct PoolMachineTests {
+    typealias Action = PoolMachine.Action
+
     private let now = ContinuousClock.now
 
-    private func version(_ name: String = "f", number: Int = 1, max: Int = 2, reuse: Int = 3) throws -> FunctionVersion
-    {
+    private func version(
+        _ name: String = "f", number: Int = 1, mode: Manifest.Mode = .reactor,
+        change: (inout Manifest.Concurrency) -> Void = { _ in }
+    ) throws -> FunctionVersion {
         var manifest = Manifest()
-        manifest.mode = .reactor
-        manifest.concurrency.max = max
-        manifest.concurrency.reuse = reuse
+        manifest.mode = mode
+        manifest.limits.memory = .mebibytes(16)
+        change(&manifest.concurrency)
         return FunctionVersion(
             name: try #require(FunctionName(name)), number: number, sha256: "", size: 1, bundle: "", createdAt: "",
-            manifest: manifest,
-            executable: .staticELF)
+            manifest: manifest, executable: .staticELF)
     }
 
+    private func pool(change: (inout PoolMachine.Options) -> Void = { _ in }) -> Pool {
+        var options = PoolMachine.Options()
+        change(&options)
+        return Pool(PoolMachine(options: options))
+    }
+
+    private func launches(_ actions: [Action]) -> [(PoolMachine.WorkerID, PoolMachine.Ticket?)] {
+        actions.compactMap { if case .launch(let id, _, let ticket, _) = $0 { (id, ticket) } else { nil } }
+    }
+
+    /// A worker that has served its first invocation and waits.
+    private func servedOnce(_ pool: Pool, _ version: FunctionVersion, ticket: Int) throws -> Int {
+        let launched = launches(pool.request(ticket, version, now: now))
+        let id = try #require(launched.first?.0)
+        _ = pool.started(id, after: .milliseconds(1), now: now)
+        pool.finished(id, wall: .milliseconds(1), isSound: true, now: now)
+        #expect(pool.becameIdle(id, memory: 1 << 20, isCurrent: true, now: now).isEmpty)
+        return id
+    }
+
+    // MARK: - Who gets a worker
+
     @Test func throttlesAtTheFunctionsBound() throws {
-        var pool = PoolMachine<Int>(bound: 100)
-        let one = try version()
-        #expect(pool.acquire(one) == .launch(evict: []))
-        #expect(pool.acquire(one) == .launch(evict: []))
-        #expect(pool.acquire(one) == .throttled)
-        #expect(pool.acquire(try version("g")) == .launch(evict: []))
-        pool.finished(one.name)
-        #expect(pool.acquire(one) == .launch(evict: []))
+        let pool = pool()
+        let one = try version { $0.max = 2 }
+        #expect(launches(pool.request(1, one, now: now)).count == 1)
+        #expect(launches(pool.request(2, one, now: now)).count == 1)
+        #expect(pool.request(3, one, now: now) == [.refuse(3, .throttled(retryAfter: 1))])
+        #expect(launches(pool.request(4, try version("g"), now: now)).count == 1, "another function's bound is its own")
+        pool.finished(1, wall: .zero, isSound: true, now: now)
+        #expect(launches(pool.request(5, one, now: now)).count == 1)
     }
 
     @Test func reusesTheYoungestOfItsOwnVersion() throws {
-        var pool = PoolMachine<Int>(bound: 100)
-        let one = try version(), two = try version(number: 2)
-        for worker in 1...2 {
-            _ = pool.acquire(one)
-            pool.entered(worker, of: one)
+        let pool = pool()
+        let one = try version()
+        let launched = [1, 2].flatMap { launches(pool.request($0, one, now: now)) }.map(\.0)
+        for id in launched {
+            pool.finished(id, wall: .zero, isSound: true, now: now)
+            _ = pool.becameIdle(id, memory: nil, isCurrent: true, now: now)
         }
-        for worker in 1...2 {
-            pool.finished(one.name)
-            let kept = pool.becameIdle(worker, of: one, served: 1, isCurrent: true, now: now)
-            #expect(kept)
-        }
-        #expect(pool.acquire(two) == .launch(evict: []), "another version's worker is no worker of this one")
-        #expect(pool.acquire(one) == .reuse(2))
+        #expect(launches(pool.request(3, try version(number: 2), now: now)).count == 1, "not another version's worker")
+        #expect(pool.request(4, one, now: now) == [.assign(4, launched[1], .reused)])
     }
 
     @Test func endsWorkersThatServedEnoughOrAreOutdated() throws {
-        var pool = PoolMachine<Int>(bound: 100)
-        let one = try version()
-        for worker in 1...2 {
-            _ = pool.acquire(one)
-            pool.entered(worker, of: one)
-            pool.finished(one.name)
+        let pool = pool()
+        let one = try version { $0.reuse = 1 }
+        for (ticket, isCurrent) in [(1, true), (2, false)] {
+            let id = try #require(launches(pool.request(ticket, one, now: now)).first?.0)
+            pool.finished(id, wall: .zero, isSound: true, now: now)
+            #expect(pool.becameIdle(id, memory: nil, isCurrent: isCurrent, now: now) == [.retire(id)])
         }
-        let usedUp = pool.becameIdle(1, of: one, served: 3, isCurrent: true, now: now)
-        let outdated = pool.becameIdle(2, of: one, served: 1, isCurrent: false, now: now)
-        #expect(!usedUp && !outdated)
         #expect(pool.idleCount == 0)
     }
 
-    @Test func evictsTheOldestIdleWhenFull() throws {
-        var pool = PoolMachine<Int>(bound: 1)
-        let one = try version(), other = try version("g")
-        _ = pool.acquire(one)
-        pool.entered(1, of: one)
-        #expect(pool.acquire(other) == .full)
-        pool.finished(one.name)
-        _ = pool.becameIdle(1, of: one, served: 1, isCurrent: true, now: now)
-        #expect(pool.acquire(other) == .launch(evict: [1]))
+    @Test func makesRoomAtTheHostsBound() throws {
+        let pool = pool { $0.mostWorkers = 1 }
+        let idle = try servedOnce(pool, try version(), ticket: 1)
+        let actions = pool.request(2, try version("g"), now: now)
+        #expect(actions.first == .retire(idle))
+        #expect(launches(actions).count == 1)
     }
 
-    @Test func idleTimeEnds() throws {
-        var pool = PoolMachine<Int>(bound: 10)
-        let one = try version()
-        _ = pool.acquire(one)
-        pool.entered(1, of: one)
-        pool.finished(one.name)
-        _ = pool.becameIdle(1, of: one, served: 1, isCurrent: true, now: now)
-        #expect(pool.expired(now: now + .seconds(59)).isEmpty)
-        #expect(pool.expired(now: now + .seconds(60)) == [1])
-        #expect(pool.expired(now: now + .seconds(60)).isEmpty, "told once")
+    @Test func memoryIsABudget() throws {
+        let pool = pool { $0.memory = 40 << 20 }
+        let one = try version()  // 16 MiB each, until more is known
+        #expect(launches(pool.request(1, one, now: now)).count == 1)
+        #expect(launches(pool.request(2, one, now: now)).count == 1)
+        #expect(pool.request(3, one, now: now).isEmpty, "it waits")
+        // They turn out to use little: those that wait get their start.
+        pool.finished(1, wall: .zero, isSound: true, now: now)
+        #expect(pool.becameIdle(1, memory: 1 << 20, isCurrent: true, now: now) == [.assign(3, 1, .reused)])
+        #expect(launches(pool.request(4, one, now: now)).count == 1)
     }
 
-    /// Random lives: nothing is counted that is not there, and every bound holds.
-    @Test func countsStayTrue() throws {
-        var random = SystemRandomNumberGenerator()
-        var pool = PoolMachine<Int>(bound: 8)
-        let versions = try ["a", "b", "c"].map { try version($0, max: 4, reuse: 1000) }
-        var busy: [(worker: Int, version: FunctionVersion)] = [], alive: [Int: FunctionVersion] = [:], next = 0
-        for _ in 0..<20_000 {
-            switch Int.random(in: 0..<4, using: &random) {
-            case 0, 1:
-                let version = versions.randomElement(using: &random) ?? versions[0]
-                switch pool.acquire(version) {
-                case .reuse(let worker):
-                    #expect(alive[worker] == version)
-                    busy.append((worker, version))
-                case .launch(let evict):
-                    for worker in evict {
-                        pool.ended(worker)
-                        alive[worker] = nil
-                    }
-                    next += 1
-                    pool.entered(next, of: version)
-                    alive[next] = version
-                    busy.append((next, version))
-                case .throttled: #expect(busy.filter { $0.version == version }.count == 4)
-                case .full: #expect(alive.count >= 8)
-                }
-            case 2 where !busy.isEmpty:
-                let (worker, version) = busy.remove(at: Int.random(in: busy.indices, using: &random))
-                pool.finished(version.name)
-                _ = pool.becameIdle(worker, of: version, served: 1, isCurrent: true, now: now)
-            case 3 where !busy.isEmpty:
-                let (worker, version) = busy.remove(at: Int.random(in: busy.indices, using: &random))
-                pool.finished(version.name)
-                pool.ended(worker)
-                alive[worker] = nil
-            default: break
-            }
-            #expect(pool.workerCount == alive.count && pool.workerCount <= 8)
-            #expect(pool.runningCount == busy.count)
-            #expect(pool.idleCount == alive.count - busy.count)
+    // MARK: - Waiting
+
+    /// Two functions wait; each start that becomes free goes to the other one, however many of the first came before.
+    @Test func takesTurnsBetweenFunctions() throws {
+        let pool = pool { $0.mostStarting = 1 }
+        let greedy = try version("greedy", mode: .command), modest = try version("modest", mode: .command)
+        var served: [String] = []
+        var running = launches(pool.request(0, greedy, now: now)).map(\.0)
+        for ticket in 1...6 {
+            #expect(pool.request(ticket, greedy, now: now).isEmpty)
         }
+        for ticket in 11...13 {
+            #expect(pool.request(ticket, modest, now: now).isEmpty)
+        }
+        #expect(pool.waitingCount == 9)
+        while let id = running.popLast() {
+            for (next, ticket) in launches(pool.started(id, after: .zero, now: now)) {
+                running.append(next)
+                served.append((ticket ?? 0) > 10 ? "modest" : "greedy")
+            }
+        }
+        #expect(served == ["greedy", "modest", "greedy", "modest", "greedy", "modest", "greedy", "greedy", "greedy"])
+        #expect(pool.waitingCount == 0)
+    }
+
+    @Test func aQueueEndsSomewhere() throws {
+        let pool = pool {
+            $0.mostStarting = 1
+            $0.mostWaiting = 1
+            $0.longestWait = .seconds(2)
+        }
+        let one = try version()
+        _ = pool.request(1, one, now: now)
+        #expect(pool.request(2, one, now: now).isEmpty)
+        #expect(pool.request(3, one, now: now) == [.refuse(3, .queueFull(retryAfter: 1))])
+        let later = now + .seconds(2)
+        // The start that took too long gives its place away first; whoever waited to the end is refused all the same.
+        let actions = pool.tick(now: later)
+        #expect(actions.contains(.refuse(2, .waitedTooLong(retryAfter: 1))))
+        #expect(pool.waitingCount == 0 && pool.runningCount == 1)
+    }
+
+    @Test func whoLeavesTheQueueIsForgotten() throws {
+        let pool = pool { $0.mostStarting = 1 }
+        let one = try version()
+        _ = pool.request(1, one, now: now)
+        _ = pool.request(2, one, now: now)
+        #expect(pool.abandon(2, one.name))
+        #expect(!pool.abandon(2, one.name))
+        #expect(!pool.abandon(1, one.name), "it has a worker")
+        #expect(launches(pool.started(1, after: .zero, now: now)).isEmpty)
+    }
+
+    @Test func aSlowStartDoesNotHoldUpOthersForLong() throws {
+        let pool = pool { $0.mostStarting = 1 }
+        let one = try version()
+        _ = pool.request(1, one, now: now)
+        _ = pool.request(2, one, now: now)
+        #expect(launches(pool.tick(now: now + .milliseconds(50))).isEmpty)
+        #expect(launches(pool.tick(now: now + .milliseconds(100))).map(\.1) == [2])
+    }
+
+    // MARK: - Ahead of need
+
+    @Test func keepsAsManyAsTheManifestSays() throws {
+        let pool = pool { $0.mostStarting = 2 }
+        let one = try version(mode: .command) { $0.warm = 3 }
+        var starting = launches(pool.serves(one, now: now)).map(\.0)
+        #expect(starting.count == 2, "no more at once than may start")
+        while let id = starting.popLast() {
+            starting += launches(pool.started(id, after: .zero, now: now)).map(\.0)
+            _ = pool.becameIdle(id, memory: 1 << 20, isCurrent: true, now: now)
+        }
+        #expect(pool.idleCount == 3)
+        // The one that has waited for longest serves, and another takes its place.
+        let actions = pool.request(1, one, now: now)
+        guard case .assign(1, let id, .prewarmed)? = actions.first else {
+            Issue.record("not assigned: \(actions)")
+            return
+        }
+        #expect(launches(actions).count == 1)
+        pool.finished(id, wall: .zero, isSound: true, now: now)
+        _ = pool.ended(id, now: now)
+        #expect(pool.workerCount == 3)
+        // A newer version takes over: what waits of the old one ends.
+        let retired = pool.outdated({ _ in false }, now: now).filter { if case .retire = $0 { true } else { false } }
+        #expect(retired.count == 2)
+    }
+
+    @Test func warmWorkersOutliveIdleTime() throws {
+        let pool = pool()
+        let warm = try version { $0.warm = 1 }
+        let kept = try #require(launches(pool.serves(warm, now: now)).first?.0)
+        _ = pool.started(kept, after: .zero, now: now)
+        _ = pool.becameIdle(kept, memory: nil, isCurrent: true, now: now)
+        let cold = try servedOnce(pool, try version("g"), ticket: 1)
+        #expect(pool.tick(now: now + .seconds(59)).isEmpty)
+        #expect(pool.tick(now: now + .seconds(60)) == [.retire(cold)])
+        #expect(pool.tick(now: now + .seconds(600)).isEmpty)
+    }
+
+    /// More come in the time that a start takes, or find none: more are kept. Later it is as before.
+    @Test func growsWithArrivals() throws {
+        let pool = pool()
+        let one = try version(mode: .command) { $0.warm = 1 }
+        _ = pool.serves(one, now: now)
+        var clock = now
+        var most = 0
+        for ticket in 0..<2000 {
+            clock += .milliseconds(1)
+            for case .launch(let id, _, _, _) in pool.request(ticket, one, now: clock) {
+                _ = pool.started(id, after: .milliseconds(20), now: clock)
+                pool.finished(id, wall: .milliseconds(1), isSound: true, now: clock)
+                _ = pool.ended(id, now: clock)
+            }
+            if ticket % 100 == 0 { _ = pool.tick(now: clock) }
+            most = max(most, pool.workerCount)
+        }
+        #expect(most > 10)
+        for _ in 0..<100 {
+            clock += .seconds(1)
+            for case .retire(let id) in pool.tick(now: clock) { _ = pool.ended(id, now: clock) }
+        }
+        #expect(pool.idleCount <= 1)
+    }
+
+    @Test func backsOffFromWhatEndsAtOnce() throws {
+        let pool = pool()
+        let one = try version { $0.warm = 1 }
+        var id = try #require(launches(pool.serves(one, now: now)).first?.0)
+        var clock = now
+        var notes = 0
+        for round in 0..<8 {
+            let actions = pool.ended(id, now: clock)
+            notes += actions.count { if case .note = $0 { true } else { false } }
+            let delay = Duration.milliseconds(100) * (1 << round)
+            #expect(launches(actions + pool.tick(now: clock + delay - .milliseconds(1))).isEmpty)
+            clock += delay
+            id = try #require(launches(pool.tick(now: clock)).first?.0)
+        }
+        #expect(notes == 4, "said at 1, 2, 4 and 8")
+    }
+
+    // MARK: - Everything at once
+
+    /// Random events for a long time: whatever is asked for is answered once, no bound is ever exceeded, nothing is lost.
+    @Test(arguments: 0..<8) func survivesRandomLife(seed: UInt64) throws {
+        var random = Splitmix(state: seed)
+        let pool = pool {
+            $0.mostWorkers = 8
+            $0.mostStarting = 3
+            $0.mostWaiting = 10
+            $0.memory = 100 << 20
+        }
+        let versions = [
+            try version("a", mode: .command) { $0.warm = 2 }, try version("b") { $0.max = 4 },
+            try version("c", mode: .snapshot) { $0.warm = 1 }, try version("d", mode: .command) { $0.max = 3 },
+        ]
+        var clock = now
+        var starting: [Int: FunctionVersion] = [:], idle: [Int: FunctionVersion] = [:], leaving: Set<Int> = []
+        var busy: [Int: (FunctionVersion, Int)] = [:]
+        var open: [Int: FunctionVersion] = [:]
+        func act(_ actions: [Action]) {
+            for action in actions {
+                switch action {
+                case .assign(let ticket, let id, _):
+                    let version = idle.removeValue(forKey: id)
+                    #expect(version == open[ticket], "its own version's, and one that waited")
+                    if let version { busy[id] = (version, ticket) }
+                case .launch(let id, let version, let ticket, _):
+                    starting[id] = version
+                    if let ticket {
+                        #expect(open[ticket] == version)
+                        busy[id] = (version, ticket)
+                    }
+                case .retire(let id):
+                    #expect(busy[id] == nil, "nobody's work is ended")
+                    starting[id] = nil
+                    idle[id] = nil
+                    leaving.insert(id)
+                case .refuse(let ticket, _): #expect(open.removeValue(forKey: ticket) != nil, "answered once")
+                case .note: break
+                }
+            }
+            #expect(starting.count + idle.count + busy.keys.count { starting[$0] == nil } <= 8)
+        }
+        for version in versions { act(pool.serves(version, now: clock)) }
+        for ticket in 0..<4000 {
+            clock += .microseconds(Int64(random.next() % 5000))
+            switch random.next() % 8 {
+            case 0, 1, 2:
+                let version = versions[Int(random.next() % 4)]
+                open[ticket] = version
+                act(pool.request(ticket, version, now: clock))
+            case 3:
+                guard let (id, _) = starting.min(by: { $0.key < $1.key }) else { break }
+                let version = starting.removeValue(forKey: id)
+                act(pool.started(id, after: .milliseconds(2), now: clock))
+                if let version, busy[id] == nil {
+                    idle[id] = version
+                    act(pool.becameIdle(id, memory: 2 << 20, isCurrent: true, now: clock))
+                }
+            case 4, 5:
+                guard let (id, work) = busy.filter({ starting[$0.key] == nil }).min(by: { $0.key < $1.key }) else { break }
+                busy[id] = nil
+                open[work.1] = nil
+                pool.finished(id, wall: .milliseconds(3), isSound: true, now: clock)
+                if work.0.manifest.mode == .command {
+                    act(pool.ended(id, now: clock))
+                } else {
+                    idle[id] = work.0
+                    act(pool.becameIdle(id, memory: nil, isCurrent: true, now: clock))
+                }
+            case 6:
+                if let id = leaving.min() {
+                    leaving.remove(id)
+                    act(pool.ended(id, now: clock))
+                } else if let (id, _) = idle.min(by: { $0.key < $1.key }), random.next() % 8 == 0 {
+                    idle[id] = nil  // it crashes while it waits
+                    act(pool.ended(id, now: clock))
+                }
+            default: act(pool.tick(now: clock))
+            }
+            let waiting = open.keys.count { ticket in !busy.values.contains { $0.1 == ticket } }
+            #expect(pool.waitingCount == waiting)
+            #expect(pool.runningCount == busy.count)
+            #expect(pool.idleCount == idle.count)
+        }
+    }
+}
+
+/// The machine as a reference, so that `#expect` can call what changes it.
+private final class Pool {
+    typealias Action = PoolMachine.Action
+    typealias Instant = PoolMachine.Instant
+
+    private var machine: PoolMachine
+
+    init(_ machine: PoolMachine) { self.machine = machine }
+
+    var workerCount: Int { machine.workerCount }
+    var idleCount: Int { machine.idleCount }
+    var runningCount: Int { machine.runningCount }
+    var waitingCount: Int { machine.waitingCount }
+
+    func request(_ ticket: Int, _ version: FunctionVersion, now: Instant) -> [Action] {
+        machine.request(ticket, version, now: now)
+    }
+    func abandon(_ ticket: Int, _ name: FunctionName) -> Bool { machine.abandon(ticket, name) }
+    func finished(_ id: Int, wall: Duration, isSound: Bool, now: Instant) {
+        machine.finished(id, wall: wall, isSound: isSound, now: now)
+    }
+    func started(_ id: Int, after time: Duration, now: Instant) -> [Action] {
+        machine.started(id, after: time, now: now)
+    }
+    func becameIdle(_ id: Int, memory: Int?, isCurrent: Bool, now: Instant) -> [Action] {
+        machine.becameIdle(id, memory: memory, isCurrent: isCurrent, now: now)
+    }
+    func ended(_ id: Int, now: Instant) -> [Action] { machine.ended(id, now: now) }
+    func serves(_ version: FunctionVersion, now: Instant) -> [Action] { machine.serves(version, now: now) }
+    func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
+        machine.outdated(isCurrent, now: now)
+    }
+    func tick(now: Instant) -> [Action] { machine.tick(now: now) }
+}
+
+private struct Splitmix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
     }
 }

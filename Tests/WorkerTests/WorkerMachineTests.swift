@@ -165,9 +165,75 @@ import Testing
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
         _ = machine.handle(.started(nil), now: start)
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
-        #expect(!kills(machine.handle(.tick(cpu: { .seconds(1) }), now: start)))
-        #expect(!kills(machine.handle(.tick(cpu: { .milliseconds(1050) }), now: start + .seconds(1))))
-        #expect(kills(machine.handle(.tick(cpu: { .seconds(2) }), now: start + .seconds(2))))
+        #expect(!kills(machine.handle(.tick(cpu: { .seconds(1) }), now: start)), "not looked at that early")
+        #expect(!kills(machine.handle(.tick(cpu: { .milliseconds(50) }), now: start + .seconds(1))))
+        #expect(kills(machine.handle(.tick(cpu: { .seconds(1) }), now: start + .seconds(6))))
+    }
+
+    /// A command that is started ahead waits for its event; what it computes before it reads is its start-up.
+    @Test func aCommandStartedAheadWaits() throws {
+        var machine = WorkerMachine(version: try version(.command), now: start, processors: 2)
+        let started = machine.handle(.started(nil), now: start)
+        #expect(started.contains { if case .becameIdle = $0 { true } else { false } })
+        #expect(!kills(machine.handle(.tick(cpu: { .seconds(9) }), now: start + .seconds(1))))
+        #expect(machine.isIdle)
+        let asked = machine.handle(.assign(assignment, start: .prewarmed, requested: start), now: start)
+        #expect(asked.contains { if case .closeInput = $0 { true } else { false } })
+        #expect(!machine.isIdle)
+        _ = machine.handle(.output(ByteBuffer(string: "1")), now: start)
+        #expect(end(&machine, exit()) == .ok)
+        #expect(!machine.isIdle, "it serves once")
+    }
+
+    /// What it writes before it has its event cannot be an answer to it.
+    @Test func aCommandStartedAheadMayNotAnswerAhead() throws {
+        var machine = WorkerMachine(version: try version(.command), now: start, processors: 2)
+        _ = machine.handle(.started(nil), now: start)
+        #expect(kills(machine.handle(.output(ByteBuffer(string: "1")), now: start)))
+    }
+
+    /// The event goes out before it is known that the worker runs; an answer may come before that, too.
+    @Test func newsInAnyOrder() throws {
+        var command = WorkerMachine(version: try version(.command), now: start, processors: 2)
+        let asked = command.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        #expect(asked.contains { if case .write = $0 { true } else { false } })
+        var reactor = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
+        _ = reactor.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        let ready = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")
+        let lines = reactor.handle(.output(ready), now: start)
+        let line = try #require(lines.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
+        let id = try #require(String(buffer: line).firstMatch(of: /"id":([0-9]+)/)?.1)
+        let answer = ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")
+        #expect(outcome(reactor.handle(.output(answer), now: start)) == nil)
+        #expect(outcome(reactor.handle(.started(nil), now: start)) == .ok)
+    }
+
+    /// A template serves again once nothing is left of the last invocation, and only while it has one thread.
+    @Test func aTemplateIsAloneBetweenInvocations() throws {
+        func clears(_ actions: [WorkerMachine.Action]) -> Bool {
+            actions.contains { if case .clear = $0 { true } else { false } }
+        }
+        var machine = WorkerMachine(version: try version(.snapshot), now: start, processors: 2)
+        _ = machine.handle(.started(nil), now: start)
+        let ready = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")
+        #expect(clears(machine.handle(.output(ready), now: start)))
+        #expect(!machine.isIdle)
+        _ = machine.handle(.cleared(threads: 1), now: start)
+        #expect(machine.isIdle)
+        let asked = machine.handle(.assign(assignment, start: .forked, requested: start), now: start)
+        let line = try #require(asked.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
+        let id = try #require(String(buffer: line).firstMatch(of: /"id":([0-9]+)/)?.1)
+        let answered = machine.handle(
+            .output(ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")), now: start)
+        #expect(outcome(answered) == .ok && clears(answered) && !machine.isIdle)
+        #expect(!kills(machine.handle(.cleared(threads: 1), now: start)))
+        #expect(machine.isIdle)
+        var threaded = WorkerMachine(version: try version(.snapshot), now: start, processors: 2)
+        _ = threaded.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        _ = threaded.handle(.started(nil), now: start)
+        _ = threaded.handle(.output(ready), now: start)
+        #expect(kills(threaded.handle(.cleared(threads: 3), now: start)))
+        #expect(end(&threaded, exit(9, killed: true)) == .error)
     }
 
     @Test func initHasItsOwnLimit() throws {

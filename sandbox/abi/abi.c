@@ -1,6 +1,6 @@
 #include "bulkhead_launcher_abi.h"
 
-_Static_assert(sizeof(struct bh_request) == 16, "a request is one fixed-size message");
+_Static_assert(sizeof(struct bh_request) == 24, "a request is one fixed-size message");
 _Static_assert(sizeof(struct bh_event) == 160, "an event is one fixed-size message");
 _Static_assert(sizeof(struct bh_plan) % 8 == 0, "the seccomp program that may follow stays aligned");
 
@@ -26,6 +26,7 @@ static const char *const stage_names[BH_STAGE_COUNT] = {
     [BH_STAGE_PROC] = "proc",
     [BH_STAGE_SCRATCH] = "scratch",
     [BH_STAGE_PIVOT] = "pivot",
+    [BH_STAGE_ENTER] = "enter",
     [BH_STAGE_READ_ONLY] = "read-only",
     [BH_STAGE_HOSTNAME] = "hostname",
     [BH_STAGE_BOUNDING_SET] = "bounding-set",

@@ -15,20 +15,32 @@ struct mode {
     bool observes;          // for `policy learn`: init may look at path arguments
 };
 
+/// What a version's first cell leaves to those that come after it: its root is filled and read-only, so that they can share
+/// it, and its rules are made.
+struct version {
+    uint64_t key;         // the supervisor's name for it
+    int plan;             // the sealed memfd
+    int mounts, hostname; // namespaces
+    int landlock;         // ruleset; -1 where it may be missing
+    int executable;
+};
+
 /// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.
 struct birth {
     const struct mode *mode;
     uid_t id;                       // uid and gid of the worker to come
     int status;                     // SEQPACKET to the launcher
-    int procs[CGROUP_HIERARCHIES];  // cgroup.procs files
+    int procs[CGROUP_HIERARCHIES];  // v1: `tasks` files
     int procs_count;
+    const struct version *version;  // NULL: none yet, the binding will bring one
 };
 
 /// Makes a ready cell into one version's cell. Launcher to init, over `status`, with descriptors in this order: plan,
-/// stdin, stdout, stderr, (when it observes) the observer, then one detached mount for each entry whose `present` is set, then (user namespaces only)
-/// one for each device node.
+/// stdin, stdout, stderr, (when it observes) the observer, then one detached mount for each entry whose `present` is set,
+/// then (user namespaces only) one for each device node. To the init of a cell that knows its version: the three streams.
 struct binding {
     uint32_t mounts;
+    uint32_t shares;  // init sends ruleset and executable along when it reports that the worker runs
     uint8_t present[BH_MOUNTS_MAX];
 };
 #define LAUNCH_FDS 5  // at most: plan, stdin, stdout, stderr, observer
@@ -59,6 +71,9 @@ struct report {
     uint64_t max_rss;      // bytes
 };
 
+/// Takes every capability from what this process and its children may ever gain by an exec. Returns 0 or an errno.
+int drop_bounding_set(void);
+
 /// The entry of a cell's init (PID 1 of the new pid namespace). Never returns.
 _Noreturn void cell_main(const struct birth *birth);
 
@@ -88,6 +103,7 @@ struct worker_spec {
     int executable;
     int landlock;  // ruleset, -1 when allowed to be missing
     struct sock_fprog filter;  // what the kernel gets of the plan's
+    bool shares;               // the version's next cells get ruleset and executable
     // results, in memory shared with init until exec
     volatile uint32_t stage;
     volatile int error;

@@ -15,54 +15,81 @@ static void close_all(const int *fds, unsigned count) {
 
 // -- Ready ------------------------------------------------------------------------------------------------------------
 
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage) {
+/// Starts the cell's init, in its cgroup, with namespaces of its own as far as no earlier cell of its version has made them.
+static int start_init(const struct cell_options *options, const struct cgroup_entry *entry, uint32_t slot,
+                      const struct version *version) {
     struct cell *cell = &cells[slot];
-    *cell = (struct cell){.generation = cell->generation + 1, .pidfd = -1, .status = -1};
-    snprintf(cell->group, sizeof cell->group, "c%u-%u", slot, cell->generation);
     static struct birth birth;
     birth = (struct birth){
         .mode = &options->mode,
         // In a user namespace every cell is the same user outside; inside it is this one.
         .id = options->mode.root ? options->first_uid + slot * IDS_PER_SLOT + cell->generation % IDS_PER_SLOT : 65532,
+        .version = version,
+        .procs_count = entry->procs_count,
     };
+    memcpy(birth.procs, entry->procs, sizeof birth.procs);
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return errno;
+    setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
+    birth.status = pair[1];
+    struct clone_args args = {
+        .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_PIDFD | (version ? 0 : CLONE_NEWNS | CLONE_NEWUTS) |
+                 (options->mode.root ? 0 : CLONE_NEWUSER) | (entry->directory >= 0 ? CLONE_INTO_CGROUP : 0),
+        .cgroup = entry->directory >= 0 ? (uint64_t)entry->directory : 0,
+        .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    long pid = sys_clone3(&args);
+    if (pid == 0) cell_main(&birth);
+    int error = pid < 0 ? errno : 0;
+    close(pair[1]);
+    if (error) close(pair[0]);
+    else cell->init = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
+    return error;
+}
+
+int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage) {
+    struct cell *cell = &cells[slot];
+    *cell = (struct cell){.generation = cell->generation + 1, .pidfd = -1, .status = -1, .plan = -1};
+    snprintf(cell->group, sizeof cell->group, "c%u-%u", slot, cell->generation);
     *stage = BH_STAGE_CGROUP_CREATE;
     struct cgroup_entry entry;
     int error = cgroup_create(groups, cell->group, &entry);
     if (error) return error;
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
     *stage = BH_STAGE_CGROUP_LIMIT;
-    if ((error = cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START))) {
-        cgroup_close(&entry);
-        cgroup_remove(groups, cell->group);
-        return error;
-    }
-    memcpy(birth.procs, entry.procs, sizeof birth.procs);
-    birth.procs_count = entry.procs_count;
-
-    *stage = BH_STAGE_CLONE;
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        error = errno;
-    } else {
-        setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
-        birth.status = pair[1];
-        struct clone_args args = {
-            .flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD |
-                     (options->mode.root ? 0 : CLONE_NEWUSER) | (entry.directory >= 0 ? CLONE_INTO_CGROUP : 0),
-            .cgroup = entry.directory >= 0 ? (uint64_t)entry.directory : 0,
-            .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
-            .exit_signal = SIGCHLD,
-        };
-        long pid = sys_clone3(&args);
-        if (pid == 0) cell_main(&birth);
-        if (pid < 0) error = errno;
-        close(pair[1]);
-        if (error) close(pair[0]);
-        else cell->init = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
+    error = cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START);
+    if (!error) {
+        *stage = BH_STAGE_CLONE;
+        error = start_init(options, &entry, slot, NULL);
     }
     cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
     return error;
+}
+
+// -- Once more --------------------------------------------------------------------------------------------------------
+
+bool cell_is_as_new(struct cgroups *groups, struct cell *cell, const struct report *exit) {
+    // Whatever was out of the ordinary ends the cell: killed, out of memory, a denied call, a signal.
+    bool sound = cell->version && cell->started && !cell->killed && !cell->flags && exit->kind == REPORT_EXITED &&
+                 (exit->status & 0x7f) == 0;
+    if (!sound || !cgroup_reset(groups, cell->group)) return false;
+    if (!cell->demoted) return true;
+    return cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START) == 0;
+}
+
+bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
+    struct cell *cell = &cells[slot];
+    struct cell kept = *cell;
+    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .cpu_weight = kept.cpu_weight,
+                          .version = kept.version, .since = monotonic_ns()};
+    memcpy(cell->group, kept.group, sizeof cell->group);
+    struct cgroup_entry entry;
+    if (cgroup_enter(groups, cell->group, &entry)) return false;
+    int error = start_init(options, &entry, slot, version);
+    cgroup_close(&entry);
+    return !error;
 }
 
 // -- Bound ------------------------------------------------------------------------------------------------------------
@@ -143,16 +170,8 @@ static int open_devices(const struct cell_options *options, int nodes[DEVICE_COU
     return 0;
 }
 
-static int send_binding(int status, const struct plan *plan, const int *fds, int fd_count, const int *trees,
-                        const int *nodes) {
-    struct binding binding = {.mounts = plan->header->mount_count};
-    int all[BINDING_FDS], count = 0;
-    for (int i = 0; i < fd_count; i++) all[count++] = fds[i];
-    for (unsigned i = 0; i < binding.mounts; i++)
-        if (trees[i] >= 0) binding.present[i] = 1, all[count++] = trees[i];
-    for (int i = 0; i < DEVICE_COUNT; i++)
-        if (nodes[i] >= 0) all[count++] = nodes[i];
-    struct iovec part = {&binding, sizeof binding};
+static int send_descriptors(int status, const struct binding *binding, const int *all, int count) {
+    struct iovec part = {(void *)(uintptr_t)binding, sizeof *binding};
     static union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(BINDING_FDS * sizeof(int))];
@@ -171,8 +190,32 @@ static int send_binding(int status, const struct plan *plan, const int *fds, int
     return sendmsg(status, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
+static int send_binding(int status, const struct plan *plan, const int *fds, int fd_count, const int *trees,
+                        const int *nodes, bool shares) {
+    struct binding binding = {.mounts = plan->header->mount_count, .shares = shares};
+    int all[BINDING_FDS], count = 0;
+    for (int i = 0; i < fd_count; i++) all[count++] = fds[i];
+    for (unsigned i = 0; i < binding.mounts; i++)
+        if (trees[i] >= 0) binding.present[i] = 1, all[count++] = trees[i];
+    for (int i = 0; i < DEVICE_COUNT; i++)
+        if (nodes[i] >= 0) all[count++] = nodes[i];
+    return send_descriptors(status, &binding, all, count);
+}
+
+/// Whether the root can be shared by all cells of the version, one after another and at once: all of it is read-only then.
+/// A user namespace is a cell's own, and so is all that it owns.
+static bool can_be_shared(const struct cell_options *options, const struct plan *plan) {
+    return options->mode.root && !options->mode.observes && !plan->header->scratch_bytes &&
+           !(plan->header->flags & (BH_PLAN_PROC | BH_PLAN_OWN_NETWORK));
+}
+
+int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage) {
+    *stage = BH_STAGE_REQUEST;
+    return send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3);
+}
+
 int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
-              int fd_count, uint32_t *stage) {
+              int fd_count, uint64_t version, uint32_t *stage) {
     static struct plan plan;
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
     memset(trees, -1, sizeof trees);
@@ -183,6 +226,9 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     if (error) return error;
     *stage = BH_STAGE_SECCOMP;
     if (!floor_holds(&plan.filter)) return EACCES;
+    if (can_be_shared(options, &plan)) cell->version = version;
+    bool shares = cell->version && !version_known(cell->version);
+    if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
     error = open_trees(options, &plan, trees, stage);
     if (!error) {
         *stage = BH_STAGE_DEVICES;
@@ -202,7 +248,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     }
     if (!error) {
         *stage = BH_STAGE_REQUEST;
-        error = send_binding(cell->status, &plan, fds, fd_count, trees, nodes);
+        error = send_binding(cell->status, &plan, fds, fd_count, trees, nodes, shares && cell->plan >= 0);
     }
     close_all(trees, plan.header->mount_count);
     close_all(nodes, DEVICE_COUNT);

@@ -1,7 +1,8 @@
-// Cells from the outside: a table of slots, each empty, ready (built, no function yet), bound, or being removed.
+// Cells from the outside: a table of slots, each empty, ready (built, for no version yet or for one), bound, or being
+// removed.
 #pragma once
 
-#include "cell.h"
+#include "versions.h"
 
 #define CELLS 8192       // more than descriptors allow
 #define IDS_PER_SLOT 16  // a uid comes back only after that many other cells in its slot
@@ -15,10 +16,15 @@ struct cell {
     uint32_t generation;  // of this slot
     uint32_t flags;
     uint32_t cpu_weight;  // the plan's
+    bool demoted;         // it has lost its head start
+    uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
+    int plan;             // of a version that is not known yet; -1: none
+    uint64_t since;       // monotonic ns; when it became ready for its version
     int init, pidfd, status;
     int32_t pid;          // the worker's, in our view
     char group[32];
-    struct report denied;
+    struct report denied, exit;
+    int clearing;         // how often it may still be tried to end what is beside the worker
     uint64_t requested_ns;
 };
 
@@ -34,7 +40,18 @@ extern struct cell cells[CELLS];
 /// Returns 0, or an errno with `*stage` set.
 int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage);
 
-/// Gives a ready cell its version: limits, mounts, standard streams. `fds`: as in BH_REQUEST_LAUNCH, `fd_count` of them.
-/// Returns 0, or an errno with `*stage` set; the cell is then to be killed.
+/// Whether the cell, whose init has been waited for, may serve its version again: it ended as it should, its cgroup is empty
+/// and counts from zero again.
+bool cell_is_as_new(struct cgroups *groups, struct cell *cell, const struct report *exit);
+
+/// Starts another init in a cell that is as new; from then on it is ready for its version.
+/// Returns false when that did not work: the cell is then to be removed.
+bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version);
+
+/// Gives a ready cell its version: limits, mounts, standard streams. `fds`: as in BH_REQUEST_LAUNCH, `fd_count` of them;
+/// `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then to be killed.
 int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
-              int fd_count, uint32_t *stage);
+              int fd_count, uint64_t version, uint32_t *stage);
+
+/// Gives a cell that is ready for its version the standard streams in `fds`. As `cell_bind`.
+int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage);

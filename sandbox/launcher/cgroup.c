@@ -83,25 +83,46 @@ void cgroup_close(struct cgroup_entry *entry) {
 int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry *entry) {
     int error = 0;
     *entry = (struct cgroup_entry){.directory = -1};
+    for (int i = 0; i < groups->count && !error; i++)
+        if (mkdirat(groups->base[i], cell, 0755) < 0) error = errno;
+    if (!error) error = cgroup_enter(groups, cell, entry);
+    if (error) cgroup_remove(groups, cell);
+    return error;
+}
+
+int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *entry) {
+    int error = 0;
+    *entry = (struct cgroup_entry){.directory = -1};
     for (int i = 0; i < groups->count && !error; i++) {
-        if (mkdirat(groups->base[i], cell, 0755) < 0) {
-            error = errno;
-        } else if (is_v2(groups)) {
+        if (is_v2(groups)) {
             entry->directory = openat(groups->base[i], cell, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
             if (entry->directory < 0) error = errno;
         } else {
+            // Not cgroup.procs: that takes a lock of the whole machine and waits for an RCU grace period, some 10 ms. A lone
+            // thread that moves itself through `tasks` needs no lock (Linux 5.7, 9a3284fad42f).
             char path[96];
-            cell_path(path, cell, "cgroup.procs");
+            cell_path(path, cell, "tasks");
             int procs = openat(groups->base[i], path, O_WRONLY | O_CLOEXEC);
             if (procs < 0) error = errno;
             else entry->procs[entry->procs_count++] = procs;
         }
     }
-    if (error) {
-        cgroup_close(entry);
-        cgroup_remove(groups, cell);
-    }
+    if (error) cgroup_close(entry);
     return error;
+}
+
+bool cgroup_reset(struct cgroups *groups, const char *cell) {
+    if (is_v2(groups)) return false;
+    for (int i = 0; i < groups->count; i++) {
+        char path[96], text[16];
+        cell_path(path, cell, "tasks");
+        if (read_file_at(groups->base[i], path, text, sizeof text) != 0) return false;
+        if (groups->holds[i] & BH_FEATURE_MEMORY && write_cell(groups->base[i], cell, "memory.max_usage_in_bytes", "0"))
+            return false;
+        if (groups->holds[i] & BH_FEATURE_CPU && unless_absent(write_cell(groups->base[i], cell, "cpuacct.usage", "0")))
+            return false;
+    }
+    return groups->count > 0;
 }
 
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits) {
@@ -185,6 +206,29 @@ void cgroup_kill(struct cgroups *groups, const char *cell) {
     if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "FROZEN");
     for (int i = 0; i < groups->count; i++) kill_listed(groups->base[i], cell);
     if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "THAWED");
+}
+
+int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker) {
+    int base = hierarchy_with(groups, BH_FEATURE_PIDS), others = 0, threads = 0;
+    if (base < 0) return -1;
+    for (int pass = 0; pass < 2; pass++) {
+        // Processes first; then, when none was left to end, the threads of those two.
+        char path[96];
+        cell_path(path, cell, pass == 0 ? "cgroup.procs" : is_v2(groups) ? "cgroup.threads" : "tasks");
+        int fd = openat(groups->base[base], path, O_RDONLY | O_CLOEXEC);
+        FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
+        if (!list) {
+            if (fd >= 0) close(fd);
+            return -1;
+        }
+        for (int pid; fscanf(list, "%d", &pid) == 1;) {
+            if (pass == 1) threads++;
+            else if (pid > 1 && pid != init && pid != worker) others++, kill(pid, SIGKILL);
+        }
+        fclose(list);
+        if (others) return 0;
+    }
+    return threads > 1 ? threads - 1 : 0;
 }
 
 bool cgroup_remove(struct cgroups *groups, const char *cell) {

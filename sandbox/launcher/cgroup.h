@@ -30,12 +30,23 @@ void cgroups_sweep(struct cgroups *groups, bool final);
 /// How a cell's init gets into its cgroups.
 struct cgroup_entry {
     int directory;                  // v2: to be born in (CLONE_INTO_CGROUP); -1 on v1
-    int procs[CGROUP_HIERARCHIES];  // v1: cgroup.procs files to join by; each join waits for an RCU grace period
+    int procs[CGROUP_HIERARCHIES];  // v1: `tasks` files to join by, see cgroup_create
     int procs_count;
 };
 
 /// Makes a cell's cgroups and opens the ways into them. Returns 0, or an errno; nothing is left behind then.
 int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
+
+/// Opens the ways into a cell's cgroups that are there already. Returns 0, or an errno.
+int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
+
+/// Whether nothing lives in the cell's cgroups and their counters stand at zero again. Always false on v2, where a peak
+/// cannot be reset, and making a cgroup anew costs little.
+bool cgroup_reset(struct cgroups *groups, const char *cell);
+
+/// Ends every process of the cell but its init and `worker`. Returns how many threads the worker has when it is alone;
+/// 0 while others are left; -1 when nobody can tell.
+int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker);
 
 /// Closes the ways in.
 void cgroup_close(struct cgroup_entry *entry);

@@ -27,21 +27,32 @@ static _Noreturn void fail(const struct birth *birth, uint32_t stage, int error)
     _exit(1);
 }
 
-/// Tells that the worker runs. Its pid travels as credentials, which the kernel translates to the launcher's view.
-static int report_started(int status, pid_t worker) {
+/// Tells that the worker runs. Its pid travels as credentials, which the kernel translates to the launcher's view; with it
+/// what the version's next cells need not make again, if that is wanted.
+static int report_started(int status, pid_t worker, const struct worker_spec *shared) {
     struct report report = {.kind = REPORT_STARTED};
     struct iovec part = {&report, sizeof report};
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
     } control = {0};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    if (!shared) message.msg_controllen = CMSG_SPACE(sizeof(struct ucred));
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_CREDENTIALS;
     header->cmsg_len = CMSG_LEN(sizeof(struct ucred));
     struct ucred credentials = {.pid = worker, .uid = geteuid(), .gid = getegid()};
     memcpy(CMSG_DATA(header), &credentials, sizeof credentials);
+    if (shared) {
+        int fds[2] = {shared->executable, shared->landlock}, count = shared->landlock >= 0 ? 2 : 1;
+        header = CMSG_NXTHDR(&message, header);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, (size_t)count * sizeof(int));
+        message.msg_controllen = CMSG_SPACE(sizeof credentials) + CMSG_SPACE((size_t)count * sizeof(int));
+    }
     return sendmsg(status, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
@@ -50,10 +61,19 @@ static int report_started(int status, pid_t worker) {
 /// Closes every descriptor that this cell was not given: another worker's pipe held here would never see its EOF.
 /// 0, 1 and 2 (the null device and the launcher's log) stay until the worker's own take their numbers.
 static int close_others(const struct birth *birth) {
-    int list[CGROUP_HIERARCHIES + 2], count = 0;
+    int kept[CGROUP_HIERARCHIES + 6], list[CGROUP_HIERARCHIES + 7], kept_count = 0, count = 0;
+    kept[kept_count++] = birth->status;
+    for (int i = 0; i < birth->procs_count; i++) kept[kept_count++] = birth->procs[i];
+    if (birth->version) {
+        kept[kept_count++] = birth->version->plan;
+        kept[kept_count++] = birth->version->mounts;
+        kept[kept_count++] = birth->version->hostname;
+        kept[kept_count++] = birth->version->executable;
+        if (birth->version->landlock >= 0) kept[kept_count++] = birth->version->landlock;
+    }
     list[count++] = 2;
-    for (int i = -1; i < birth->procs_count; i++) {
-        int fd = i < 0 ? birth->status : birth->procs[i], at = count++;
+    for (int i = 0; i < kept_count; i++) {
+        int fd = kept[i], at = count++;
         for (; at > 0 && list[at - 1] > fd; at--) list[at] = list[at - 1];
         list[at] = fd;
     }
@@ -111,7 +131,7 @@ static int join_cgroups(const struct birth *birth) {
     return 0;
 }
 
-static int drop_bounding_set(void) {
+int drop_bounding_set(void) {
     for (int capability = 0; capability < 64; capability++) {
         if (prctl(PR_CAPBSET_READ, capability) < 0) break;  // past the kernel's last one
         if (prctl(PR_CAPBSET_DROP, capability) < 0) return errno;
@@ -129,13 +149,38 @@ static int open_executable(const struct cell_spec *spec, int *executable) {
     return 0;
 }
 
+/// For the worker, which inherits it: handlers fall at exec by themselves, ignored signals do not.
+static int default_signals(void) {
+    for (int signal = 1; signal <= 64; signal++) {
+        struct {
+            void (*handler)(int);
+            unsigned long flags;
+            void *restorer;
+            uint64_t mask;
+        } standard = {0};
+        if (signal != SIGKILL && signal != SIGSTOP &&
+            syscall(SYS_rt_sigaction, signal, &standard, NULL, sizeof standard.mask) < 0)
+            return errno;
+    }
+    return 0;
+}
+
 #define STEP(name, call)                                                                                             \
     do {                                                                                                             \
         int error = (call);                                                                                          \
         if (error) fail(birth, name, error);                                                                         \
     } while (0)
 
-/// The part that no version is needed for: done ahead of time in a ready cell. Returns the empty root.
+/// Takes over what an earlier cell of the version has made. From here on no path leads to the host, as after the pivot.
+static int enter_version(const struct version *version) {
+    if (setns(version->mounts, CLONE_NEWNS) < 0 || setns(version->hostname, CLONE_NEWUTS) < 0) return errno;
+    close(version->mounts);
+    close(version->hostname);
+    return 0;
+}
+
+/// What can be done ahead of time in a ready cell. Returns the root, empty and still to be filled; -1 where an earlier cell
+/// of the version has filled it.
 static int prepare(const struct birth *birth) {
     STEP(BH_STAGE_CLOSE_FDS, close_others(birth));
     STEP(BH_STAGE_PARENT_DEATH, die_with_launcher(birth));
@@ -149,16 +194,20 @@ static int prepare(const struct birth *birth) {
     // The cell dies before anything else of the host does. Only a raise: needs no privilege.
     STEP(BH_STAGE_OOM_SCORE, write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "1000"));
     prctl(PR_SET_DUMPABLE, 0);
-    STEP(BH_STAGE_BOUNDING_SET, drop_bounding_set());  // what init holds itself, it holds until the worker runs
+    // As root the launcher has done it for all. A new user namespace begins with the full set. What init holds itself, it
+    // holds until the worker runs.
+    if (!birth->mode->root) STEP(BH_STAGE_BOUNDING_SET, drop_bounding_set());
+    STEP(BH_STAGE_SIGNALS, default_signals());
     uint32_t stage;
-    int root = root_prepare(&stage);
-    if (root < 0) fail(birth, stage, errno);
+    int root = -1;
+    if (birth->version) STEP(BH_STAGE_ENTER, enter_version(birth->version));
+    else if ((root = root_prepare(&stage)) < 0) fail(birth, stage, errno);
     send_report(birth->status, &(struct report){.kind = REPORT_READY});
     return root;
 }
 
 /// Waits for the launcher to say whose cell this becomes.
-static int receive_binding(const struct birth *birth, struct cell_spec *spec) {
+static int receive_binding(const struct birth *birth, struct cell_spec *spec, bool *shares) {
     struct binding binding;
     struct iovec part = {&binding, sizeof binding};
     static union {
@@ -173,7 +222,13 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec) {
     if (size != sizeof binding || !header || header->cmsg_type != SCM_RIGHTS) return EBADMSG;
     int fds[BINDING_FDS], count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)), next = 4;
     memcpy(fds, CMSG_DATA(header), (size_t)count * sizeof(int));
+    if (birth->version) {
+        if (count != 3) return EBADMSG;
+        memcpy(spec->stdio, fds, sizeof spec->stdio);
+        return 0;
+    }
     if (count < 4) return EBADMSG;
+    *shares = binding.shares;
     memcpy(spec->stdio, fds + 1, sizeof spec->stdio);
     spec->observer = birth->mode->observes && next < count ? fds[next++] : -1;
     for (uint32_t i = 0; i < BH_MOUNTS_MAX; i++)
@@ -184,9 +239,28 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec) {
     return error;
 }
 
+/// The filter as the kernel gets it.
+static int derive_filter(const struct cell_spec *spec, struct worker_spec *worker) {
+    static struct sock_filter installed[BH_FILTER_MAX];
+    worker->filter = (struct sock_fprog){.len = spec->plan.filter.len, .filter = installed};
+    return filter_derive(&spec->plan.filter, installed, spec->observer >= 0);
+}
+
+/// All but the streams is there from an earlier cell.
+static void await_streams(const struct birth *birth, struct cell_spec *spec, struct worker_spec *worker) {
+    spec->observer = -1;
+    STEP(BH_STAGE_PLAN, plan_read(birth->version->plan, &spec->plan));
+    close(birth->version->plan);
+    STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
+    worker->landlock = birth->version->landlock;
+    worker->executable = birth->version->executable;
+    STEP(BH_STAGE_PLAN, receive_binding(birth, spec, &worker->shares));
+    STEP(BH_STAGE_STDIO, place_stdio(spec));
+}
+
 /// The version's part.
 static void bind_version(const struct birth *birth, struct cell_spec *spec, int root, struct worker_spec *worker) {
-    STEP(BH_STAGE_PLAN, receive_binding(birth, spec));
+    STEP(BH_STAGE_PLAN, receive_binding(birth, spec, &worker->shares));
     const struct plan *plan = &spec->plan;
     STEP(BH_STAGE_STDIO, place_stdio(spec));
     if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
@@ -199,9 +273,7 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, int 
         worker->landlock = landlock_rules(spec);
         if (worker->landlock < 0) fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
     }
-    static struct sock_filter installed[BH_FILTER_MAX];
-    STEP(BH_STAGE_SECCOMP, filter_derive(&plan->filter, installed, spec->observer >= 0));
-    worker->filter = (struct sock_fprog){.len = plan->filter.len, .filter = installed};
+    STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
     STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
     for (unsigned i = 0; i < plan->header->mount_count; i++)
         if (spec->trees[i] >= 0) close(spec->trees[i]);
@@ -216,8 +288,6 @@ static pid_t start_worker(const struct birth *birth, struct worker_spec *worker)
     if (worker->error) fail(birth, worker->stage, worker->error);
     // The worker has its own table since exec: these would keep its pipes open for ever.
     for (int i = 0; i < 3; i++) close(i);
-    close(worker->executable);
-    if (worker->landlock >= 0) close(worker->landlock);
     return pid;
 }
 
@@ -249,7 +319,8 @@ _Noreturn void cell_main(const struct birth *birth) {
     spec.birth = birth;
     struct worker_spec worker = {.cell = &spec, .listener = -1};
     int root = prepare(birth);
-    bind_version(birth, &spec, root, &worker);
+    if (birth->version) await_streams(birth, &spec, &worker);
+    else bind_version(birth, &spec, root, &worker);
 
     sigset_t child;
     sigemptyset(&child);
@@ -259,7 +330,9 @@ _Noreturn void cell_main(const struct birth *birth) {
     if (signals < 0) fail(birth, BH_STAGE_SIGNALS, errno);
 
     pid_t pid = start_worker(birth, &worker);
-    STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, pid));
+    STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, pid, worker.shares ? &worker : NULL));
+    close(worker.executable);
+    if (worker.landlock >= 0) close(worker.landlock);
     STEP(BH_STAGE_INIT_CONFINE, init_confine(spec.observer >= 0));
 
     for (;;) {

@@ -5,7 +5,7 @@
 //   keeper    this file. Started once by the supervisor, which then gives up root. Holds nothing but the cgroup
 //             directories and a control socket (descriptor 3) over which the supervisor hands it one end of a fresh
 //             socketpair whenever it wants a launcher. Sweeps up behind a launcher that died.
-//   launcher  server.c. Single-threaded, serves one supervisor connection. A request is 16 bytes and four descriptors;
+//   launcher  server.c. Single-threaded, serves one supervisor connection. A request is 24 bytes and four descriptors;
 //             everything in it is checked and nothing in it is trusted.
 //   init      init.c. One a cell: PID 1 of the cell's pid namespace; builds the root, starts the worker, watches it.
 //
@@ -110,6 +110,8 @@ static _Noreturn void launcher(int socket, struct cell_options options, struct c
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) die("make mounts private");
     // Where the supervisor reaches its data directory once it is not root any more: no name for a cell to be granted.
     if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);
+    // For all cells: nobody here gains a capability by an exec.
+    if (options.mode.root && (errno = drop_bounding_set())) die("drop the capability bounding set");
     options.store = reopen_store();
     exit(server_run(socket, &options, groups, ready_cells));
 }

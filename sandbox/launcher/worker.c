@@ -59,17 +59,9 @@ static int drop_capabilities(void) {
     return syscall(SYS_capset, &header, none) < 0 ? errno : 0;
 }
 
-static int default_signals(void) {
-    // Handlers fall at exec by themselves; ignored signals and the mask do not.
+/// Init has made them default, but blocks SIGCHLD for itself.
+static int unblock_signals(void) {
     uint64_t empty = 0;
-    struct {
-        void (*handler)(int);
-        unsigned long flags;
-        void *restorer;
-        uint64_t mask;
-    } standard = {0};
-    for (int signal = 1; signal <= 64; signal++)
-        if (signal != SIGKILL && signal != SIGSTOP) syscall(SYS_rt_sigaction, signal, &standard, NULL, sizeof empty);
     return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &empty, NULL, sizeof empty) < 0 ? errno : 0;
 }
 
@@ -101,7 +93,7 @@ int worker_main(void *argument) {
     STEP(BH_STAGE_CAPABILITIES, drop_capabilities());
     // After the identity, which clears it (prctl(2)). Init's death ends the pid namespace anyway: a second net.
     STEP(BH_STAGE_PARENT_DEATH, RESULT(syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)));
-    STEP(BH_STAGE_SIGNALS, default_signals());
+    STEP(BH_STAGE_SIGNALS, unblock_signals());
     STEP(BH_STAGE_WORKING_DIRECTORY, RESULT(syscall(SYS_chdir, "/function")));
     STEP(BH_STAGE_NO_NEW_PRIVS, RESULT(syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
     if (spec->landlock >= 0)

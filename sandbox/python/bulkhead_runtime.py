@@ -67,7 +67,7 @@ def main():
         failure = describe(error)
     answer('{"jsonrpc":"2.0","method":"ready"}')
 
-    for line in requests:
+    def serve(line):
         request = json.loads(line)
         member, value = "error", failure and dump(failure)
         if not failure:
@@ -79,7 +79,66 @@ def main():
                 value = dump(describe(error))
         sys.stdout.flush()
         sys.stderr.flush()
-        answer('{"jsonrpc":"2.0","id":%d,"%s":%s}' % (request["id"], member, value))
+        return '{"jsonrpc":"2.0","id":%d,"%s":%s}' % (request["id"], member, value)
+
+    if os.environ.pop("BULKHEAD_MODE", "") == "snapshot":
+        answered = fork_for_each(requests.fileno())
+        reply = serve(requests.readline())
+        os.write(answered, b".")
+        answer(reply)
+        os._exit(0)
+    for line in requests:
+        answer(serve(line))
+
+
+def fork_for_each(requests):
+    """Returns in a process of its own for each invocation; this one, the template, never sees an event.
+
+    Returns a descriptor: who writes to it has answered. A fork that ends without that takes the template along, in the
+    same way, so that the host sees how.
+    """
+    import gc
+    import select
+    import signal
+
+    gc.freeze()  # what the collector does not look at, forks need not copy
+    while True:
+        select.select([requests], [], [])
+        if not readable(requests):
+            os._exit(0)  # EOF is the host's goodbye
+        end, answered = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(end)
+            renew_randomness()
+            return answered
+        os.close(answered)
+        status = os.waitpid(child, 0)[1]
+        if not os.read(end, 1):
+            if os.WIFSIGNALED(status):
+                if os.WTERMSIG(status) != signal.SIGKILL:
+                    signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+                os.kill(os.getpid(), os.WTERMSIG(status))
+            os._exit(os.WEXITSTATUS(status))
+        os.close(end)
+
+
+def readable(descriptor):
+    """Whether there are bytes to read, and not the end: nothing is taken."""
+    import array
+    import fcntl
+    import termios
+
+    count = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, count)
+    return count[0] > 0
+
+
+def renew_randomness():
+    """What forks would have in common. `random`, `secrets`, `uuid`, `ssl` and `tempfile` see to it themselves."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
 
 
 main()

@@ -1,6 +1,7 @@
 // The few calls that Swift's Glibc module lacks or cannot express. No state, no allocation.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,8 +18,9 @@ int bh_memory_file(const char *_Nonnull name);
 /// Seals a memfd against every change. Returns 0, or an errno.
 int bh_seal(int fd);
 
-/// Sends one packet with descriptors beside it (at most 8). Returns 0, or an errno.
-int bh_send_packet(int socket, const void *_Nonnull bytes, size_t size, const int *_Nullable fds, int fd_count);
+/// Sends one packet with descriptors beside it (at most 8). Unless it `waits` for room, EAGAIN says that there is none.
+/// Returns 0, or an errno.
+int bh_send_packet(int socket, const void *_Nonnull bytes, size_t size, const int *_Nullable fds, int fd_count, bool waits);
 
 /// Receives one packet and up to 8 descriptors, close-on-exec. Returns its size, 0 at the end, or -1 with errno.
 ssize_t bh_receive_packet(int socket, void *_Nonnull bytes, size_t size, int fds[_Nonnull 8], int *_Nonnull fd_count);

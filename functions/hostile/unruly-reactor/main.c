@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../../counter-c/message.h"
+#include "message.h"
 
 #define HUGE_LINE (100ul << 20)
 

@@ -2,13 +2,13 @@
 //
 // Transport: one SOCK_SEQPACKET socketpair per launcher. Every message is one fixed-size struct; descriptors travel
 // beside it as SCM_RIGHTS. All that depends on a function's version is in a *plan*, written once per version into a
-// sealed memfd, so that a launch itself is 16 bytes and four descriptors.
+// sealed memfd, so that a launch itself is 24 bytes and four descriptors.
 #pragma once
 
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 2u
+#define BH_ABI_VERSION 3u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -29,6 +29,8 @@ enum bh_request_kind {
     // A cell is born with BH_HEAD_START times the CPU weight that its plan says, so that a short invocation is over before
     // long ones slow it down. This takes it away.
     BH_REQUEST_DEMOTE = 3,
+    // Ends every process of the cell but the worker that the launcher started, and answers with BH_EVENT_CLEARED.
+    BH_REQUEST_CLEAR = 4,
 };
 
 #define BH_HEAD_START 10u
@@ -38,6 +40,9 @@ struct bh_request {
     uint32_t magic;  // BH_MAGIC
     uint32_t kind;   // enum bh_request_kind
     uint64_t cell;   // chosen by the supervisor, unique in one launcher's life
+    // LAUNCH: names the plan, the same for the same plan and never for another. Once it is over, the cell may serve the same
+    // version again. 0: it may not.
+    uint64_t version;
 };
 
 // -- The plan ---------------------------------------------------------------------------------------------------------
@@ -106,10 +111,13 @@ enum bh_event_kind {
     BH_EVENT_STARTED = 2,  // the worker's exec succeeded; descriptors: cpu usage, memory peak (none without cgroups)
     BH_EVENT_FAILED = 3,   // the launch was refused; stage and error say where and why
     BH_EVENT_EXITED = 4,   // the worker is gone; counters are final
-    BH_EVENT_GONE = 5,     // nothing of the cell is left: no process, no cgroup, no mount
+    BH_EVENT_GONE = 5,     // nothing of the cell is left: no process, and no cgroup or mount but for its next use
     // The filter refused calls: syscall, arch and error say which and how, args[0] how often in this cell so far. Comes
     // with the first of a kind, whenever the number has doubled, and with the final number before EXITED.
     BH_EVENT_REFUSED = 6,
+    // No process is left in the cell but its init and the worker; status: how many threads the worker has. Or error: EBUSY
+    // when something would not die, ENOTSUP without cgroups.
+    BH_EVENT_CLEARED = 7,
 };
 
 #define BH_FLAG_OOM 1u     // the kernel's own counter saw an OOM kill in this cell
@@ -132,7 +140,7 @@ struct bh_event {
     uint32_t stage;       // FAILED: enum bh_stage
     int32_t error;        // FAILED, REFUSED: errno
     int32_t pid;          // STARTED: the worker's pid as the host sees it
-    int32_t status;       // EXITED: as from wait(2)
+    int32_t status;       // EXITED: as from wait(2); CLEARED: the worker's threads
     uint32_t flags;       // EXITED: BH_FLAG_*; HELLO: BH_FEATURE_*
     uint32_t arch;        // DENIED, REFUSED: AUDIT_ARCH_*; HELLO: Landlock ABI
     uint64_t args[6];     // DENIED: the call's arguments; REFUSED: how often
@@ -166,6 +174,7 @@ enum bh_stage {
     BH_STAGE_BOUNDING_SET,
     BH_STAGE_ROOT,
     BH_STAGE_PIVOT,
+    BH_STAGE_ENTER,
     BH_STAGE_STDIO,
     BH_STAGE_NETWORK,
     BH_STAGE_MOUNT,

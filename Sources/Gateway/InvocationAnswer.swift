@@ -1,0 +1,36 @@
+import FunctionModel
+import HTTPTypes
+import NIOCore
+import WorkerPool
+import WorkerProtocol
+
+/// What a direct invocation is answered with.
+struct InvocationAnswer {
+    let status: HTTPResponse.Status
+    var headers: HTTPFields
+    let body: ByteBuffer
+
+    init(_ completion: Completion, id: String, version: FunctionVersion) {
+        switch completion.result {
+        case .success(let output):
+            self.init(status: .ok, headers: [.contentType: output.kind.rawValue], body: output.body)
+        case .failure(let failure): self.init(failure, id: id)
+        }
+        Gateway.describe(completion, id: id, version: version, in: &headers)
+    }
+
+    private init(status: HTTPResponse.Status, headers: HTTPFields, body: ByteBuffer) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// A refusal, before or after there was an invocation.
+    init(_ failure: Failure, id: String? = nil) {
+        let problem = Problem(failure, invocationID: id)
+        status = HTTPResponse.Status(code: problem.status)
+        headers = problem.headers(retryAfter: failure.retryAfter)
+        // Strings and numbers: there is nothing in it that cannot be encoded. The status says the most of it, should that change.
+        body = (try? problem.encoded()) ?? ByteBuffer()
+    }
+}

@@ -1,0 +1,235 @@
+import Catalogue
+import FunctionModel
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import Supervisor
+import WorkerPool
+
+/// Serves `POST /v1/functions/{name}/invocations` right on the connection's event loop, in front of the HTTP framework,
+/// which serves all the rest: with an idle reactor, routing, tasks and their hops between threads cost more than the
+/// invocation. (Tests/Benchmarks measures both.)
+///
+/// What is out of the ordinary (a query, `Prefer`, `Expect`, `Connection`) goes the framework's way, too.
+final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private enum State {
+        /// Requests go through to the framework.
+        case passing
+        /// An invocation's event is arriving.
+        case reading
+        case running
+        /// The last answer is on its way; nothing more is taken.
+        case closing
+    }
+
+    private let gateway: Gateway
+    private var state = State.passing
+    /// Requests that the framework has not answered.
+    private var passed = 0
+    /// What came behind an invocation before it was answered.
+    private var held: CircularBuffer<HTTPRequestPart> = []
+    private var wantsRead = false
+    private var wantsQuiescing = false
+    private var context: ChannelHandlerContext?
+
+    // The invocation that is being read or runs.
+    private var version: FunctionVersion?
+    private var failure: Failure?
+    private var traceparent: String?
+    private var event = ByteBuffer()
+    private var reading: BodyBudget.Reading?
+    private var cancellation: Cancellation?
+
+    init(_ gateway: Gateway) { self.gateway = gateway }
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        cancellation?.cancel()
+        self.context = nil
+    }
+
+    // MARK: - Arriving
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { take(unwrapInboundIn(data), context) }
+
+    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+        switch (state, part) {
+        case (.passing, .head(let head)):
+            if passed == 0, let name = Self.invokedName(head) {
+                state = .reading
+                begin(name, head)
+            } else {
+                passed += 1
+                context.fireChannelRead(wrapInboundOut(part))
+            }
+        case (.passing, _): context.fireChannelRead(wrapInboundOut(part))
+        case (.reading, .body(let bytes)): add(bytes, context)
+        case (.reading, .end): run(context)
+        case (.reading, .head), (.closing, _): break  // no parser gives a head within a request
+        case (.running, _): held.append(part)
+        }
+    }
+
+    /// The name in the path of a plain invocation; nil for every other request.
+    static func invokedName(_ head: HTTPRequest) -> String? {
+        guard head.method == .post, let path = head.path?.utf8 else { return nil }
+        let before = "/v1/functions/".utf8, after = "/invocations".utf8
+        guard path.count > before.count + after.count, path.starts(with: before),
+            path.suffix(after.count).elementsEqual(after)
+        else { return nil }
+        let name = path.dropFirst(before.count).dropLast(after.count)
+        // Whatever needs decoding, or is no single segment, is the router's.
+        guard name.allSatisfy({ $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "?") }) else {
+            return nil
+        }
+        for special in [HTTPField.Name.prefer, .expect, .connection, .upgrade]
+        where head.headerFields.contains(special) {
+            return nil
+        }
+        return String(name)
+    }
+
+    private func begin(_ name: String, _ head: HTTPRequest) {
+        version = nil
+        failure = nil
+        event = ByteBuffer()
+        traceparent = Gateway.traceparent(head.headerFields)
+        do throws(Failure) {
+            try gateway.authorize(head.headerFields, .invoke)
+            version = try gateway.host.version(of: gateway.name(name), number: nil, alias: nil)
+            let limit = gateway.host.options.largestEvent
+            if let length = head.headerFields[.contentLength].flatMap({ Int($0) }), length > limit {
+                throw Gateway.tooLarge(limit)
+            }
+        } catch {
+            failure = error
+        }
+        reading = gateway.budget.begin()
+    }
+
+    private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        do throws(Failure) {
+            let limit = gateway.host.options.largestEvent
+            guard event.readableBytes + bytes.readableBytes <= limit else { throw Gateway.tooLarge(limit) }
+            try reading?.add(bytes.readableBytes)
+            if event.readableBytes == 0 { event = bytes } else { event.writeImmutableBuffer(bytes) }
+        } catch {
+            // The rest of it is not waited for.
+            reading = nil
+            answer(InvocationAnswer(failure ?? error), closes: true, context)
+        }
+    }
+
+    // MARK: - Running
+
+    private func run(_ context: ChannelHandlerContext) {
+        reading = nil
+        let event = event
+        self.event = ByteBuffer()
+        guard failure == nil, let version else {
+            return answer(InvocationAnswer(failure ?? Failure(.notFound, "no version")), closes: false, context)
+        }
+        state = .running
+        let id = Gateway.makeID()
+        let cancellation = Cancellation()
+        self.cancellation = cancellation
+        let loop = context.eventLoop
+        let this = NIOLoopBound(self, eventLoop: loop)
+        gateway.host.submit(
+            version, id: id, event: event, traceparent: traceparent, cancellation: cancellation, on: loop
+        ) { completion in
+            if loop.inEventLoop {
+                this.value.ended(completion, id, version)
+            } else {
+                loop.execute { this.value.ended(completion, id, version) }
+            }
+        }
+    }
+
+    private func ended(_ completion: Completion, _ id: String, _ version: FunctionVersion) {
+        cancellation = nil
+        guard let context, case .running = state else { return }
+        answer(InvocationAnswer(completion, id: id, version: version), closes: false, context)
+    }
+
+    private func answer(_ answer: InvocationAnswer, closes: Bool, _ context: ChannelHandlerContext) {
+        var headers = answer.headers
+        headers[.contentLength] = String(answer.body.readableBytes)
+        headers[.date] = HTTPDate.now
+        headers[.server] = "bulkhead"
+        if closes { headers[.connection] = "close" }
+        context.write(wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: headers))), promise: nil)
+        if answer.body.readableBytes > 0 { context.write(wrapOutboundOut(.body(answer.body)), promise: nil) }
+        if closes {
+            state = .closing
+            let written = context.eventLoop.makePromise(of: Void.self)
+            written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+            return
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        goOn(context)
+    }
+
+    /// The next request's turn.
+    private func goOn(_ context: ChannelHandlerContext) {
+        state = .passing
+        if wantsQuiescing {
+            wantsQuiescing = false
+            return context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
+        while !held.isEmpty {
+            if case .running = state { return }
+            take(held.removeFirst(), context)
+        }
+        if wantsRead {
+            wantsRead = false
+            context.read()
+        }
+    }
+
+    // MARK: - What else happens to a connection
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .end = unwrapOutboundIn(data) { passed -= 1 }
+        context.write(data, promise: promise)
+    }
+
+    /// A client that sends more requests than are answered waits: nothing grows meanwhile.
+    func read(context: ChannelHandlerContext) {
+        if held.isEmpty { context.read() } else { wantsRead = true }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is ChannelShouldQuiesceEvent, !isPassing {
+            wantsQuiescing = true  // this one is finished first
+            return
+        }
+        // A client that closes its sending side has gone: no HTTP client half-closes and then waits.
+        if case .inputClosed = event as? ChannelEvent { cancellation?.cancel() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        cancellation?.cancel()
+        reading = nil
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard case .reading = state, let parser = error as? HTTPParserError else {
+            return context.fireErrorCaught(error)
+        }
+        reading = nil
+        answer(InvocationAnswer(Gateway.notFramed(parser)), closes: true, context)
+    }
+
+    private var isPassing: Bool { if case .passing = state { true } else { false } }
+}

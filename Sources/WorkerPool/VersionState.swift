@@ -1,0 +1,166 @@
+import FunctionModel
+
+/// What the pool knows of one version: who waits for it, how often it is asked for, how its workers fare.
+struct VersionState: Sendable {
+    typealias Instant = ContinuousClock.Instant
+
+    let version: FunctionVersion
+    struct Idle: Sendable {
+        let id: PoolMachine.WorkerID
+        let loop: Int
+    }
+
+    /// Workers that wait, the one that has waited for longest first.
+    var idle: [Idle] = []
+    /// Workers of which something may be left.
+    var count = 0
+    /// Workers started for no invocation that have had none yet, idle ones among them.
+    var ahead = 0
+    /// Whether `concurrency.warm` holds: the version is the one that is served.
+    var isWarm = false
+
+    /// Arrivals a second, of late.
+    private var rate = 0.0
+    private var arrivals = 0.0
+    private var ratedAt: Instant
+    private var lastArrival: Instant
+    /// Arrivals that found no worker though some are kept warm, of late.
+    private var misses = 0.0
+    private var startTime = 0.005
+    private var wall = 0.1
+    private var peakMemory: Int?
+    private var crashes = 0
+    private var notBefore: Instant?
+
+    init(_ version: FunctionVersion, now: Instant) {
+        self.version = version
+        ratedAt = now
+        lastArrival = now
+    }
+
+    // MARK: - What happened
+
+    mutating func arrived(_ now: Instant) {
+        arrivals += 1
+        lastArrival = now
+    }
+
+    mutating func missed() { if version.manifest.concurrency.warm > 0 { misses += 1 } }
+
+    mutating func started(after time: Duration) { startTime += (time.seconds - startTime) / 8 }
+
+    mutating func finished(wall time: Duration, isSound: Bool) {
+        wall += (time.seconds - wall) / 8
+        if isSound { crashes = 0 }
+    }
+
+    /// Takes note of what a worker uses, and returns what the next one is expected to.
+    mutating func used(_ bytes: Int) -> Int {
+        peakMemory = max(peakMemory ?? 0, bytes)
+        return expectedMemory
+    }
+
+    /// Of those that serve again and again the youngest: its memory is warmest, and the oldest get to age out. Of those that
+    /// serve once the oldest: it has surely come to its first read. But rather one that is on the loop that asks, if it is
+    /// not much further away.
+    mutating func takeIdle(on loop: Int) -> PoolMachine.WorkerID? {
+        guard !idle.isEmpty else { return nil }
+        if version.manifest.mode == .command {
+            return idle.remove(at: idle.prefix(Self.nearby).firstIndex { $0.loop == loop } ?? 0).id
+        }
+        return idle.remove(at: idle.suffix(Self.nearby).lastIndex { $0.loop == loop } ?? idle.count - 1).id
+    }
+
+    private static let nearby = 8
+
+    mutating func noteAheadIsUsed(_ was: Bool) { if was { ahead -= 1 } }
+
+    /// A worker ended before it was of any use. Returns what to say of it, the first time and each time the number doubles.
+    mutating func crashed(_ now: Instant) -> String? {
+        crashes += 1
+        let delay = min(Self.longestBackoff, Self.firstBackoff * (1 << min(crashes - 1, 16)))
+        notBefore = now + delay
+        guard crashes & (crashes - 1) == 0 else { return nil }
+        return
+            "[bulkhead: a worker that was started ahead (concurrency.warm) ended before it was needed, \(crashes) in a row; the next is started in \(delay.seconds) s]"
+    }
+
+    mutating func tick(_ now: Instant) {
+        let elapsed = (now - ratedAt).seconds
+        guard elapsed >= 0.1 else { return }
+        // The last second or so counts.
+        let weight = min(1, elapsed)
+        rate += (arrivals / elapsed - rate) * weight
+        misses -= misses * weight / 2
+        if misses < 0.1 { misses = 0 }
+        arrivals = 0
+        ratedAt = now
+    }
+
+    // MARK: - What follows
+
+    /// How many workers should wait: as many as the manifest says; more while so many invocations arrive in the time that a
+    /// start takes, or some found none.
+    var target: Int {
+        let concurrency = version.manifest.concurrency
+        guard isWarm, concurrency.warm > 0 else { return 0 }
+        let growth = version.manifest.mode == .command ? rate * startTime * 2 : rate * wall - Double(concurrency.warm)
+        return min(concurrency.warm + max(0, Int((growth + misses).rounded(.up))), max(concurrency.max, concurrency.warm))
+    }
+
+    /// How many are to be started now, ahead of need. Of workers that serve again and again, those at work count too.
+    func lacks(_ now: Instant) -> Int {
+        if let notBefore, now < notBefore { return 0 }
+        return target - (version.manifest.mode == .command ? ahead : count)
+    }
+
+    /// Bytes that a worker is expected to use: its limit, until something is known.
+    var expectedMemory: Int {
+        let limit = version.manifest.limits.memory.bytes
+        guard let peakMemory else { return limit }
+        return min(limit, max(Self.leastMemory, peakMemory * 2))
+    }
+
+    /// Whole seconds until one of the invocations under way should be over.
+    var secondsToFree: Int {
+        max(1, Int((wall / Double(version.manifest.concurrency.max)).rounded(.up)))
+    }
+
+    func isUnused(_ now: Instant) -> Bool {
+        count == 0 && !(isWarm && version.manifest.concurrency.warm > 0) && now - lastArrival > .seconds(60)
+    }
+
+    private static let firstBackoff = Duration.milliseconds(100)
+    private static let longestBackoff = Duration.seconds(60)
+    /// A cell's own kernel memory, and some of the worker's.
+    private static let leastMemory = 4 << 20
+}
+
+/// How fast invocations come to their end, for a `Retry-After` that is true.
+struct Pace: Sendable {
+    private var rate = 0.0
+    private var count = 0.0
+    private var since: ContinuousClock.Instant?
+
+    mutating func finished(_ now: ContinuousClock.Instant) {
+        guard let since else {
+            since = now
+            return
+        }
+        count += 1
+        let elapsed = (now - since).seconds
+        guard elapsed >= 0.5 else { return }
+        rate = count / elapsed
+        count = 0
+        self.since = now
+    }
+
+    /// Whole seconds, from 1 to a minute, until so many have ended.
+    func seconds(for waiting: Int) -> Int {
+        rate > 0 ? min(60, max(1, Int((Double(waiting) / rate).rounded(.up)))) : 1
+    }
+}
+
+extension Duration {
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

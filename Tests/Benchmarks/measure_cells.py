@@ -1,0 +1,19 @@
+"""Starts of cells, without HTTP: what `bulkhead-bench cells` measures from inside the host's own code."""
+
+import json
+
+from programs import BENCH, Failed, run, shown
+
+NAMES = ("cold_nothing_ready", "cold_ready", "prewarmed", "reused", "snapshot", "python_cold")
+
+
+def measure(_settings):
+    command = [BENCH, "cells"]
+    found = {}
+    for line in run(command, 900).splitlines():
+        if line.startswith("{"):
+            figure = json.loads(line)
+            found[figure["name"]] = figure | {"command": shown(command)}
+    if not found:
+        raise Failed(f"{shown(command)}: it printed no figure")
+    return {name: found.get(name, {"missing": f"{shown(command)} did not print it"}) for name in NAMES} | found

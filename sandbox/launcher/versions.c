@@ -1,0 +1,50 @@
+#include "versions.h"
+
+#include <stdio.h>
+
+#define VERSIONS 64  // each holds five descriptors
+
+static struct version versions[VERSIONS];
+static uint64_t last_use[VERSIONS];
+
+static void forget(struct version *version) {
+    const int fds[] = {version->plan, version->mounts, version->hostname, version->landlock, version->executable};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0) close(fds[i]);
+    version->key = 0;
+}
+
+struct version *version_known(uint64_t key) {
+    for (size_t i = 0; i < VERSIONS; i++) {
+        if (!key || versions[i].key != key) continue;
+        last_use[i] = monotonic_ns();
+        return &versions[i];
+    }
+    return NULL;
+}
+
+static int open_namespace(pid_t process, const char *name) {
+    char path[48];
+    snprintf(path, sizeof path, "/proc/%d/ns/%s", process, name);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count) {
+    struct version learnt = {
+        .key = key,
+        .plan = fcntl(plan, F_DUPFD_CLOEXEC, 3),
+        // Init is our child and not waited for yet: its number is still its own.
+        .mounts = open_namespace(init, "mnt"),
+        .hostname = open_namespace(init, "uts"),
+        .executable = count > 0 ? shared[0] : -1,
+        .landlock = count > 1 ? shared[1] : -1,
+    };
+    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.executable < 0 || version_known(key))
+        return forget(&learnt);
+    size_t oldest = 0;
+    for (size_t i = 1; i < VERSIONS; i++)
+        if (last_use[i] < last_use[oldest]) oldest = i;
+    if (versions[oldest].key) forget(&versions[oldest]);
+    versions[oldest] = learnt;
+    last_use[oldest] = monotonic_ns();
+}

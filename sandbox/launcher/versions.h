@@ -1,0 +1,12 @@
+// Versions whose first cell has shown what the next ones can take over.
+#pragma once
+
+#include "cell.h"
+
+/// The version that `key` names, known well enough to start a cell for it; NULL when it is not.
+struct version *version_known(uint64_t key);
+
+/// Takes note of what the version's first cell, now running, has made. Takes over the descriptors in `shared`: executable,
+/// then ruleset if there is one. Forgets the version that was used longest ago, when there are too many.
+/// A version that cannot be kept costs its next cells only time: nothing is said of it.
+void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count);
