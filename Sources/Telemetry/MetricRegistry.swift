@@ -79,7 +79,8 @@ package final class MetricRegistry: Sendable {
         }
     }
 
-    private static func lines(_ name: String, _ family: Family, _ values: [String], _ series: MetricSeries) -> [String] {
+    private static func lines(_ name: String, _ family: Family, _ values: [String], _ series: MetricSeries) -> [String]
+    {
         let pairs = zip(family.labels, values).map { "\($0)=\"\(escape($1))\"" }
         func labels(_ more: [String] = []) -> String {
             let all = pairs + more

@@ -277,7 +277,9 @@ struct PoolMachine: Sendable {
     }
 
     /// Whether time has to be told: while something waits, idles or is to be kept warm.
-    var needsTicks: Bool { waitingCount > 0 || !workers.isEmpty || versions.values.contains { $0.isWarm && $0.target > 0 } }
+    var needsTicks: Bool {
+        waitingCount > 0 || !workers.isEmpty || versions.values.contains { $0.isWarm && $0.target > 0 }
+    }
 
     // MARK: - Serving those who wait
 
@@ -348,7 +350,8 @@ struct PoolMachine: Sendable {
         let id = nextWorker
         nextWorker += 1
         workers[id] = Worker(
-            key: VersionKey(version), loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil, ticket: ticket,
+            key: VersionKey(version), loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil,
+            ticket: ticket,
             memory: expected)
         live += 1
         memory += expected
@@ -388,8 +391,10 @@ struct PoolMachine: Sendable {
     /// The worker that waits for longest, of those that are not to be kept warm if there is one.
     private func oldestIdle() -> WorkerID? {
         func oldest(_ states: some Sequence<VersionState>) -> WorkerID? {
-            states.compactMap { state in state.idle.first.flatMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } } }
-                .min { $0.1 < $1.1 }?.0
+            states.compactMap { state in
+                state.idle.first.flatMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
+            }
+            .min { $0.1 < $1.1 }?.0
         }
         return oldest(versions.values.filter { $0.idle.count > $0.target }) ?? oldest(versions.values)
     }

@@ -105,7 +105,8 @@ struct VersionState: Sendable {
         let concurrency = version.manifest.concurrency
         guard isWarm, concurrency.warm > 0 else { return 0 }
         let growth = version.manifest.mode == .command ? rate * startTime * 2 : rate * wall - Double(concurrency.warm)
-        return min(concurrency.warm + max(0, Int((growth + misses).rounded(.up))), max(concurrency.max, concurrency.warm))
+        return min(
+            concurrency.warm + max(0, Int((growth + misses).rounded(.up))), max(concurrency.max, concurrency.warm))
     }
 
     /// How many are to be started now, ahead of need. Of workers that serve again and again, those at work count too.

@@ -195,7 +195,9 @@ struct WorkerMachine {
             guard serving != nil else {
                 // What it computed without its event may be stale by the time that one comes.
                 return served > 0 || isKilled
-                    ? [] : [.note("[bulkhead: ended: it was started ahead and wrote without waiting for its event]")] + kill()
+                    ? []
+                    : [.note("[bulkhead: ended: it was started ahead and wrote without waiting for its event]")]
+                        + kill()
             }
             guard serving?.cause == nil else { return [] }
             if (serving?.output.readableBytes ?? 0) + bytes.readableBytes > limits.output.bytes {
@@ -258,7 +260,8 @@ struct WorkerMachine {
         isClearing = false
         guard let threads else {
             var failure = Failure(
-                .launchFailed, "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes")
+                .launchFailed,
+                "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes")
             failure.stage = "clear"
             failure.errno = "EBUSY"
             return blame(failure)

@@ -253,7 +253,8 @@ package final class WorkerPool: Sendable {
         case .queueFull(let seconds):
             failure = Failure(
                 .overloaded,
-                "the host is busy and \(options.mostWaiting) invocations wait already (maxWaiting); retry in \(seconds) s")
+                "the host is busy and \(options.mostWaiting) invocations wait already (maxWaiting); retry in \(seconds) s"
+            )
             failure.retryAfter = seconds
         case .waitedTooLong(let seconds):
             failure = Failure(

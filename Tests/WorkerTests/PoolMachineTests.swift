@@ -300,7 +300,9 @@ import Testing
                     act(pool.becameIdle(id, memory: 2 << 20, isCurrent: true, now: clock))
                 }
             case 4, 5:
-                guard let (id, work) = busy.filter({ starting[$0.key] == nil }).min(by: { $0.key < $1.key }) else { break }
+                guard let (id, work) = busy.filter({ starting[$0.key] == nil }).min(by: { $0.key < $1.key }) else {
+                    break
+                }
                 busy[id] = nil
                 open[work.1] = nil
                 pool.finished(id, wall: .milliseconds(3), isSound: true, now: clock)
