@@ -125,6 +125,14 @@ let package = Package(
             ] + nio),
         .executableTarget(name: "bulkhead", dependencies: ["BulkheadCommands"]),
 
+        // Figures from inside: see Tests/Benchmarks/run.
+        .executableTarget(
+            name: "bulkhead-bench",
+            dependencies: [
+                "FunctionModel", "HostSystem", "PythonRuntime", "Sandbox", logging,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ] + nio, path: "Tests/Benchmarks/Bench"),
+
         // Values and policy; what a user sees is tested from outside, in Tests/Acceptance.
         .testTarget(name: "FunctionModelTests", dependencies: ["FunctionModel"]),
         .testTarget(

@@ -2,13 +2,13 @@
 
 import json
 
-from programs import BENCH, Failed, run, shown
+from programs import BENCH, ECHO, REACTOR, Failed, run, shown
 
-NAMES = ("cold_nothing_ready", "cold_ready", "prewarmed", "reused", "snapshot", "python_cold")
+NAMES = ("cold_nothing_ready", "cold_ready", "renewed", "prewarmed", "reused", "snapshot", "python_cold")
 
 
 def measure(_settings):
-    command = [BENCH, "cells"]
+    command = [BENCH, "cells", ECHO, REACTOR]
     found = {}
     for line in run(command, 900).splitlines():
         if line.startswith("{"):

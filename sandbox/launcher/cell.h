@@ -79,7 +79,7 @@ _Noreturn void cell_main(const struct birth *birth);
 
 /// Makes the cell's mount table private and pivots into an empty root: from here on no path leads to the host.
 /// Returns the root's descriptor, or -1 with errno and `*stage` set.
-int root_prepare(uint32_t *stage);
+int root_prepare(const struct birth *birth, uint32_t *stage);
 
 /// Fills the root with the spec's mounts and makes it read-only. Returns 0, or an errno with `*stage` set.
 int root_fill(const struct cell_spec *spec, int root, uint32_t *stage);

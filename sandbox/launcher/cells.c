@@ -59,6 +59,9 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
     *stage = BH_STAGE_CGROUP_LIMIT;
     error = cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START);
+    // What most functions have, and so need not be set when one comes.
+    cell->limits = (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + 1};
+    if (!error) error = cgroup_limit(groups, cell->group, &cell->limits);
     if (!error) {
         *stage = BH_STAGE_CLONE;
         error = start_init(options, &entry, slot, NULL);
@@ -241,7 +244,8 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
             .tasks_max = plan.header->tasks_max + 1,  // init
         };
         cell->cpu_weight = plan.header->cpu_weight;
-        error = cgroup_limit(groups, cell->group, &limits);
+        bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
+        if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
         // The usual weight it has already.
         if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);

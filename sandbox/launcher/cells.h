@@ -17,6 +17,7 @@ struct cell {
     uint32_t flags;
     uint32_t cpu_weight;  // the plan's
     bool demoted;         // it has lost its head start
+    struct cgroup_limits limits;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none
     uint64_t since;       // monotonic ns; when it became ready for its version

@@ -201,14 +201,14 @@ static int prepare(const struct birth *birth) {
     uint32_t stage;
     int root = -1;
     if (birth->version) STEP(BH_STAGE_ENTER, enter_version(birth->version));
-    else if ((root = root_prepare(&stage)) < 0) fail(birth, stage, errno);
+    else if ((root = root_prepare(birth, &stage)) < 0) fail(birth, stage, errno);
     send_report(birth->status, &(struct report){.kind = REPORT_READY});
     return root;
 }
 
 /// Waits for the launcher to say whose cell this becomes.
 static int receive_binding(const struct birth *birth, struct cell_spec *spec, bool *shares) {
-    struct binding binding;
+    static struct binding binding;
     struct iovec part = {&binding, sizeof binding};
     static union {
         struct cmsghdr align;
@@ -222,11 +222,6 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec, bo
     if (size != sizeof binding || !header || header->cmsg_type != SCM_RIGHTS) return EBADMSG;
     int fds[BINDING_FDS], count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)), next = 4;
     memcpy(fds, CMSG_DATA(header), (size_t)count * sizeof(int));
-    if (birth->version) {
-        if (count != 3) return EBADMSG;
-        memcpy(spec->stdio, fds, sizeof spec->stdio);
-        return 0;
-    }
     if (count < 4) return EBADMSG;
     *shares = binding.shares;
     memcpy(spec->stdio, fds + 1, sizeof spec->stdio);
@@ -246,16 +241,14 @@ static int derive_filter(const struct cell_spec *spec, struct worker_spec *worke
     return filter_derive(&spec->plan.filter, installed, spec->observer >= 0);
 }
 
-/// All but the streams is there from an earlier cell.
-static void await_streams(const struct birth *birth, struct cell_spec *spec, struct worker_spec *worker) {
+/// All is there from an earlier cell, but the streams: for them the worker waits itself.
+static void take_over(const struct birth *birth, struct cell_spec *spec, struct worker_spec *worker) {
     spec->observer = -1;
     STEP(BH_STAGE_PLAN, plan_read(birth->version->plan, &spec->plan));
     close(birth->version->plan);
     STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
     worker->landlock = birth->version->landlock;
     worker->executable = birth->version->executable;
-    STEP(BH_STAGE_PLAN, receive_binding(birth, spec, &worker->shares));
-    STEP(BH_STAGE_STDIO, place_stdio(spec));
 }
 
 /// The version's part.
@@ -283,6 +276,7 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, int 
 
 static pid_t start_worker(const struct birth *birth, struct worker_spec *worker) {
     static char stack[64 * 1024] __attribute__((aligned(16)));
+    // Returns once the worker has called exec or ended; in a cell that knows its version, that is when it has its streams.
     pid_t pid = clone(worker_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, worker);
     if (pid < 0) fail(birth, BH_STAGE_FORK, errno);
     if (worker->error) fail(birth, worker->stage, worker->error);
@@ -319,7 +313,7 @@ _Noreturn void cell_main(const struct birth *birth) {
     spec.birth = birth;
     struct worker_spec worker = {.cell = &spec, .listener = -1};
     int root = prepare(birth);
-    if (birth->version) await_streams(birth, &spec, &worker);
+    if (birth->version) take_over(birth, &spec, &worker);
     else bind_version(birth, &spec, root, &worker);
 
     sigset_t child;

@@ -128,8 +128,9 @@ static int mount_scratch(const struct cell_spec *spec, int root) {
 static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     const struct plan *plan = &spec->plan;
     int error = 0;
+    // As root they are there since `root_prepare`.
     *stage = BH_STAGE_DEVICES;
-    if ((error = make_devices(spec, root))) return error;
+    if (!spec->birth->mode->root && (error = make_devices(spec, root))) return error;
     *stage = BH_STAGE_MOUNT;
     for (unsigned i = 0; i < plan->header->mount_count; i++) {
         const char *target = plan->mount_target[i];
@@ -146,7 +147,7 @@ static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     return 0;
 }
 
-int root_prepare(uint32_t *stage) {
+int root_prepare(const struct birth *birth, uint32_t *stage) {
     *stage = BH_STAGE_ROOT;
     // Nothing done here may reach the host's mount table, nor the other way round.
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
@@ -159,6 +160,9 @@ int root_prepare(uint32_t *stage) {
     *stage = BH_STAGE_PIVOT;
     if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return -1;
+    *stage = BH_STAGE_DEVICES;
+    struct cell_spec spec = {.birth = birth};
+    if (birth->mode->root && (errno = make_devices(&spec, root))) return -1;
     return root;
 }
 

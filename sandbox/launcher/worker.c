@@ -6,7 +6,9 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "cell.h"
@@ -72,6 +74,31 @@ static int install_filter(struct worker_spec *spec) {
     return 0;
 }
 
+/// Waits for the launcher to send the streams, and puts them on 0, 1 and 2. The filter is on by now: it lets every function
+/// receive and duplicate descriptors.
+static int await_streams(int status) {
+    struct binding binding;
+    struct iovec part = {&binding, sizeof binding};
+    int fds[3];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof fds)];
+    } control;
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    long size;
+    while ((size = syscall(SYS_recvmsg, status, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
+    if (size <= 0) syscall(SYS_exit, 0);  // the launcher hung up
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (size != sizeof binding || !header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof fds))
+        return EBADMSG;
+    memcpy(fds, CMSG_DATA(header), sizeof fds);
+    for (int i = 0; i < 3; i++) {
+        if (syscall(SYS_dup2, fds[i], i) < 0) return errno;
+        syscall(SYS_close, fds[i]);
+    }
+    return 0;
+}
+
 #define STEP(name, call)                                                                                             \
     do {                                                                                                             \
         spec->stage = name;                                                                                          \
@@ -99,6 +126,8 @@ int worker_main(void *argument) {
     if (spec->landlock >= 0)
         STEP(BH_STAGE_LANDLOCK, RESULT(syscall(SYS_landlock_restrict_self, spec->landlock, 0)));
     STEP(BH_STAGE_SECCOMP, install_filter(spec));
+    // Ahead of need, so that only exec is left to be done once somebody needs it.
+    if (cell->birth->version) STEP(BH_STAGE_STDIO, await_streams(cell->birth->status));
     STEP(BH_STAGE_EXEC, RESULT(syscall(SYS_execveat, spec->executable, "", plan->argv, plan->envp, AT_EMPTY_PATH)));
     return 127;
 }

@@ -35,6 +35,9 @@ enum bh_request_kind {
 
 #define BH_HEAD_START 10u
 #define BH_PLAN_WEIGHT 100u  // v2's and everybody's default
+// What a plan has when its manifest says nothing else: ready cells have it set already.
+#define BH_PLAN_MEMORY (128u << 20)
+#define BH_PLAN_TASKS 64u
 
 struct bh_request {
     uint32_t magic;  // BH_MAGIC
