@@ -5,7 +5,8 @@ import Yams
 
 /// What `serve --config FILE` reads. Options on the command line win.
 struct ConfigurationFile {
-    static let keys = "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, maxQueued, maxUpload, maxEvent"
+    static let keys =
+        "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent"
 
     var listen: String?
     var data: String?
@@ -13,6 +14,9 @@ struct ConfigurationFile {
     var firstUid: UInt32?
     var readyCells: Int?
     var maxWorkers: Int?
+    var memoryBudget: ByteSize?
+    var maxWaiting: Int?
+    var maxWait: TimeLimit?
     var maxQueued: Int?
     var maxUpload: ByteSize?
     var maxEvent: ByteSize?
@@ -60,6 +64,15 @@ struct ConfigurationFile {
         case "maxWorkers":
             maxWorkers = number
             return number.map { (1...8000).contains($0) } ?? false
+        case "memoryBudget":
+            memoryBudget = ByteSize(text)
+            return memoryBudget.map { $0.bytes > 0 } ?? false
+        case "maxWaiting":
+            maxWaiting = number
+            return number != nil
+        case "maxWait":
+            maxWait = TimeLimit(text)
+            return maxWait != nil
         case "maxQueued":
             maxQueued = number
             return number != nil
@@ -77,6 +90,9 @@ struct ConfigurationFile {
     func hostOptions() throws -> FunctionHost.Options {
         var options = FunctionHost.Options()
         if let maxWorkers { options.mostWorkers = maxWorkers }
+        if let memoryBudget { options.memoryBudget = memoryBudget.bytes }
+        if let maxWaiting { options.mostWaiting = maxWaiting }
+        if let maxWait { options.longestWait = maxWait.duration }
         if let maxQueued { options.mostQueued = maxQueued }
         if let maxUpload { options.largestUpload = maxUpload.bytes }
         if let maxEvent { options.largestEvent = maxEvent.bytes }

@@ -34,8 +34,11 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var passed = 0
     /// What came behind an invocation before it was answered.
     private var held: CircularBuffer<HTTPRequestPart> = []
+    private var isGoingOn = false
     private var wantsRead = false
     private var wantsQuiescing = false
+    /// What was wrong with bytes behind an invocation that is not answered yet.
+    private var laterError: (any Error)?
     private var context: ChannelHandlerContext?
 
     // The invocation that is being read or runs.
@@ -43,6 +46,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var failure: Failure?
     private var traceparent: String?
     private var event = ByteBuffer()
+    private var passedOver = 0
+    private static let longestPassedOver = 64 << 10
     private var reading: BodyBudget.Reading?
     private var cancellation: Cancellation?
 
@@ -100,6 +105,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         version = nil
         failure = nil
         event = ByteBuffer()
+        passedOver = 0
         traceparent = Gateway.traceparent(head.headerFields)
         do throws(Failure) {
             try gateway.authorize(head.headerFields, .invoke)
@@ -115,6 +121,12 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        if let failure {
+            // Refused already: the rest is read past, if it is short, and answered then.
+            passedOver += bytes.readableBytes
+            if passedOver > Self.longestPassedOver { answer(InvocationAnswer(failure), closes: true, context) }
+            return
+        }
         do throws(Failure) {
             let limit = gateway.host.options.largestEvent
             guard event.readableBytes + bytes.readableBytes <= limit else { throw Gateway.tooLarge(limit) }
@@ -123,7 +135,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         } catch {
             // The rest of it is not waited for.
             reading = nil
-            answer(InvocationAnswer(failure ?? error), closes: true, context)
+            answer(InvocationAnswer(error), closes: true, context)
         }
     }
 
@@ -169,25 +181,37 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if answer.body.readableBytes > 0 { context.write(wrapOutboundOut(.body(answer.body)), promise: nil) }
         if closes {
             state = .closing
-            let written = context.eventLoop.makePromise(of: Void.self)
-            written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            // What the client still sends is read for a while: closed at once, its answer would be lost with the connection.
+            context.close(mode: .output, promise: nil)
+            context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(2)) { context.close(promise: nil) }
+            return
+        }
+        if wantsQuiescing {
+            wantsQuiescing = false
+            state = .closing
+            context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+                context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+            }
             return
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         goOn(context)
     }
 
-    /// The next request's turn.
+    /// The next request's turn. Not called by itself: requests that are answered at once must not pile up on the stack.
     private func goOn(_ context: ChannelHandlerContext) {
         state = .passing
-        if wantsQuiescing {
-            wantsQuiescing = false
-            return context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
-        }
-        while !held.isEmpty {
-            if case .running = state { return }
-            take(held.removeFirst(), context)
+        guard !isGoingOn else { return }
+        isGoingOn = true
+        let hadHeld = !held.isEmpty
+        while !held.isEmpty, !isRunning, !isClosing { take(held.removeFirst(), context) }
+        isGoingOn = false
+        if hadHeld { context.fireChannelReadComplete() }  // what came through waits for it
+        guard held.isEmpty, !isRunning, !isClosing else { return }
+        if let error = laterError {
+            laterError = nil
+            return errorCaught(context: context, error: error)
         }
         if wantsRead {
             wantsRead = false
@@ -213,17 +237,26 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return
         }
         // A client that closes its sending side has gone: no HTTP client half-closes and then waits.
-        if case .inputClosed = event as? ChannelEvent { cancellation?.cancel() }
+        if case .inputClosed = event as? ChannelEvent {
+            cancellation?.cancel()
+            if case .closing = state { context.close(promise: nil) }
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        cancellation?.cancel()
+        state = .closing
+        held.removeAll()
         reading = nil
+        cancellation?.cancel()
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if isRunning {
+            laterError = error  // its turn comes after the answer
+            return
+        }
         guard case .reading = state, let parser = error as? HTTPParserError else {
             return context.fireErrorCaught(error)
         }
@@ -232,4 +265,6 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private var isPassing: Bool { if case .passing = state { true } else { false } }
+    private var isRunning: Bool { if case .running = state { true } else { false } }
+    private var isClosing: Bool { if case .closing = state { true } else { false } }
 }

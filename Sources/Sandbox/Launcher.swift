@@ -229,8 +229,14 @@ package final class Launcher: Sendable {
             waiting += 1
             outgoing.async { [self] in
                 let error = attempt(copies.numbers, waits: true)
-                if error != 0 { logger.error("a request to the launcher was lost", metadata: ["errno": "\(error)"]) }
                 backlog.withLock { $0 -= 1 }
+                guard error != 0 else { return }
+                logger.error("a request to the launcher was lost", metadata: ["errno": "\(error)"])
+                if request.kind == BH_REQUEST_LAUNCH.rawValue {
+                    let handler = state.withLock { $0.cells.removeValue(forKey: request.cell)?.handler }
+                    handler?(.failed(LaunchError(stage: "descriptors", number: error)))
+                    handler?(.gone)
+                }
             }
             return 0
         }
@@ -312,6 +318,7 @@ package final class Launcher: Sendable {
             kill(CellID(number: event.cell))
             decoded = .failed(LaunchError(stage: "meters", number: EMFILE))
         }
+        var endedSilently = false
         let handler = state.withLock { state -> Handler? in
             guard var cell = state.cells[event.cell], let decoded else { return nil }
             switch decoded {
@@ -320,11 +327,14 @@ package final class Launcher: Sendable {
             case .refused, .cleared: break
             case .gone:
                 state.cells[event.cell] = nil
+                endedSilently = !cell.ended
                 return cell.handler
             }
             state.cells[event.cell] = cell
             return cell.handler
         }
+        // Whoever waits must learn of every end.
+        if endedSilently { handler?(.failed(LaunchError(stage: "launcher", number: ECHILD))) }
         if let decoded { handler?(decoded) }
     }
 

@@ -116,6 +116,11 @@ package final class FunctionHost: Sendable {
     package func deploy(
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName
     ) async throws -> (FunctionVersion, isNew: Bool) {
+        guard manifest.limits.memory.bytes <= options.memoryBudget else {
+            throw UploadRefused(
+                "limits.memory (\(manifest.limits.memory)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
+            )
+        }
         let bundles = catalogue.bundles
         let size = arrival.size
         let (stored, sha256) = try await offload {
@@ -171,7 +176,8 @@ package final class FunctionHost: Sendable {
     package func plan(for version: FunctionVersion) throws -> SealedFile {
         // The digest too: a function deleted and made anew counts its versions from 1 again.
         let observes = observes
-        let key = "\(version.name) \(version.number) \(version.bundle)\(observes ? " observed" : "")"
+        let key =
+            "\(version.name) \(version.number) \(version.bundle) \(version.createdAt)\(observes ? " observed" : "")"
         if let plan = state.withLock({ $0.plans[key] }) { return plan }
         let plan = try LaunchPlan(version: version, runtimeBundle: runtimeBundle, observing: observes).seal()
         state.withLock { state in

@@ -49,9 +49,10 @@ package final class Cancellation: Sendable {
     }
 
     /// Sets what cancelling does; at once when it has happened already.
-    func onCancel(_ action: @escaping @Sendable () -> Void) {
+    /// - Parameter ifNothingElse: leaves in place what is set already.
+    func onCancel(ifNothingElse: Bool = false, _ action: @escaping @Sendable () -> Void) {
         let isCancelled = state.withLock { state in
-            if !state.isCancelled { state.action = action }
+            if !state.isCancelled, !ifNothingElse || state.action == nil { state.action = action }
             return state.isCancelled
         }
         if isCancelled { action() }

@@ -56,6 +56,8 @@ struct PoolMachine: Sendable {
         var isAhead: Bool
         var ticket: Ticket?
         var served = 0
+        /// Whether it has answered and will wait in a moment.
+        var isReturning = false
         /// What it counts against the memory budget.
         var memory: Int
         var idleSince: Instant?
@@ -64,13 +66,15 @@ struct PoolMachine: Sendable {
     struct VersionKey: Hashable {
         let name: FunctionName
         let number: Int
-        /// A function deleted and made anew counts its versions from 1 again.
+        /// A function deleted and made anew counts its versions from 1 again, and may be the same bytes.
         let bundle: String
+        let createdAt: String
 
         init(_ version: FunctionVersion) {
             name = version.name
             number = version.number
             bundle = version.bundle
+            createdAt = version.createdAt
         }
     }
 
@@ -120,13 +124,19 @@ struct PoolMachine: Sendable {
                 return [assign(ticket, worker)] + replenish(key, now)
             }
             versions[key]?.missed()
-            if launch(version, for: ticket, on: loop, now, &actions) {
+            if versions[key]?.isReturning(now) != true, launch(version, for: ticket, on: loop, now, &actions) {
                 admitted[version.name, default: 0] += 1
                 return actions
             }
         }
-        guard waitingCount < options.mostWaiting else {
-            return actions + [.refuse(ticket, .queueFull(retryAfter: retryAfter))]
+        if waitingCount >= options.mostWaiting {
+            // Whoever fills the queue makes room in it: the last of the longest one goes.
+            guard let longest = queues.max(by: { $0.value.count < $1.value.count }),
+                longest.value.count > (queues[version.name]?.count ?? 0) + 1, let last = longest.value.last
+            else { return actions + [.refuse(ticket, .queueFull(retryAfter: retryAfter))] }
+            dequeue(longest.key, at: longest.value.count - 1)
+            leave(longest.key)
+            actions.append(.refuse(last.ticket, .queueFull(retryAfter: retryAfter)))
         }
         admitted[version.name, default: 0] += 1
         waitingCount += 1
@@ -145,12 +155,23 @@ struct PoolMachine: Sendable {
     }
 
     /// The invocation that the worker had is over.
-    mutating func finished(_ id: WorkerID, wall: Duration, isSound: Bool, now: Instant) {
+    /// - Parameters:
+    ///   - memory: bytes that it used at most.
+    ///   - isSound: whether it went well.
+    ///   - survives: whether the worker will wait for another one, if its mode has it so.
+    mutating func finished(
+        _ id: WorkerID, wall: Duration, memory: Int, isSound: Bool, survives: Bool, now: Instant
+    ) {
         guard let key = workers[id]?.key, workers[id]?.ticket != nil else { return }
         workers[id]?.ticket = nil
         workers[id]?.served += 1
+        if let version = versions[key]?.version, version.manifest.mode != .command, survives {
+            workers[id]?.isReturning = true
+            versions[key]?.leftToReturn(now)
+        }
         leave(key.name)
         pace.finished(now)
+        _ = versions[key]?.used(memory)
         versions[key]?.finished(wall: wall, isSound: isSound)
     }
 
@@ -172,10 +193,12 @@ struct PoolMachine: Sendable {
             let version = versions[worker.key]?.version
         else { return [] }
         let wasStarting = leaveStart(id)
+        returned(id)
         if let used, let expected = versions[worker.key]?.used(used) {
             memory += expected - worker.memory
             workers[id]?.memory = expected
         }
+        if !isCurrent { versions[worker.key]?.isWarm = false }
         guard isCurrent, worker.served < version.manifest.concurrency.reuse else {
             return retire(id) + (wasStarting ? serve(now) : [])
         }
@@ -205,10 +228,13 @@ struct PoolMachine: Sendable {
     /// Nothing is left of the worker.
     mutating func ended(_ id: WorkerID, now: Instant) -> [Action] {
         _ = leaveStart(id)
+        returned(id)
         guard let worker = workers[id] else { return [] }
         // One that nobody had asked to go, before it was of any use.
         let isCrash = worker.served == 0 && worker.isAhead && worker.state != .retiring
         leaveIdle(id)
+        // Its end may be told before its invocation's.
+        if worker.ticket != nil { leave(worker.key.name) }
         if worker.state != .retiring { retireQuietly(id) }
         workers[id] = nil
         versions[worker.key]?.count -= 1
@@ -293,7 +319,9 @@ struct PoolMachine: Sendable {
             turns.append(name)  // its turn comes again after everybody else's
             if let worker = takeIdle(VersionKey(first.version), on: first.loop) {
                 actions.append(assign(first.ticket, worker))
-            } else if !launch(first.version, for: first.ticket, on: first.loop, now, &actions) {
+            } else if versions[VersionKey(first.version)]?.isReturning(now) == true
+                || !launch(first.version, for: first.ticket, on: first.loop, now, &actions)
+            {
                 inVain += 1
                 continue
             }
@@ -336,9 +364,21 @@ struct PoolMachine: Sendable {
     ) -> Bool {
         guard startingCount < options.mostStarting else { return false }
         let expected = versions[VersionKey(version)]?.expectedMemory ?? 0
-        while live > 0, live >= options.mostWorkers || memory + expected > options.memory {
-            guard let oldest = oldestIdle() else { return false }
-            actions += retire(oldest)
+        // Looked at before anybody is asked to go: not in vain.
+        var leaving: [WorkerID] = []
+        var freed = 0
+        func lacksRoom() -> Bool {
+            let left = live - leaving.count
+            return left > 0 && (left >= options.mostWorkers || memory - freed + expected > options.memory)
+        }
+        if lacksRoom() {
+            for id in expendable() {
+                leaving.append(id)
+                freed += workers[id]?.memory ?? 0
+                if !lacksRoom() { break }
+            }
+            guard !lacksRoom() else { return false }
+            for id in leaving { actions += retire(id) }
         }
         actions.append(start(version, for: ticket, on: loop, expected, now))
         return true
@@ -380,6 +420,12 @@ struct PoolMachine: Sendable {
         return true
     }
 
+    private mutating func returned(_ id: WorkerID) {
+        guard let worker = workers[id], worker.isReturning else { return }
+        workers[id]?.isReturning = false
+        versions[worker.key]?.returning -= 1
+    }
+
     private mutating func takeIdle(_ key: VersionKey, on loop: Int) -> WorkerID? {
         guard let id = versions[key]?.takeIdle(on: loop) else { return nil }
         idleCount -= 1
@@ -388,15 +434,17 @@ struct PoolMachine: Sendable {
         return id
     }
 
-    /// The worker that waits for longest, of those that are not to be kept warm if there is one.
-    private func oldestIdle() -> WorkerID? {
-        func oldest(_ states: some Sequence<VersionState>) -> WorkerID? {
-            states.compactMap { state in
-                state.idle.first.flatMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
-            }
-            .min { $0.1 < $1.1 }?.0
+    /// Workers without an invocation, the first to go first: those that have waited for longest, then those that are to be
+    /// kept warm, then those that are still starting ahead of need.
+    private func expendable() -> [WorkerID] {
+        func waiting(_ states: [VersionState]) -> [WorkerID] {
+            states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
+                .sorted { $0.1 < $1.1 }.map(\.0)
         }
-        return oldest(versions.values.filter { $0.idle.count > $0.target }) ?? oldest(versions.values)
+        let warm = versions.values.filter { $0.idle.count <= $0.target }
+        let other = versions.values.filter { $0.idle.count > $0.target }
+        let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
+        return waiting(other) + waiting(warm) + starting
     }
 
     private mutating func leaveIdle(_ id: WorkerID) {

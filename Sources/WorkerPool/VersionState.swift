@@ -16,6 +16,9 @@ struct VersionState: Sendable {
     var count = 0
     /// Workers started for no invocation that have had none yet, idle ones among them.
     var ahead = 0
+    /// Workers that have answered and will wait in a moment.
+    var returning = 0
+    private var returningUntil: Instant?
     /// Whether `concurrency.warm` holds: the version is the one that is served.
     var isWarm = false
 
@@ -73,6 +76,14 @@ struct VersionState: Sendable {
 
     private static let nearby = 8
 
+    mutating func leftToReturn(_ now: Instant) {
+        returning += 1
+        returningUntil = now + Self.longestReturn
+    }
+
+    /// Whether it is worth waiting for a worker that has answered, instead of starting one.
+    func isReturning(_ now: Instant) -> Bool { returning > 0 && returningUntil.map { now < $0 } == true }
+
     mutating func noteAheadIsUsed(_ was: Bool) { if was { ahead -= 1 } }
 
     /// A worker ended before it was of any use. Returns what to say of it, the first time and each time the number doubles.
@@ -104,9 +115,9 @@ struct VersionState: Sendable {
     var target: Int {
         let concurrency = version.manifest.concurrency
         guard isWarm, concurrency.warm > 0 else { return 0 }
-        let growth = version.manifest.mode == .command ? rate * startTime * 2 : rate * wall - Double(concurrency.warm)
-        return min(
-            concurrency.warm + max(0, Int((growth + misses).rounded(.up))), max(concurrency.max, concurrency.warm))
+        let needed = version.manifest.mode == .command ? rate * startTime * 2 : rate * wall
+        let wanted = max(concurrency.warm, Int(needed.rounded(.up))) + Int(misses.rounded(.up))
+        return min(wanted, max(concurrency.max, concurrency.warm))
     }
 
     /// How many are to be started now, ahead of need. Of workers that serve again and again, those at work count too.
@@ -131,6 +142,8 @@ struct VersionState: Sendable {
         count == 0 && !(isWarm && version.manifest.concurrency.warm > 0) && now - lastArrival > .seconds(60)
     }
 
+    /// About as long as a quick start takes.
+    private static let longestReturn = Duration.milliseconds(20)
     private static let firstBackoff = Duration.milliseconds(100)
     private static let longestBackoff = Duration.seconds(60)
     /// A cell's own kernel memory, and some of the worker's.

@@ -57,6 +57,7 @@ extension WorkerMachine {
             if let idle = watch.idle { due.append(idle.next) }
         } else {
             due.append(launched + limits.initialization.duration)
+            due.append(watch.nextCPU ?? launched + initializationCPU / processors)
         }
         return due.min()
     }
@@ -97,7 +98,12 @@ extension WorkerMachine {
 
     /// Without an invocation a worker has no business of its own: one that computes on, or never gets ready, ends.
     private mutating func tickIdle(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard isReady else { return now - launched > limits.initialization.duration ? kill() : [] }
+        guard isReady else {
+            if now - launched > limits.initialization.duration { return kill() }
+            guard now >= watch.nextCPU ?? launched + initializationCPU / processors else { return [] }
+            let isExceeded = watch.isExceeded(now, used: cpu(), allowance: initializationCPU, processors: processors)
+            return isExceeded ? [.note("[bulkhead: ended: it computed for too long before it was ready]")] + kill() : []
+        }
         guard let idle = watch.idle, now >= idle.next else { return [] }
         watch.idle?.next = now + LimitWatch.idleLook
         // A command is started ahead so that it can do what comes before its first read.

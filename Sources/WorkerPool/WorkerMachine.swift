@@ -258,6 +258,7 @@ struct WorkerMachine {
     private mutating func cleared(_ threads: Int?, _ now: Instant) -> [Action] {
         guard isClearing, exit == nil, !isKilled else { return [] }
         isClearing = false
+        cpuAtEnd = meters?.cpu ?? cpuAtEnd  // what was left behind may have computed until now
         guard let threads else {
             var failure = Failure(
                 .launchFailed,

@@ -47,10 +47,23 @@ package final class WorkerPool: Sendable {
         var machine: PoolMachine
         var workers: [PoolMachine.WorkerID: WorkerRunner] = [:]
         var waiting: [PoolMachine.Ticket: Invocation] = [:]
+        /// Of their events together.
+        var waitingBytes = 0
         var nextTicket = 1
         var wheel = DeadlineWheel(origin: .now, grain: LimitWatch.grain)
         var isTicking = false
         var ticks = 0
+        mutating func enter(_ invocation: Invocation, _ ticket: PoolMachine.Ticket) {
+            waiting[ticket] = invocation
+            waitingBytes += invocation.assignment.event.readableBytes
+        }
+
+        mutating func take(_ ticket: PoolMachine.Ticket) -> Invocation? {
+            guard let invocation = waiting.removeValue(forKey: ticket) else { return nil }
+            waitingBytes -= invocation.assignment.event.readableBytes
+            return invocation
+        }
+
         var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
     }
 
@@ -62,6 +75,9 @@ package final class WorkerPool: Sendable {
         case refuse(Invocation, PoolMachine.Refusal)
         case note(FunctionVersion, String)
     }
+
+    /// Of all events that wait for a worker.
+    private static let mostWaitingBytes = 256 << 20
 
     private let launcher: Launcher
     private let loops: [any EventLoop]
@@ -114,17 +130,23 @@ package final class WorkerPool: Sendable {
         act { state in
             ticket = state.nextTicket
             state.nextTicket += 1
-            state.waiting[ticket] = invocation
+            state.enter(invocation, ticket)
+            guard state.waitingBytes <= Self.mostWaitingBytes else {
+                return [.refuse(ticket, .queueFull(retryAfter: 1))]
+            }
             return state.machine.request(ticket, version, loop: loop, now: now)
         }
-        // Those that did not get a worker at once can be given up while they wait.
+        // Those that did not get a worker at once can be given up while they wait. One that got its worker meanwhile has
+        // another thing to be done, and keeps it.
         let waits = state.withLock { $0.waiting[ticket] != nil }
-        if waits { assignment.cancellation.onCancel { [self, ticket] in abandon(ticket, version) } }
+        if waits {
+            assignment.cancellation.onCancel(ifNothingElse: true) { [self, ticket] in abandon(ticket, version) }
+        }
     }
 
     private func abandon(_ ticket: PoolMachine.Ticket, _ version: FunctionVersion) {
         let invocation = state.withLock { state in
-            state.machine.abandon(ticket, version.name) ? state.waiting.removeValue(forKey: ticket) : nil
+            state.machine.abandon(ticket, version.name) ? state.take(ticket) : nil
         }
         invocation?.completion(Self.refused(Failure(.cancelled, "the client left before the function was started")))
     }
@@ -137,7 +159,9 @@ package final class WorkerPool: Sendable {
             invocation.assignment.cancellation.finish()
             state.withLock {
                 $0.machine.finished(
-                    worker.id, wall: completion.usage.wall, isSound: completion.outcome == .ok, now: .now)
+                    worker.id, wall: completion.usage.wall, memory: completion.usage.memoryBytes,
+                    isSound: completion.outcome == .ok,
+                    survives: completion.outcome == .ok || completion.outcome == .error, now: .now)
             }
             invocation.completion(completion)
         }
@@ -148,7 +172,12 @@ package final class WorkerPool: Sendable {
     // MARK: - Versions
 
     /// The version is served from now on.
-    package func serve(_ version: FunctionVersion) { act { $0.machine.serves(version, now: .now) } }
+    package func serve(_ version: FunctionVersion) {
+        act { state in
+            // Another upload, or its removal, may have come in between.
+            state.functions.isCurrent(version) ? state.machine.serves(version, now: .now) : []
+        }
+    }
 
     /// Ends the idle workers of versions that are not served any more.
     package func retireOutdated() {
@@ -179,7 +208,7 @@ package final class WorkerPool: Sendable {
     private func resolve(_ action: PoolMachine.Action, _ state: inout State) -> Step? {
         switch action {
         case .assign(let ticket, let id, let kind):
-            guard let invocation = state.waiting.removeValue(forKey: ticket), let worker = state.workers[id] else {
+            guard let invocation = state.take(ticket), let worker = state.workers[id] else {
                 return nil
             }
             return .assign(invocation, ticket, worker, kind)
@@ -188,9 +217,9 @@ package final class WorkerPool: Sendable {
                 self?.took($1, from: $0)
             }
             state.workers[id] = worker
-            return .launch(worker, for: ticket.flatMap { state.waiting.removeValue(forKey: $0) }, loop: loop)
+            return .launch(worker, for: ticket.flatMap { state.take($0) }, loop: loop)
         case .retire(let id): return state.workers[id].map { .retire($0) }
-        case .refuse(let ticket, let why): return state.waiting.removeValue(forKey: ticket).map { .refuse($0, why) }
+        case .refuse(let ticket, let why): return state.take(ticket).map { .refuse($0, why) }
         case .note(let version, let line): return .note(version, line)
         }
     }
@@ -201,7 +230,7 @@ package final class WorkerPool: Sendable {
             guard !run(invocation, on: worker, start: kind) else { return }
             // It ended in this moment: no tenant sees that, another one is found.
             act { state in
-                state.waiting[ticket] = invocation
+                state.enter(invocation, ticket)
                 return state.machine.lost(worker.id, ticket, invocation.version, now: .now)
             }
         case .launch(let worker, let invocation, let loop):

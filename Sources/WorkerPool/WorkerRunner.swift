@@ -39,6 +39,9 @@ final class WorkerRunner: Sendable {
         case deadline(Instant)
     }
 
+    /// Asked for once: it reads files.
+    private static let processors = System.coreCount
+
     let id: PoolMachine.WorkerID
     let version: FunctionVersion
     private let launcher: Launcher
@@ -55,7 +58,7 @@ final class WorkerRunner: Sendable {
         self.launcher = launcher
         self.sinks = sinks
         self.report = report
-        let machine = WorkerMachine(version: version, now: .now, processors: System.coreCount)
+        let machine = WorkerMachine(version: version, now: .now, processors: Self.processors)
         state = Mutex(State(machine: machine, log: LogLines(limit: version.manifest.limits.log.bytes)))
     }
 

@@ -45,7 +45,7 @@ import Testing
 
     @Test func throttlesAtTheFunctionsBound() throws {
         let pool = pool()
-        let one = try version { $0.max = 2 }
+        let one = try version(mode: .command) { $0.max = 2 }
         #expect(launches(pool.request(1, one, now: now)).count == 1)
         #expect(launches(pool.request(2, one, now: now)).count == 1)
         #expect(pool.request(3, one, now: now) == [.refuse(3, .throttled(retryAfter: 1))])
@@ -157,6 +157,20 @@ import Testing
         _ = pool.request(2, one, now: now)
         #expect(launches(pool.tick(now: now + .milliseconds(50))).isEmpty)
         #expect(launches(pool.tick(now: now + .milliseconds(100))).map(\.1) == [2])
+    }
+
+    /// A worker that has answered will be there in a moment: nobody starts another one instead.
+    @Test func waitsForAWorkerThatIsAboutToReturn() throws {
+        let pool = pool()
+        let one = try version(mode: .snapshot)
+        let id = try servedOnce(pool, one, ticket: 1)
+        #expect(pool.request(2, one, now: now) == [.assign(2, id, .forked)])
+        pool.finished(id, wall: .zero, isSound: true, now: now)
+        #expect(pool.request(3, one, now: now).isEmpty)
+        #expect(pool.becameIdle(id, memory: nil, isCurrent: true, now: now) == [.assign(3, id, .forked)])
+        pool.finished(id, wall: .zero, isSound: true, now: now)
+        #expect(pool.request(4, one, now: now).isEmpty)
+        #expect(launches(pool.ended(id, now: now)).map(\.1) == [4], "it did not return")
     }
 
     // MARK: - Ahead of need
@@ -295,7 +309,7 @@ import Testing
                 guard let (id, _) = starting.min(by: { $0.key < $1.key }) else { break }
                 let version = starting.removeValue(forKey: id)
                 act(pool.started(id, after: .milliseconds(2), now: clock))
-                if let version, busy[id] == nil {
+                if let version, busy[id] == nil, !leaving.contains(id) {
                     idle[id] = version
                     act(pool.becameIdle(id, memory: 2 << 20, isCurrent: true, now: clock))
                 }
@@ -349,7 +363,7 @@ private final class Pool {
     }
     func abandon(_ ticket: Int, _ name: FunctionName) -> Bool { machine.abandon(ticket, name) }
     func finished(_ id: Int, wall: Duration, isSound: Bool, now: Instant) {
-        machine.finished(id, wall: wall, isSound: isSound, now: now)
+        machine.finished(id, wall: wall, memory: 1 << 20, isSound: isSound, survives: isSound, now: now)
     }
     func started(_ id: Int, after time: Duration, now: Instant) -> [Action] {
         machine.started(id, after: time, now: now)

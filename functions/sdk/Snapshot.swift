@@ -29,6 +29,7 @@ struct Snapshot {
             var byte: UInt8 = 0
             if read(ends[0], &byte, 1) != 1 { endLike(status) }
             close(ends[0])
+            for stream: Int32 in 0..<3 { _ = fcntl(stream, F_SETFL, fcntl(stream, F_GETFL) & ~O_NONBLOCK) }
         }
     }
 

@@ -5,6 +5,7 @@
 // by all invocations.
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,6 +47,7 @@ static inline void snapshot_fork(void) {
         char byte;
         if (read(ends[0], &byte, 1) != 1) snapshot_end_like(status);
         close(ends[0]);
+        for (int fd = 0; fd < 3; fd++) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // a fork may have set it
     }
 }
 

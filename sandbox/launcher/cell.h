@@ -20,7 +20,7 @@ struct mode {
 struct version {
     uint64_t key;         // the supervisor's name for it
     int plan;             // the sealed memfd
-    int mounts, hostname; // namespaces
+    int mounts, hostname, ipc;  // namespaces
     int landlock;         // ruleset; -1 where it may be missing
     int executable;
 };

@@ -33,7 +33,7 @@ static int start_init(const struct cell_options *options, const struct cgroup_en
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
     birth.status = pair[1];
     struct clone_args args = {
-        .flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_PIDFD | (version ? 0 : CLONE_NEWNS | CLONE_NEWUTS) |
+        .flags = CLONE_NEWPID | CLONE_PIDFD | (version ? 0 : CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) |
                  (options->mode.root ? 0 : CLONE_NEWUSER) | (entry->directory >= 0 ? CLONE_INTO_CGROUP : 0),
         .cgroup = entry->directory >= 0 ? (uint64_t)entry->directory : 0,
         .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
@@ -78,6 +78,11 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell, const struct repo
     bool sound = cell->version && cell->started && !cell->killed && !cell->flags && exit->kind == REPORT_EXITED &&
                  (exit->status & 0x7f) == 0;
     if (!sound || !cgroup_reset(groups, cell->group)) return false;
+    // Something may have died after the worker did, and this counter never goes back.
+    uint64_t ignored = 0;
+    bool oom = false;
+    cgroup_read(groups, cell->group, &ignored, &ignored, &oom);
+    if (oom) return false;
     if (!cell->demoted) return true;
     return cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START) == 0;
 }

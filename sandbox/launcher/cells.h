@@ -25,7 +25,7 @@ struct cell {
     int32_t pid;          // the worker's, in our view
     char group[32];
     struct report denied, exit;
-    int clearing;         // how often it may still be tried to end what is beside the worker
+    uint64_t clear_until, clear_next, clear_wait;  // monotonic ns; while what is beside the worker is being ended
     uint64_t requested_ns;
 };
 

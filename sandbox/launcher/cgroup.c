@@ -48,7 +48,13 @@ static int limit_v2(int base, const char *cell, uint32_t controllers, const stru
 static int limit_v1(int base, const char *cell, uint32_t controllers, const struct cgroup_limits *limits) {
     int error = 0;
     if (controllers & BH_FEATURE_MEMORY) {
-        if ((error = write_cell_number(base, cell, "memory.limit_in_bytes", limits->memory_max))) return error;
+        // Each must stay on its side of memsw: to raise the limit, memsw is raised first.
+        error = write_cell_number(base, cell, "memory.limit_in_bytes", limits->memory_max);
+        if (error == EINVAL) {
+            error = write_cell_number(base, cell, "memory.memsw.limit_in_bytes", limits->memory_max);
+            if (!error) error = write_cell_number(base, cell, "memory.limit_in_bytes", limits->memory_max);
+        }
+        if (error) return error;
         // memsw counts memory and swap together: the same number means no swap.
         if ((error = unless_absent(write_cell_number(base, cell, "memory.memsw.limit_in_bytes", limits->memory_max))))
             return error;
@@ -111,18 +117,34 @@ int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *
     return error;
 }
 
+#define RESIDUE_MAX (8u << 20)
+
+static bool read_number(int base, const char *cell, const char *file, uint64_t *value) {
+    char path[96], text[64];
+    cell_path(path, cell, file);
+    if (read_file_at(base, path, text, sizeof text) <= 0) return false;
+    *value = strtoull(text, NULL, 10);
+    return true;
+}
+
 bool cgroup_reset(struct cgroups *groups, const char *cell) {
-    if (is_v2(groups)) return false;
+    int pids = hierarchy_with(groups, BH_FEATURE_PIDS);
+    if (is_v2(groups) || pids < 0) return false;
+    // Whoever was in there joined all hierarchies alike.
+    char path[96], text[16];
+    cell_path(path, cell, "tasks");
+    if (read_file_at(groups->base[pids], path, text, sizeof text) != 0) return false;
     for (int i = 0; i < groups->count; i++) {
-        char path[96], text[16];
-        cell_path(path, cell, "tasks");
-        if (read_file_at(groups->base[i], path, text, sizeof text) != 0) return false;
-        if (groups->holds[i] & BH_FEATURE_MEMORY && write_cell(groups->base[i], cell, "memory.max_usage_in_bytes", "0"))
-            return false;
+        if (groups->holds[i] & BH_FEATURE_MEMORY) {
+            uint64_t left = 0;
+            if (write_cell(groups->base[i], cell, "memory.max_usage_in_bytes", "0")) return false;
+            // Pages of files that are still cached would count as the next one's.
+            if (!read_number(groups->base[i], cell, "memory.usage_in_bytes", &left) || left > RESIDUE_MAX) return false;
+        }
         if (groups->holds[i] & BH_FEATURE_CPU && unless_absent(write_cell(groups->base[i], cell, "cpuacct.usage", "0")))
             return false;
     }
-    return groups->count > 0;
+    return true;
 }
 
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits) {
@@ -152,14 +174,6 @@ int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
     for (int i = 0; i < 2; i++)
         if (out[i] >= 0) close(out[i]);
     return 0;
-}
-
-static bool read_number(int base, const char *cell, const char *file, uint64_t *value) {
-    char path[96], text[64];
-    cell_path(path, cell, file);
-    if (read_file_at(base, path, text, sizeof text) <= 0) return false;
-    *value = strtoull(text, NULL, 10);
-    return true;
 }
 
 void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak, bool *oom) {
@@ -208,26 +222,45 @@ void cgroup_kill(struct cgroups *groups, const char *cell) {
     if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "THAWED");
 }
 
-int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker) {
-    int base = hierarchy_with(groups, BH_FEATURE_PIDS), others = 0, threads = 0;
-    if (base < 0) return -1;
-    for (int pass = 0; pass < 2; pass++) {
-        // Processes first; then, when none was left to end, the threads of those two.
-        char path[96];
-        cell_path(path, cell, pass == 0 ? "cgroup.procs" : is_v2(groups) ? "cgroup.threads" : "tasks");
-        int fd = openat(groups->base[base], path, O_RDONLY | O_CLOEXEC);
-        FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
-        if (!list) {
-            if (fd >= 0) close(fd);
-            return -1;
-        }
-        for (int pid; fscanf(list, "%d", &pid) == 1;) {
-            if (pass == 1) threads++;
-            else if (pid > 1 && pid != init && pid != worker) others++, kill(pid, SIGKILL);
-        }
-        fclose(list);
-        if (others) return 0;
+/// The numbers listed in one of a cell's files, at most `most` of them. -1 when it cannot be read.
+static int read_list(int base, const char *cell, const char *file, pid_t *out, int most) {
+    char path[96];
+    cell_path(path, cell, file);
+    int fd = openat(base, path, O_RDONLY | O_CLOEXEC), count = 0;
+    FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!list) {
+        if (fd >= 0) close(fd);
+        return -1;
     }
+    for (int pid; count < most && fscanf(list, "%d", &pid) == 1;) out[count++] = pid;
+    fclose(list);
+    return count;
+}
+
+#define CLEAR_AT_ONCE 64
+
+int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker) {
+    pid_t pids[CLEAR_AT_ONCE + 2], again[CLEAR_AT_ONCE + 2];
+    int hierarchy = hierarchy_with(groups, BH_FEATURE_PIDS), others = 0;
+    int base = hierarchy < 0 ? -1 : groups->base[hierarchy];
+    int count = base < 0 ? -1 : read_list(base, cell, "cgroup.procs", pids, CLEAR_AT_ONCE + 2);
+    if (count < 0) return -1;
+    int held[CLEAR_AT_ONCE + 2];
+    for (int i = 0; i < count; i++) {
+        bool other = pids[i] > 1 && pids[i] != init && pids[i] != worker;
+        held[i] = other ? (int)syscall(SYS_pidfd_open, pids[i], 0) : -1;
+        others += other;
+    }
+    // A number may have become somebody else's since it was read. Who is listed once more was held by then, and is ours.
+    int left = others ? read_list(base, cell, "cgroup.procs", again, CLEAR_AT_ONCE + 2) : 0;
+    for (int i = 0; i < count; i++) {
+        if (held[i] < 0) continue;
+        for (int j = 0; j < left; j++)
+            if (again[j] == pids[i]) sys_pidfd_send_signal(held[i], SIGKILL);
+        close(held[i]);
+    }
+    if (others) return 0;
+    int threads = read_list(base, cell, is_v2(groups) ? "cgroup.threads" : "tasks", pids, CLEAR_AT_ONCE + 2);
     return threads > 1 ? threads - 1 : 0;
 }
 

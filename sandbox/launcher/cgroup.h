@@ -44,8 +44,8 @@ int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *
 /// cannot be reset, and making a cgroup anew costs little.
 bool cgroup_reset(struct cgroups *groups, const char *cell);
 
-/// Ends every process of the cell but its init and `worker`. Returns how many threads the worker has when it is alone;
-/// 0 while others are left; -1 when nobody can tell.
+/// Ends processes of the cell other than its init and `worker`, some at a time. Returns how many threads the worker has when
+/// it is alone; 0 while others are left; -1 when nobody can tell.
 int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker);
 
 /// Closes the ways in.

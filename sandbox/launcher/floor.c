@@ -20,6 +20,7 @@ static const unsigned short forbidden[] = {
     SYS_socket,                                              // all cells share one network namespace
     SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,           // programs, counters and faults of the kernel's
     SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,  // calls that no filter sees
+    SYS_shmget, SYS_shmat, SYS_semget, SYS_msgget, SYS_mq_open,     // cells of one version share an empty IPC namespace
     SYS_keyctl, SYS_add_key, SYS_request_key,                // keyrings are shared between cells
     SYS_splice, SYS_tee, SYS_vmsplice, SYS_sendfile,         // pages of read-only files (CVE-2026-31431)
     SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot,
@@ -137,10 +138,11 @@ static struct {
 
 bool floor_holds(const struct sock_fprog *policy) {
     static unsigned next;
+    if (policy->len == 0 || policy->len > BH_FILTER_MAX) return false;
     for (unsigned i = 0; i < SOUND_MAX; i++)
         if (sound[i].len == policy->len && memcmp(sound[i].filter, policy->filter, policy->len * sizeof *policy->filter) == 0)
             return true;
-    if (policy->len == 0 || policy->len > BH_FILTER_MAX || !check(policy)) return false;
+    if (!check(policy)) return false;
     sound[next].len = policy->len;
     memcpy(sound[next].filter, policy->filter, policy->len * sizeof *policy->filter);
     next = (next + 1) % SOUND_MAX;

@@ -61,13 +61,14 @@ static int report_started(int status, pid_t worker, const struct worker_spec *sh
 /// Closes every descriptor that this cell was not given: another worker's pipe held here would never see its EOF.
 /// 0, 1 and 2 (the null device and the launcher's log) stay until the worker's own take their numbers.
 static int close_others(const struct birth *birth) {
-    int kept[CGROUP_HIERARCHIES + 6], list[CGROUP_HIERARCHIES + 7], kept_count = 0, count = 0;
+    int kept[CGROUP_HIERARCHIES + 7], list[CGROUP_HIERARCHIES + 8], kept_count = 0, count = 0;
     kept[kept_count++] = birth->status;
     for (int i = 0; i < birth->procs_count; i++) kept[kept_count++] = birth->procs[i];
     if (birth->version) {
         kept[kept_count++] = birth->version->plan;
         kept[kept_count++] = birth->version->mounts;
         kept[kept_count++] = birth->version->hostname;
+        kept[kept_count++] = birth->version->ipc;
         kept[kept_count++] = birth->version->executable;
         if (birth->version->landlock >= 0) kept[kept_count++] = birth->version->landlock;
     }
@@ -173,9 +174,13 @@ static int default_signals(void) {
 
 /// Takes over what an earlier cell of the version has made. From here on no path leads to the host, as after the pivot.
 static int enter_version(const struct version *version) {
-    if (setns(version->mounts, CLONE_NEWNS) < 0 || setns(version->hostname, CLONE_NEWUTS) < 0) return errno;
+    // The IPC namespace is empty and stays so: no policy lets anybody make something in it, see floor.c.
+    if (setns(version->mounts, CLONE_NEWNS) < 0 || setns(version->hostname, CLONE_NEWUTS) < 0 ||
+        setns(version->ipc, CLONE_NEWIPC) < 0)
+        return errno;
     close(version->mounts);
     close(version->hostname);
+    close(version->ipc);
     return 0;
 }
 

@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "events.h"
+
 #define REMOVE_RETRY_MS 20
-#define CLEAR_RETRY_MS 1
-#define CLEAR_RETRIES 200
+#define CLEAR_RETRY_MS 1    // and ever more rarely
+#define CLEAR_MS 500
 #define RENEWED_MAX 64                  // cells that wait for their version's next launch
 #define RENEWED_MS 2000  // and how long they do
 
@@ -42,33 +44,6 @@ static void close_watched(int *fd) {
 static void close_all(const int *fds, int count) {
     for (int i = 0; i < count; i++)
         if (fds[i] >= 0) close(fds[i]);
-}
-
-// -- Messages ---------------------------------------------------------------------------------------------------------
-
-static void send_event(struct bh_event event, const int *fds, int fd_count) {
-    event.magic = BH_MAGIC;
-    struct iovec part = {&event, sizeof event};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd_count) {
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE((size_t)fd_count * sizeof(int));
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, (size_t)fd_count * sizeof(int));
-    }
-    // Blocking: the supervisor reads events on a thread of its own. One that is gone shows as a hang-up.
-    while (sendmsg(supervisor, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
-}
-
-static void send_failure(uint64_t id, uint32_t stage, int error) {
-    send_event((struct bh_event){.kind = BH_EVENT_FAILED, .cell = id, .stage = stage, .error = error}, NULL, 0);
 }
 
 // -- Launching --------------------------------------------------------------------------------------------------------
@@ -109,7 +84,7 @@ static uint32_t take_renewed(unsigned at) {
 /// The cell that became ready for `version` last: its memory is warmest.
 static uint32_t renewed_cell(uint64_t version) {
     for (unsigned i = version ? renewed_count : 0; i-- > 0;)
-        if (cells[renewed[i]].version == version) return take_renewed(i);
+        if (cells[renewed[i]].version == version && !cells[renewed[i]].killed) return take_renewed(i);
     return CELLS;
 }
 
@@ -174,27 +149,37 @@ static void on_demote(uint64_t id) {
 
 /// Ends what is left beside the worker, and says when that is done. Not waited for here: a process takes its time to die.
 static void clear_cell(struct cell *cell) {
+    uint64_t now = monotonic_ns();
+    if (now < cell->clear_next) return;
     int threads = cell->pid > 0 ? cgroup_clear(groups, cell->group, cell->init, cell->pid) : -1;
-    if (threads == 0 && --cell->clearing > 0) {
-        clearing++;
+    if (threads == 0 && now < cell->clear_until) {
+        // Each look costs as much as there is to be ended: twice the time until the next one.
+        cell->clear_wait = cell->clear_wait ? 2 * cell->clear_wait : CLEAR_RETRY_MS * 1000000ull;
+        cell->clear_next = now + cell->clear_wait;
         return;
     }
-    cell->clearing = 0;
+    cell->clear_until = 0;
+    clearing--;
     send_event((struct bh_event){.kind = BH_EVENT_CLEARED, .cell = cell->id, .status = threads,
                                  .error = threads > 0 ? 0 : threads == 0 ? EBUSY : ENOTSUP}, NULL, 0);
 }
 
 static void on_clear(uint64_t id) {
     struct cell *cell = bound_cell(id);
-    if (!cell || !cell->started || cell->ended) return;  // its end is told anyway
-    cell->clearing = CLEAR_RETRIES;
-    clear_cell(cell);
+    if (!cell || cell->ended || cell->clear_until) return;  // its end is told anyway
+    clearing++;
+    cell->clear_until = monotonic_ns() + CLEAR_MS * 1000000ull;
+    cell->clear_next = cell->clear_wait = 0;
+    // What the worker says can be here before what its init says.
+    if (cell->started) clear_cell(cell);
 }
 
 static void retry_clearing(void) {
-    clearing = 0;
-    for (uint32_t slot = 0; slot < CELLS; slot++)
-        if (cells[slot].state == CELL_BOUND && cells[slot].clearing) clear_cell(&cells[slot]);
+    for (uint32_t slot = 0, left = clearing; slot < CELLS && left; slot++) {
+        if (!cells[slot].clear_until) continue;
+        left--;
+        if (cells[slot].started) clear_cell(&cells[slot]);
+    }
 }
 
 // -- A cell reports ---------------------------------------------------------------------------------------------------
@@ -244,7 +229,8 @@ static void read_control(struct msghdr *message, int32_t *pid, int shared[SHARED
             memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
             *pid = credentials.pid;
         } else if (header->cmsg_type == SCM_RIGHTS) {
-            *count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));  // the buffer has room for no more
+            *count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+            if (*count > SHARED_FDS) *count = SHARED_FDS;  // the buffer has room for no more
             memcpy(shared, CMSG_DATA(header), (size_t)*count * sizeof(int));
         }
     }
@@ -253,8 +239,10 @@ static void read_control(struct msghdr *message, int32_t *pid, int shared[SHARED
 static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], int *count) {
     cell->pid = pid;
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
+    if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0) return;
-    version_learn(cell->version, cell->plan, cell->init, shared, *count);
+    version_learn(cell->version, cell->plan, cell->init, shared, *count,
+                  options->mode.allow_no_landlock && !options->mode.landlock_abi);
     *count = 0;
     close(cell->plan);
     cell->plan = -1;
@@ -281,8 +269,13 @@ static void on_reports(struct cell *cell) {
         }
         switch (report.kind) {
         case REPORT_FAILED:
-            if (cell->state == CELL_READY) ready_failed = ready_failed || !cell->version;
-            else if (cell->started) send_exited(cell, NULL);
+            if (cell->state == CELL_READY) {
+                // Nobody waits for it; who is given it in this moment learns of its end.
+                ready_failed = ready_failed || !cell->version;
+                cell->killed = true;
+                break;
+            }
+            if (cell->started) send_exited(cell, NULL);
             else if (!cell->ended) send_failure(cell->id, report.stage, report.error);
             cell->ended = true;
             break;
@@ -362,6 +355,7 @@ static void on_init_exit(struct cell *cell) {
     close_watched(&cell->pidfd);
     if (cell->plan >= 0) close(cell->plan);
     cell->plan = -1;
+    if (cell->clear_until) cell->clear_until = 0, clearing--;
     bool was_bound = cell->state == CELL_BOUND;
     cell->state = CELL_REMOVING;
     if (!was_bound || !renew_cell(cell)) remove_cell(cell);
@@ -433,6 +427,7 @@ int server_run(int socket, const struct cell_options *given, struct cgroups *ope
     options = given;
     groups = opened;
     supervisor = socket;
+    events_to(socket);
     ready_target = ready;
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0) return errno;

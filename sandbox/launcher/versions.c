@@ -2,13 +2,13 @@
 
 #include <stdio.h>
 
-#define VERSIONS 64  // each holds five descriptors
+#define VERSIONS 64  // each holds six descriptors
 
 static struct version versions[VERSIONS];
 static uint64_t last_use[VERSIONS];
 
 static void forget(struct version *version) {
-    const int fds[] = {version->plan, version->mounts, version->hostname, version->landlock, version->executable};
+    const int fds[] = {version->plan, version->mounts, version->hostname, version->ipc, version->landlock, version->executable};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0) close(fds[i]);
     version->key = 0;
@@ -29,17 +29,19 @@ static int open_namespace(pid_t process, const char *name) {
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count) {
+void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count, bool may_lack_ruleset) {
     struct version learnt = {
         .key = key,
         .plan = fcntl(plan, F_DUPFD_CLOEXEC, 3),
         // Init is our child and not waited for yet: its number is still its own.
         .mounts = open_namespace(init, "mnt"),
         .hostname = open_namespace(init, "uts"),
+        .ipc = open_namespace(init, "ipc"),
         .executable = count > 0 ? shared[0] : -1,
         .landlock = count > 1 ? shared[1] : -1,
     };
-    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.executable < 0 || version_known(key))
+    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || learnt.executable < 0 ||
+        (learnt.landlock < 0 && !may_lack_ruleset) || version_known(key))
         return forget(&learnt);
     size_t oldest = 0;
     for (size_t i = 1; i < VERSIONS; i++)

@@ -9,4 +9,5 @@ struct version *version_known(uint64_t key);
 /// Takes note of what the version's first cell, now running, has made. Takes over the descriptors in `shared`: executable,
 /// then ruleset if there is one. Forgets the version that was used longest ago, when there are too many.
 /// A version that cannot be kept costs its next cells only time: nothing is said of it.
-void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count);
+/// Without a ruleset it is kept only where one may be missing.
+void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count, bool may_lack_ruleset);

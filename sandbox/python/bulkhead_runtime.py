@@ -82,7 +82,7 @@ def main():
         return '{"jsonrpc":"2.0","id":%d,"%s":%s}' % (request["id"], member, value)
 
     if os.environ.pop("BULKHEAD_MODE", "") == "snapshot":
-        answered = fork_for_each(requests.fileno())
+        answered = fork_for_each(requests.fileno(), answers.fileno())
         reply = serve(requests.readline())
         os.write(answered, b".")
         answer(reply)
@@ -91,7 +91,7 @@ def main():
         answer(serve(line))
 
 
-def fork_for_each(requests):
+def fork_for_each(requests, answers):
     """Returns in a process of its own for each invocation; this one, the template, never sees an event.
 
     Returns a descriptor: who writes to it has answered. A fork that ends without that takes the template along, in the
@@ -121,6 +121,8 @@ def fork_for_each(requests):
                 os.kill(os.getpid(), os.WTERMSIG(status))
             os._exit(os.WEXITSTATUS(status))
         os.close(end)
+        for stream in (requests, answers):
+            os.set_blocking(stream, True)  # a flag of the pipe's own, which a fork may have changed
 
 
 def readable(descriptor):
