@@ -1,7 +1,7 @@
 """Programs that others wrote to break kernels, as tenants: stress-ng with each of its stressors, trinity, random calls.
 
 They come from the host's own packages and are uploaded like any function. None may leave its cell, and another function
-must go on answering, its 99th percentile at most ten times the quiet one.
+must go on answering, its 99th percentile at most ten times the quiet one, or ten turns of the scheduler.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from pathlib import Path
 import system
 from bulkhead_host import ZIP
 from bundles import zip_of
-from conftest import SLOWNESS
+from conftest import SLOWNESS, TURN
 from system import eventually
 from test_hostile import cells
 from test_neighbours import latencies, p99
@@ -59,7 +59,7 @@ def invoke_all(host, name, events, bystander):
     print(told)
     assert set(outcomes) <= GUESTS_OWN, [future.result() for future in running if future.result().outcome not in GUESTS_OWN]
     assert host.running and host.process.pid == serving
-    assert p99(busy) <= ALLOWED * p99(quiet), told
+    assert p99(busy) <= ALLOWED * max(p99(quiet), TURN), told
     # By the host's own count: stress-ng gives its processes other names.
     eventually(lambda: cells(host) == 0, 10 * SLOWNESS, "no cell is left")
     assert system.mounts() == mounts

@@ -1,7 +1,7 @@
 """What other tenants feel of an attack: their answers stay right, and come in time.
 
 Four functions at once, each as bad as it can be, with the limits and CPU weights that everybody gets. Latencies are
-compared with the same machine's quiet ones in the same run, never with a number of seconds.
+compared with the quiet ones of the same run, and with what a turn of the scheduler takes where those are shorter.
 """
 
 import threading
@@ -9,7 +9,7 @@ import time
 from statistics import median
 
 from bulkhead_host import unique_name
-from conftest import FUNCTIONS, SLOWNESS
+from conftest import FUNCTIONS, SLOWNESS, TURN
 
 BOMBS = ["fork-bomb", "malloc-touch", "stdout-flood", "spin-threads"]
 ROUNDS, SAMPLES = 5, 300  # quiet and busy in turn, so that what else the machine does falls on both
@@ -74,6 +74,6 @@ def test_a_fifth_function_keeps_answering(host, example):
     told = ", ".join(f"p99 {name} {[round(one * 1000, 1) for one in all_of_them]} ms"
                      for name, all_of_them in (("quiet", quiet), ("under attack", busy)))
     print(told)
-    assert median(busy) <= ALLOWED * median(quiet), told
+    assert median(busy) <= ALLOWED * max(median(quiet), TURN), told
     for deed, ends in outcomes.items():
         assert ends and not {"ok", "launch_failed", "overloaded"} & set(ends), (deed, ends)

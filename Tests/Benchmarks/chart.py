@@ -16,6 +16,7 @@ SYSTEMS = [  # label, place in the results, whether it is ours
     ("Bulkhead, prewarmed", ("cells", "prewarmed"), True),
     ("Bulkhead, reused reactor", ("cells", "reused"), True),
     ("Bulkhead, Python by snapshot", ("cells", "snapshot"), True),
+    ("Bulkhead, cold, cell renewed", ("cells", "renewed"), True),
     ("Bulkhead, cold, cell ready", ("cells", "cold_ready"), True),
     ("Bulkhead, cold, nothing ready", ("cells", "cold_nothing_ready"), True),
     ("bubblewrap", ("starts", "peers", "bwrap"), False),

@@ -4,6 +4,7 @@ The launcher trusts nothing of what it is told. It must answer each with a failu
 and serve the next sound request. Run against a sanitized build: a bad read ends it, and so the test.
 """
 import fcntl
+import itertools
 import os
 import random
 import re
@@ -20,7 +21,7 @@ MAGIC = 0x42484B44
 EVENT = "=IIQIiiiIIQQQQQQqQQQ5Q"
 HEADER = "=IIIIQQ" + "I" * 12
 PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + 64 * 8
-LAUNCH, KILL = 1, 2
+LAUNCH, KILL, CLEAR = 1, 2, 4
 FAILED, EXITED, GONE = 3, 4, 5
 DIGEST = "a" * 64
 ESCAPE = "/var/tmp/bulkhead-requests-escape"
@@ -110,12 +111,12 @@ class Launcher:
         names = "magic kind cell stage error pid status".split()
         return dict(zip(names, struct.unpack(EVENT, data)))
 
-    def launch(self, plan, kind=LAUNCH, fd_count=4, seals=0xE, message=None):
+    def launch(self, plan, kind=LAUNCH, fd_count=4, seals=0xE, message=None, version=0):
         """Sends a launch and returns the events up to the cell's end."""
         self.cell += 1
         null = os.open("/dev/null", os.O_RDWR)
         fds = [memory_file(plan, seals), null, null, null, null][:fd_count]
-        data = message if message is not None else struct.pack("=IIQ", MAGIC, kind, self.cell)
+        data = message if message is not None else struct.pack("=IIQQ", MAGIC, kind, self.cell, version)
         socket.send_fds(self.socket, [data], fds)
         for fd in set(fds) | {null}:
             os.close(fd)
@@ -129,8 +130,8 @@ class Launcher:
         assert events[0]["kind"] == FAILED, events
         assert events[0]["error"] > 0, events
 
-    def works(self):
-        events = self.launch(make_plan())
+    def works(self, version=0):
+        events = self.launch(make_plan(), version=version)
         assert [event["kind"] for event in events][-2:] == [EXITED, GONE] and events[-2]["status"] == 0, events
 
     def close(self):
@@ -217,10 +218,22 @@ def main():
         for plan in wrong_plans():
             launcher.refused(plan)
             count += 1
-        for how in (dict(fd_count=3), dict(fd_count=1), dict(kind=KILL), dict(kind=3), dict(kind=77), dict(message=b"short"),
+        for how in (dict(fd_count=3), dict(fd_count=1), dict(kind=KILL), dict(kind=3), dict(kind=CLEAR),
+                    dict(kind=77), dict(message=b"short"),
                     dict(message=b"x" * 4000), dict(seals=0), dict(seals=0x2)):
             launcher.refused(make_plan(), **how)
             count += 1
+        # Cells that serve their version again, and what a name for it can be made to do.
+        for _ in range(30):
+            launcher.works(version=7)
+        for kind in (KILL, CLEAR, 3):
+            launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, launcher.cell, 7))  # it is over
+            launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, 1 << 63, 7))
+        for version in range(8, 200):  # more than the launcher keeps in mind
+            launcher.works(version=version)
+        for plan in itertools.islice(wrong_plans(), 40):
+            launcher.refused(plan, version=300)
+        launcher.works(version=300)
         # Inside the data directory, by its real path: never, whatever it is called.
         strings = ["host", "/function/true", "/function/true", "A=b", folder, "/function"]
         launcher.refused(make_plan(strings=strings, mounts=((2, 0),)))
