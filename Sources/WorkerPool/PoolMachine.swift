@@ -43,7 +43,7 @@ struct PoolMachine: Sendable {
         case waitedTooLong(retryAfter: Int)
     }
 
-    private struct Worker {
+    struct Worker {
         enum State { case starting, idle, busy, retiring }
 
         let key: VersionKey
@@ -78,7 +78,7 @@ struct PoolMachine: Sendable {
         }
     }
 
-    private struct Waiting {
+    struct Waiting {
         let ticket: Ticket
         let version: FunctionVersion
         let loop: Int
@@ -86,21 +86,21 @@ struct PoolMachine: Sendable {
     }
 
     let options: Options
-    private var workers: [WorkerID: Worker] = [:]
-    private var versions: [VersionKey: VersionState] = [:]
+    var workers: [WorkerID: Worker] = [:]
+    var versions: [VersionKey: VersionState] = [:]
     /// Invocations that have a worker or wait for one, by function.
     private var admitted: [FunctionName: Int] = [:]
-    private var queues: [FunctionName: [Waiting]] = [:]
+    private(set) var queues: [FunctionName: [Waiting]] = [:]
     /// Functions with somebody waiting, whose turn it is first.
     private var turns: [FunctionName] = []
-    private var nextWorker = 1
+    var nextWorker = 1
     /// Of the workers that were not asked to go.
-    private var live = 0, memory = 0
+    var live = 0, memory = 0
     private var pace = Pace()
-    private var isDraining = false
+    var isDraining = false
     private(set) var waitingCount = 0
-    private(set) var startingCount = 0
-    private(set) var idleCount = 0
+    var startingCount = 0
+    var idleCount = 0
 
     init(options: Options) { self.options = options }
 
@@ -355,127 +355,4 @@ struct PoolMachine: Sendable {
 
     /// Whole seconds until the queue has moved by its own length, at the pace of late.
     private var retryAfter: Int { pace.seconds(for: waitingCount) }
-
-    // MARK: - Starting and ending workers
-
-    /// Starts a worker for an invocation, if there is room or can be made. What is to be done comes into `actions`.
-    private mutating func launch(
-        _ version: FunctionVersion, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
-    ) -> Bool {
-        guard startingCount < options.mostStarting else { return false }
-        let expected = versions[VersionKey(version)]?.expectedMemory ?? 0
-        // Looked at before anybody is asked to go: not in vain.
-        var leaving: [WorkerID] = []
-        var freed = 0
-        func lacksRoom() -> Bool {
-            let left = live - leaving.count
-            return left > 0 && (left >= options.mostWorkers || memory - freed + expected > options.memory)
-        }
-        if lacksRoom() {
-            for id in expendable() {
-                leaving.append(id)
-                freed += workers[id]?.memory ?? 0
-                if !lacksRoom() { break }
-            }
-            guard !lacksRoom() else { return false }
-            for id in leaving { actions += retire(id) }
-        }
-        actions.append(start(version, for: ticket, on: loop, expected, now))
-        return true
-    }
-
-    private mutating func start(
-        _ version: FunctionVersion, for ticket: Ticket?, on loop: Int, _ expected: Int, _ now: Instant
-    ) -> Action {
-        let id = nextWorker
-        nextWorker += 1
-        workers[id] = Worker(
-            key: VersionKey(version), loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil,
-            ticket: ticket,
-            memory: expected)
-        live += 1
-        memory += expected
-        startingCount += 1
-        versions[VersionKey(version)]?.count += 1
-        if ticket == nil { versions[VersionKey(version)]?.ahead += 1 }
-        return .launch(id, version, for: ticket, loop: loop)
-    }
-
-    /// Starts workers ahead of need, as far as there is room that nobody else waits for.
-    private mutating func replenish(_ key: VersionKey, _ now: Instant) -> [Action] {
-        var actions: [Action] = []
-        while !isDraining, waitingCount == 0, startingCount < options.mostStarting, live < options.mostWorkers,
-            let state = versions[key], state.lacks(now) > 0, memory + state.expectedMemory <= options.memory
-        {
-            actions.append(start(state.version, for: nil, on: nextWorker % options.loops, state.expectedMemory, now))
-        }
-        return actions
-    }
-
-    /// Gives its place among those that start to others. Says whether it had one.
-    private mutating func leaveStart(_ id: WorkerID) -> Bool {
-        guard let worker = workers[id], worker.startsSince != nil else { return false }
-        workers[id]?.startsSince = nil
-        startingCount -= 1
-        return true
-    }
-
-    private mutating func returned(_ id: WorkerID) {
-        guard let worker = workers[id], worker.isReturning else { return }
-        workers[id]?.isReturning = false
-        versions[worker.key]?.returning -= 1
-    }
-
-    private mutating func takeIdle(_ key: VersionKey, on loop: Int) -> WorkerID? {
-        guard let id = versions[key]?.takeIdle(on: loop) else { return nil }
-        idleCount -= 1
-        workers[id]?.idleSince = nil
-        versions[key]?.noteAheadIsUsed(workers[id]?.isAhead == true)
-        return id
-    }
-
-    /// Workers without an invocation, the first to go first: those that have waited for longest, then those that are to be
-    /// kept warm, then those that are still starting ahead of need.
-    private func expendable() -> [WorkerID] {
-        func waiting(_ states: [VersionState]) -> [WorkerID] {
-            states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
-                .sorted { $0.1 < $1.1 }.map(\.0)
-        }
-        let warm = versions.values.filter { $0.idle.count <= $0.target }
-        let other = versions.values.filter { $0.idle.count > $0.target }
-        let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
-        return waiting(other) + waiting(warm) + starting
-    }
-
-    private mutating func leaveIdle(_ id: WorkerID) {
-        guard let worker = workers[id] else { return }
-        if worker.idleSince != nil {
-            versions[worker.key]?.idle.removeAll { $0.id == id }
-            workers[id]?.idleSince = nil
-            idleCount -= 1
-        }
-        versions[worker.key]?.noteAheadIsUsed(worker.isAhead)
-        workers[id]?.isAhead = false
-    }
-
-    private mutating func retire(_ id: WorkerID) -> [Action] {
-        guard let worker = workers[id], worker.state != .retiring else { return [] }
-        leaveIdle(id)
-        retireQuietly(id)
-        return [.retire(id)]
-    }
-
-    private mutating func retireQuietly(_ id: WorkerID) {
-        workers[id]?.state = .retiring
-        live -= 1
-        memory -= workers[id]?.memory ?? 0
-    }
-
-    private mutating func forgetIfUnused(_ key: VersionKey, _ now: Instant) {
-        guard let state = versions[key], state.isUnused(now), queues[key.name] == nil else { return }
-        versions[key] = nil
-    }
-
-    /// Longer than any start that waits for nothing.
-    private static let longestStart = Duration.milliseconds(100)
 }

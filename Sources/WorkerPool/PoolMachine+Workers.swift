@@ -1,0 +1,125 @@
+import FunctionModel
+
+// Starting and ending workers: who may start, who has to go for it, who is started ahead of need.
+extension PoolMachine {
+    /// Starts a worker for an invocation, if there is room or can be made. What is to be done comes into `actions`.
+    mutating func launch(
+        _ version: FunctionVersion, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
+    ) -> Bool {
+        guard startingCount < options.mostStarting else { return false }
+        let expected = versions[VersionKey(version)]?.expectedMemory ?? 0
+        // Looked at before anybody is asked to go: not in vain.
+        var leaving: [WorkerID] = []
+        var freed = 0
+        func lacksRoom() -> Bool {
+            let left = live - leaving.count
+            return left > 0 && (left >= options.mostWorkers || memory - freed + expected > options.memory)
+        }
+        if lacksRoom() {
+            for id in expendable() {
+                leaving.append(id)
+                freed += workers[id]?.memory ?? 0
+                if !lacksRoom() { break }
+            }
+            guard !lacksRoom() else { return false }
+            for id in leaving { actions += retire(id) }
+        }
+        actions.append(start(version, for: ticket, on: loop, expected, now))
+        return true
+    }
+
+    mutating func start(
+        _ version: FunctionVersion, for ticket: Ticket?, on loop: Int, _ expected: Int, _ now: Instant
+    ) -> Action {
+        let id = nextWorker
+        nextWorker += 1
+        workers[id] = Worker(
+            key: VersionKey(version), loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil,
+            ticket: ticket,
+            memory: expected)
+        live += 1
+        memory += expected
+        startingCount += 1
+        versions[VersionKey(version)]?.count += 1
+        if ticket == nil { versions[VersionKey(version)]?.ahead += 1 }
+        return .launch(id, version, for: ticket, loop: loop)
+    }
+
+    /// Starts workers ahead of need, as far as there is room that nobody else waits for.
+    mutating func replenish(_ key: VersionKey, _ now: Instant) -> [Action] {
+        var actions: [Action] = []
+        while !isDraining, waitingCount == 0, startingCount < options.mostStarting, live < options.mostWorkers,
+            let state = versions[key], state.lacks(now) > 0, memory + state.expectedMemory <= options.memory
+        {
+            actions.append(start(state.version, for: nil, on: nextWorker % options.loops, state.expectedMemory, now))
+        }
+        return actions
+    }
+
+    /// Gives its place among those that start to others. Says whether it had one.
+    mutating func leaveStart(_ id: WorkerID) -> Bool {
+        guard let worker = workers[id], worker.startsSince != nil else { return false }
+        workers[id]?.startsSince = nil
+        startingCount -= 1
+        return true
+    }
+
+    mutating func returned(_ id: WorkerID) {
+        guard let worker = workers[id], worker.isReturning else { return }
+        workers[id]?.isReturning = false
+        versions[worker.key]?.returning -= 1
+    }
+
+    mutating func takeIdle(_ key: VersionKey, on loop: Int) -> WorkerID? {
+        guard let id = versions[key]?.takeIdle(on: loop) else { return nil }
+        idleCount -= 1
+        workers[id]?.idleSince = nil
+        versions[key]?.noteAheadIsUsed(workers[id]?.isAhead == true)
+        return id
+    }
+
+    /// Workers without an invocation, the first to go first: those that have waited for longest, then those that are to be
+    /// kept warm, then those that are still starting ahead of need.
+    func expendable() -> [WorkerID] {
+        func waiting(_ states: [VersionState]) -> [WorkerID] {
+            states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
+                .sorted { $0.1 < $1.1 }.map(\.0)
+        }
+        let warm = versions.values.filter { $0.idle.count <= $0.target }
+        let other = versions.values.filter { $0.idle.count > $0.target }
+        let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
+        return waiting(other) + waiting(warm) + starting
+    }
+
+    mutating func leaveIdle(_ id: WorkerID) {
+        guard let worker = workers[id] else { return }
+        if worker.idleSince != nil {
+            versions[worker.key]?.idle.removeAll { $0.id == id }
+            workers[id]?.idleSince = nil
+            idleCount -= 1
+        }
+        versions[worker.key]?.noteAheadIsUsed(worker.isAhead)
+        workers[id]?.isAhead = false
+    }
+
+    mutating func retire(_ id: WorkerID) -> [Action] {
+        guard let worker = workers[id], worker.state != .retiring else { return [] }
+        leaveIdle(id)
+        retireQuietly(id)
+        return [.retire(id)]
+    }
+
+    mutating func retireQuietly(_ id: WorkerID) {
+        workers[id]?.state = .retiring
+        live -= 1
+        memory -= workers[id]?.memory ?? 0
+    }
+
+    mutating func forgetIfUnused(_ key: VersionKey, _ now: Instant) {
+        guard let state = versions[key], state.isUnused(now), queues[key.name] == nil else { return }
+        versions[key] = nil
+    }
+
+    /// Longer than any start that waits for nothing.
+    static let longestStart = Duration.milliseconds(100)
+}
