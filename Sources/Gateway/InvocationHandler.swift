@@ -124,7 +124,11 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if let failure {
             // Refused already: the rest is read past, if it is short, and answered then.
             passedOver += bytes.readableBytes
-            if passedOver > Self.longestPassedOver { answer(InvocationAnswer(failure), closes: true, context) }
+            let isInTime = (try? reading?.add(bytes.readableBytes)) != nil
+            if passedOver > Self.longestPassedOver || !isInTime {
+                reading = nil
+                answer(InvocationAnswer(failure), closes: true, context)
+            }
             return
         }
         do throws(Failure) {
@@ -208,14 +212,16 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         while !held.isEmpty, !isRunning, !isClosing { take(held.removeFirst(), context) }
         isGoingOn = false
         if hadHeld { context.fireChannelReadComplete() }  // what came through waits for it
-        guard held.isEmpty, !isRunning, !isClosing else { return }
-        if let error = laterError {
-            laterError = nil
-            return errorCaught(context: context, error: error)
-        }
+        guard held.isEmpty, !isClosing else { return }
+        // Also while the next one runs: that its client leaves is read, too.
         if wantsRead {
             wantsRead = false
             context.read()
+        }
+        guard !isRunning else { return }
+        if let error = laterError {
+            laterError = nil
+            errorCaught(context: context, error: error)
         }
     }
 

@@ -220,8 +220,11 @@ struct PoolMachine: Sendable {
 
     /// The worker was not waiting any more when its invocation came: it had ended in that moment.
     mutating func lost(_ id: WorkerID, _ ticket: Ticket, _ version: FunctionVersion, now: Instant) -> [Action] {
-        workers[id]?.ticket = nil
-        leave(version.name)
+        // Its end may have been told already, and the place given back with it.
+        if workers[id]?.ticket == ticket {
+            workers[id]?.ticket = nil
+            leave(version.name)
+        }
         return request(ticket, version, loop: workers[id]?.loop ?? 0, now: now)
     }
 
@@ -319,7 +322,7 @@ struct PoolMachine: Sendable {
             turns.append(name)  // its turn comes again after everybody else's
             if let worker = takeIdle(VersionKey(first.version), on: first.loop) {
                 actions.append(assign(first.ticket, worker))
-            } else if versions[VersionKey(first.version)]?.isReturning(now) == true
+            } else if willReturn(for: first.version, now)
                 || !launch(first.version, for: first.ticket, on: first.loop, now, &actions)
             {
                 inVain += 1
@@ -329,6 +332,12 @@ struct PoolMachine: Sendable {
             dequeue(name, at: 0)
         }
         return actions
+    }
+
+    /// Whether workers that have answered will do for all who wait.
+    private func willReturn(for version: FunctionVersion, _ now: Instant) -> Bool {
+        guard let state = versions[VersionKey(version)], state.isReturning(now) else { return false }
+        return state.returning >= queues[version.name]?.count ?? 0
     }
 
     private mutating func dequeue(_ name: FunctionName, at index: Int) {

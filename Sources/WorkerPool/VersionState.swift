@@ -59,6 +59,7 @@ struct VersionState: Sendable {
 
     /// Takes note of what a worker uses, and returns what the next one is expected to.
     mutating func used(_ bytes: Int) -> Int {
+        guard bytes > 0 else { return expectedMemory }  // nobody could tell
         peakMemory = max(peakMemory ?? 0, bytes)
         return expectedMemory
     }

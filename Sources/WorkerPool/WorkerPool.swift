@@ -78,6 +78,7 @@ package final class WorkerPool: Sendable {
 
     /// Of all events that wait for a worker.
     private static let mostWaitingBytes = 256 << 20
+    private static let smallEvent = 64 << 10
 
     private let launcher: Launcher
     private let loops: [any EventLoop]
@@ -131,10 +132,12 @@ package final class WorkerPool: Sendable {
             ticket = state.nextTicket
             state.nextTicket += 1
             state.enter(invocation, ticket)
-            guard state.waitingBytes <= Self.mostWaitingBytes else {
-                return [.refuse(ticket, .queueFull(retryAfter: 1))]
-            }
-            return state.machine.request(ticket, version, loop: loop, now: now)
+            let actions = state.machine.request(ticket, version, loop: loop, now: now)
+            // Small ones are always taken: who fills the memory must not keep out everybody else.
+            guard state.waitingBytes > Self.mostWaitingBytes, assignment.event.readableBytes > Self.smallEvent,
+                state.machine.abandon(ticket, version.name)
+            else { return actions }
+            return actions + [.refuse(ticket, .queueFull(retryAfter: 1))]
         }
         // Those that did not get a worker at once can be given up while they wait. One that got its worker meanwhile has
         // another thing to be done, and keeps it.
@@ -165,7 +168,8 @@ package final class WorkerPool: Sendable {
             }
             invocation.completion(completion)
         }
-        if isTaken { invocation.assignment.cancellation.onCancel { worker.cancel() } }
+        let id = invocation.assignment.invocationID
+        if isTaken { invocation.assignment.cancellation.onCancel { worker.cancel(id) } }
         return isTaken
     }
 

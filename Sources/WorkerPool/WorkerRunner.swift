@@ -113,7 +113,11 @@ final class WorkerRunner: Sendable {
         }
     }
 
-    func cancel() { handle(.cancelled) }
+    /// Ends the worker, if this invocation is still its own.
+    func cancel(_ invocationID: String) {
+        if state.withLock({ $0.invocationID == invocationID }) { handle(.cancelled) }
+    }
+
     func retire() { handle(.retire) }
 
     /// Time has passed.

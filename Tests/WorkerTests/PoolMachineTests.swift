@@ -173,6 +173,23 @@ import Testing
         #expect(launches(pool.ended(id, now: now)).map(\.1) == [4], "it did not return")
     }
 
+    /// A worker ends in the moment in which it is given an invocation; both are told, in either order. Nobody's place is lost,
+    /// and none is given back twice.
+    @Test(arguments: [true, false]) func endsWhileItIsAssigned(endIsToldFirst: Bool) throws {
+        let pool = pool()
+        let one = try version { $0.max = 1 }
+        let id = try servedOnce(pool, one, ticket: 1)
+        #expect(pool.request(2, one, now: now) == [.assign(2, id, .reused)])
+        var next: [PoolMachine.WorkerID] = []
+        if endIsToldFirst { _ = pool.ended(id, now: now) }
+        next += launches(pool.lost(id, 2, one, now: now)).map(\.0)
+        if !endIsToldFirst { _ = pool.ended(id, now: now) }
+        #expect(next.count == 1 && pool.runningCount == 1)
+        #expect(pool.request(3, one, now: now) == [.refuse(3, .throttled(retryAfter: 1))])
+        pool.finished(next[0], wall: .zero, isSound: true, now: now)
+        #expect(pool.runningCount == 0)
+    }
+
     // MARK: - Ahead of need
 
     @Test func keepsAsManyAsTheManifestSays() throws {
@@ -370,6 +387,9 @@ private final class Pool {
     }
     func becameIdle(_ id: Int, memory: Int?, isCurrent: Bool, now: Instant) -> [Action] {
         machine.becameIdle(id, memory: memory, isCurrent: isCurrent, now: now)
+    }
+    func lost(_ id: Int, _ ticket: Int, _ version: FunctionVersion, now: Instant) -> [Action] {
+        machine.lost(id, ticket, version, now: now)
     }
     func ended(_ id: Int, now: Instant) -> [Action] { machine.ended(id, now: now) }
     func serves(_ version: FunctionVersion, now: Instant) -> [Action] { machine.serves(version, now: now) }

@@ -21,6 +21,8 @@ struct Snapshot {
             guard child >= 0 else { _exit(1) }
             if child == 0 {
                 close(ends[0])
+                // A flag of the pipes' own, which an earlier fork may have changed.
+                for stream: Int32 in 0..<3 { _ = fcntl(stream, F_SETFL, fcntl(stream, F_GETFL) & ~O_NONBLOCK) }
                 return Snapshot(answered: ends[1])
             }
             close(ends[1])
@@ -29,7 +31,6 @@ struct Snapshot {
             var byte: UInt8 = 0
             if read(ends[0], &byte, 1) != 1 { endLike(status) }
             close(ends[0])
-            for stream: Int32 in 0..<3 { _ = fcntl(stream, F_SETFL, fcntl(stream, F_GETFL) & ~O_NONBLOCK) }
         }
     }
 

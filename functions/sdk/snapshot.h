@@ -40,6 +40,8 @@ static inline void snapshot_fork(void) {
         if (child == 0) {
             close(ends[0]);
             snapshot_answered = ends[1];
+            // A flag of the pipes' own, which an earlier fork may have changed.
+            for (int fd = 0; fd < 3; fd++) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
             return;
         }
         close(ends[1]);
@@ -47,7 +49,6 @@ static inline void snapshot_fork(void) {
         char byte;
         if (read(ends[0], &byte, 1) != 1) snapshot_end_like(status);
         close(ends[0]);
-        for (int fd = 0; fd < 3; fd++) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);  // a fork may have set it
     }
 }
 

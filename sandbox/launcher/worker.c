@@ -87,7 +87,8 @@ static int await_streams(int status) {
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     long size;
     while ((size = syscall(SYS_recvmsg, status, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
-    if (size <= 0) syscall(SYS_exit, 0);  // the launcher hung up
+    if (size < 0) return errno;
+    if (size == 0) syscall(SYS_exit, 0);  // the launcher hung up
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (size != sizeof binding || !header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof fds))
         return EBADMSG;

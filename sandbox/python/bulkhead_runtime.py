@@ -110,6 +110,8 @@ def fork_for_each(requests, answers):
         child = os.fork()
         if child == 0:
             os.close(end)
+            for stream in (requests, answers, 2):
+                os.set_blocking(stream, True)  # a flag of the pipe's own, which an earlier fork may have changed
             renew_randomness()
             return answered
         os.close(answered)
@@ -121,8 +123,6 @@ def fork_for_each(requests, answers):
                 os.kill(os.getpid(), os.WTERMSIG(status))
             os._exit(os.WEXITSTATUS(status))
         os.close(end)
-        for stream in (requests, answers):
-            os.set_blocking(stream, True)  # a flag of the pipe's own, which a fork may have changed
 
 
 def readable(descriptor):
