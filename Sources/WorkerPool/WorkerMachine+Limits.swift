@@ -105,11 +105,14 @@ extension WorkerMachine {
             return isExceeded ? [.note("[bulkhead: ended: it computed for too long before it was ready]")] + kill() : []
         }
         guard let idle = watch.idle, now >= idle.next else { return [] }
-        watch.idle?.next = now + LimitWatch.idleLook
         // A command is started ahead so that it can do what comes before its first read.
         let start = exchange == nil && served == 0 ? initializationCPU : .milliseconds(100)
         // A garbage collector may tidy up, and a library look around now and then: a hundredth of the time.
-        let isBusy = (cpu() ?? .zero) - idle.cpu > start + min((now - idle.since) / 100, .seconds(1))
+        let left = start + min((now - idle.since) / 100, .seconds(1)) - ((cpu() ?? .zero) - idle.cpu)
+        // One that may soon have used it up is looked at sooner.
+        let pause = min(LimitWatch.idleLook, max(LimitWatch.firstIdleLook, left / processors))
+        watch.idle?.next = now + pause
+        let isBusy = left < .zero
         return isBusy ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
     }
 }
