@@ -152,9 +152,10 @@ struct WorkerMachine {
 
     /// Sends the event: to a command even before it runs, so that it need not wait for it; to others once they are ready.
     private mutating func begin(_ now: Instant) -> [Action] {
-        guard let current = serving, current.began == nil, current.cause == nil else { return [] }
+        guard let current = serving, current.began == nil else { return [] }
         var actions: [Action] = []
         if !current.isSent {
+            guard current.cause == nil else { return [] }
             if exchange == nil {
                 actions = [.write(current.assignment.event), .closeInput]
             } else {

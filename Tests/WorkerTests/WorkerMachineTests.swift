@@ -206,6 +206,16 @@ import Testing
         let answer = ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")
         #expect(outcome(reactor.handle(.output(answer), now: start)) == nil)
         #expect(outcome(reactor.handle(.started(nil), now: start)) == .ok)
+
+        // The same with an answer that is an error.
+        var raiser = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
+        _ = raiser.handle(.assign(assignment, start: .cold, requested: start), now: start)
+        let again = raiser.handle(.output(ready), now: start)
+        let asking = try #require(again.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
+        let number = try #require(String(buffer: asking).firstMatch(of: /"id":([0-9]+)/)?.1)
+        let error = #"{"jsonrpc":"2.0","id":\#(number),"error":{"code":1,"message":"m"}}"# + "\n"
+        #expect(outcome(raiser.handle(.output(ByteBuffer(string: error)), now: start)) == nil)
+        #expect(outcome(raiser.handle(.started(nil), now: start)) == .error)
     }
 
     /// A template serves again once nothing is left of the last invocation, and only while it has one thread.
