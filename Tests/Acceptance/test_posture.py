@@ -125,6 +125,8 @@ def worker(request, posture_host, compile_c):
     process = eventually(running, 10 * SLOWNESS, "the worker runs")
     if manifest.kind == PYTHON:  # it has moved its streams when it has taken its descriptors
         eventually(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) == 5, 10 * SLOWNESS, "the runtime is set up")
+    if "python3" in process.args[0]:  # an interpreter that has just started has yet to ignore what it ignores
+        eventually(lambda: int(process.status()["SigIgn"], 16) == SIGPIPE_AND_SIGXFSZ, 10 * SLOWNESS, "CPython has started")
     yield posture_host, name, manifest, process
     posture_host.delete(name)
     caller.join()
