@@ -69,6 +69,13 @@ package struct TimeLimit: Sendable, Hashable, Comparable, CustomStringConvertibl
     package static func < (left: TimeLimit, right: TimeLimit) -> Bool { left.milliseconds < right.milliseconds }
 }
 
+extension Duration {
+    /// As a fraction of seconds.
+    package var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+    /// As a fraction of milliseconds.
+    package var inMilliseconds: Double { inSeconds * 1000 }
+}
+
 /// Decimal digits only: `Int("+3")` and `Int("-3")` would let signs through.
 func parseDigits(_ text: some StringProtocol) -> Int? {
     guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {

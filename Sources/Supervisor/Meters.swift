@@ -64,10 +64,3 @@ struct FunctionMeters: Sendable {
         cpuSeconds.add(completion.usage.cpu.inSeconds)
     }
 }
-
-extension Duration {
-    /// As a fraction of seconds.
-    package var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
-    /// As a fraction of milliseconds.
-    package var inMilliseconds: Double { inSeconds * 1000 }
-}

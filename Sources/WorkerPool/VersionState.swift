@@ -4,12 +4,12 @@ import FunctionModel
 struct VersionState: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    let version: FunctionVersion
     struct Idle: Sendable {
         let id: PoolMachine.WorkerID
         let loop: Int
     }
 
+    let version: FunctionVersion
     /// Workers that wait, the one that has waited for longest first.
     var idle: [Idle] = []
     /// Workers of which something may be left.
@@ -50,10 +50,10 @@ struct VersionState: Sendable {
 
     mutating func missed() { if version.manifest.concurrency.warm > 0 { misses += 1 } }
 
-    mutating func started(after time: Duration) { startTime += (time.seconds - startTime) / 8 }
+    mutating func started(after time: Duration) { startTime += (time.inSeconds - startTime) / 8 }
 
     mutating func finished(wall time: Duration, isSound: Bool) {
-        wall += (time.seconds - wall) / 8
+        wall += (time.inSeconds - wall) / 8
         if isSound { crashes = 0 }
     }
 
@@ -94,11 +94,11 @@ struct VersionState: Sendable {
         notBefore = now + delay
         guard crashes & (crashes - 1) == 0 else { return nil }
         return
-            "[bulkhead: a worker that was started ahead (concurrency.warm) ended before it was needed, \(crashes) in a row; the next is started in \(delay.seconds) s]"
+            "[bulkhead: a worker that was started ahead (concurrency.warm) ended before it was needed, \(crashes) in a row; the next is started in \(delay.inSeconds) s]"
     }
 
     mutating func tick(_ now: Instant) {
-        let elapsed = (now - ratedAt).seconds
+        let elapsed = (now - ratedAt).inSeconds
         guard elapsed >= 0.1 else { return }
         // The last second or so counts.
         let weight = min(1, elapsed)
@@ -163,7 +163,7 @@ struct Pace: Sendable {
             return
         }
         count += 1
-        let elapsed = (now - since).seconds
+        let elapsed = (now - since).inSeconds
         guard elapsed >= 0.5 else { return }
         rate = count / elapsed
         count = 0
@@ -174,8 +174,4 @@ struct Pace: Sendable {
     func seconds(for waiting: Int) -> Int {
         rate > 0 ? min(60, max(1, Int((Double(waiting) / rate).rounded(.up)))) : 1
     }
-}
-
-extension Duration {
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

@@ -53,6 +53,8 @@ package final class WorkerPool: Sendable {
         var wheel = DeadlineWheel(origin: .now, grain: LimitWatch.grain)
         var isTicking = false
         var ticks = 0
+        var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
+
         mutating func enter(_ invocation: Invocation, _ ticket: PoolMachine.Ticket) {
             waiting[ticket] = invocation
             waitingBytes += invocation.assignment.event.readableBytes
@@ -63,8 +65,6 @@ package final class WorkerPool: Sendable {
             waitingBytes -= invocation.assignment.event.readableBytes
             return invocation
         }
-
-        var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
     }
 
     /// What the machine decided, with the things themselves.
@@ -292,7 +292,7 @@ package final class WorkerPool: Sendable {
         case .waitedTooLong(let seconds):
             failure = Failure(
                 .overloaded,
-                "the host was busy for \(options.longestWait.seconds) s, the longest that an invocation waits (maxWait); retry in \(seconds) s"
+                "the host was busy for \(options.longestWait.inSeconds) s, the longest that an invocation waits (maxWait); retry in \(seconds) s"
             )
             failure.retryAfter = seconds
         }

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhead_host import ZIP, Host, unique_name
+from bulkhead_host import SERVE_OPTIONS, ZIP, Host, unique_name
 from bundles import read_tree, zip_of
 
 HERE = Path(__file__).resolve().parent
@@ -44,9 +44,15 @@ def workspace():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_host(workspace, name):
+def new_host(workspace, name, configuration=None):
+    """`configuration`: the text of a file for `--config`."""
     assert BINARY.exists(), f"there is no {BINARY}; build it, or name another with BULKHEAD_BIN"
-    return Host(BINARY, workspace / name, workspace / f"{name}.log", {"BULKHEAD_TEST_CANARY": CANARY})
+    options = list(SERVE_OPTIONS)
+    if configuration:
+        file = workspace / f"{name}.yaml"
+        file.write_text(configuration)
+        options += ["--config", str(file)]
+    return Host(BINARY, workspace / name, workspace / f"{name}.log", {"BULKHEAD_TEST_CANARY": CANARY}, options=options)
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +70,12 @@ def host(workspace):
 
 @pytest.fixture
 def hosts(workspace):
-    """Makes further hosts, for tests that end or kill theirs. `hosts()` starts one; `hosts(data)` on old data."""
+    """Makes further hosts, for tests that end or kill theirs. `hosts()` starts one; `hosts(data)` on old data,
+    `hosts(configuration="maxWorkers: 2")` with that in its `--config`."""
     made = []
 
-    def make(data=None):
-        fresh = new_host(workspace, data.name if data else unique_name("host"))
+    def make(data=None, configuration=None):
+        fresh = new_host(workspace, data.name if data else unique_name("host"), configuration)
         made.append(fresh)
         return fresh.start()
 

@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from bulkhead_host import ZIP, Host, at_once, unique_name
-from bundles import zip_of
+from bulkhead_host import at_once, unique_name
 from checks import carries_all, problem, usage
-from conftest import BINARY, SLOWNESS
+from conftest import SLOWNESS
 from system import eventually, with_argument
 
 SLEEPER = '#!/bin/sh\nread -r seconds\nsleep "$(echo "$seconds" | tr -d \'"\')"\necho \'"slept"\'\n'
@@ -28,24 +27,6 @@ def script(host, text, name=None, **manifest):
     name = name or unique_name("script")
     host.upload(name, text.encode(), [(key, str(value)) for key, value in manifest.items()])
     return name
-
-
-@pytest.fixture
-def small_host(workspace):
-    """`small_host("maxWorkers: 2\n…")`: a host with that configuration."""
-    made = []
-
-    def make(configuration):
-        name = unique_name("small")
-        file = workspace / f"{name}.yaml"
-        file.write_text(configuration)
-        host = Host(BINARY, workspace / name, workspace / f"{name}.log", options=["--config", str(file)])
-        made.append(host)
-        return host.start()
-    yield make
-    for host in made:
-        if host.running:
-            host.kill()
 
 
 # -- Ahead of need ----------------------------------------------------------------------------------------------------
@@ -112,9 +93,9 @@ def test_workers_come_back_with_the_host(hosts):
     eventually(lambda: len(with_argument(marker)) == 2, 10 * SLOWNESS, "they are started again")
 
 
-def test_workers_started_ahead_give_way(small_host):
+def test_workers_started_ahead_give_way(hosts):
     """One upload that wants every worker there is, and never gets ready: others are served all the same."""
-    host = small_host("maxWorkers: 8\n")
+    host = hosts(configuration="maxWorkers: 8\n")
     host.upload("greedy", b"#!/bin/sh\nsleep 1000\n", {"mode": "reactor", "warm": "100", "init": "900s", "memory": "8MiB"})
     eventually(lambda: gauge(host, "bulkhead_workers") >= 8, 10 * SLOWNESS, "it has them all")
     echo = script(host, "#!/bin/sh\ncat\n", "echo")
@@ -151,8 +132,8 @@ def test_memory_limits_of_all_sizes(host, memory):
     assert host.invoke(name, limit * 2, timeout=60).outcome == "memory_exceeded"
 
 
-def test_more_memory_than_there_is_for_all(small_host):
-    host = small_host("memoryBudget: 1GiB\n")
+def test_more_memory_than_there_is_for_all(hosts):
+    host = hosts(configuration="memoryBudget: 1GiB\n")
     reply = host.upload("huge", b"#!/bin/sh\ncat\n", {"memory": "2GiB"}, expect=None)
     assert "memoryBudget" in problem(reply, "invalid_request")["detail"]
 
@@ -204,8 +185,8 @@ def test_a_burst_from_nothing(host, example):
     assert [reply.json() for reply in replies] == list(range(80))
 
 
-def test_a_full_host_lets_wait_and_then_refuses(small_host):
-    host = small_host("maxWorkers: 2\nmaxWaiting: 2\nmaxWait: 20s\n")
+def test_a_full_host_lets_wait_and_then_refuses(hosts):
+    host = hosts(configuration="maxWorkers: 2\nmaxWaiting: 2\nmaxWait: 20s\n")
     name = script(host, SLEEPER, "sleeper", wall="30s")
     with_time = []
 
@@ -224,16 +205,16 @@ def test_a_full_host_lets_wait_and_then_refuses(small_host):
     assert waits[1] < 500 * SLOWNESS and waits[2] > 500, waits
 
 
-def test_nobody_waits_for_ever(small_host):
-    host = small_host("maxWorkers: 1\nmaxWait: 500ms\n")
+def test_nobody_waits_for_ever(hosts):
+    host = hosts(configuration="maxWorkers: 1\nmaxWait: 500ms\n")
     name = script(host, SLEEPER, "sleeper", wall="30s")
     replies = at_once([lambda: host.invoke(name, b'"3"', timeout=60), lambda: time.sleep(0.3) or host.invoke(name, b'"3"')])
     assert replies[0].outcome == "ok"
     assert "maxWait" in problem(replies[1], "overloaded")["detail"]
 
 
-def test_who_leaves_the_queue_is_not_served(small_host):
-    host = small_host("maxWorkers: 1\n")
+def test_who_leaves_the_queue_is_not_served(hosts):
+    host = hosts(configuration="maxWorkers: 1\n")
     name = script(host, SLEEPER, "sleeper", wall="30s")
     first = threading.Thread(target=lambda: host.invoke(name, b'"2"', timeout=60))
     first.start()
@@ -247,9 +228,9 @@ def test_who_leaves_the_queue_is_not_served(small_host):
     assert host.get("/metrics").body.decode().count('outcome="cancelled"} 1') == 1
 
 
-def test_a_greedy_function_does_not_starve_another(small_host):
+def test_a_greedy_function_does_not_starve_another(hosts):
     """Two hundred wait for one function; a request for another one comes between them."""
-    host = small_host("maxWorkers: 2\n")
+    host = hosts(configuration="maxWorkers: 2\n")
     greedy = script(host, SLEEPER, "greedy", wall="30s", max=1000)
     modest = script(host, "#!/bin/sh\ncat\n", "modest")
     crowd = [threading.Thread(target=lambda: host.invoke(greedy, b'"0.3"', timeout=120)) for _ in range(60)]
@@ -264,9 +245,9 @@ def test_a_greedy_function_does_not_starve_another(small_host):
         thread.join()
 
 
-def test_the_end_loses_nothing_that_was_accepted(small_host):
+def test_the_end_loses_nothing_that_was_accepted(hosts):
     """SIGTERM while one runs and one waits: both are answered; the host then exits 0."""
-    host = small_host("maxWorkers: 1\nmaxWait: 20s\n")
+    host = hosts(configuration="maxWorkers: 1\nmaxWait: 20s\n")
     name = script(host, SLEEPER, "sleeper", wall="30s")
     replies = []
     callers = [threading.Thread(target=lambda: replies.append(host.invoke(name, b'"1"', timeout=60))) for _ in range(2)]

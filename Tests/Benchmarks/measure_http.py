@@ -51,30 +51,26 @@ def static_route():
 
 
 @contextmanager
+def _function(name, program, **manifest):
+    with Host() as host:
+        host.deploy(name, program, **manifest)
+        host.check(name)
+        yield host.invocations(name)
+
+
 def fresh():
     """A process for each request, and none before its request."""
-    with Host() as host:
-        host.deploy("fresh", ECHO, mode="command", warm=0)
-        host.check("fresh")
-        yield host.invocations("fresh")
+    return _function("fresh", ECHO, mode="command", warm=0)
 
 
-@contextmanager
 def prewarmed():
     """A process for each request, started ahead of it."""
-    with Host() as host:
-        host.deploy("prewarmed", ECHO, mode="command", warm=8)
-        host.check("prewarmed")
-        yield host.invocations("prewarmed")
+    return _function("prewarmed", ECHO, mode="command", warm=8)
 
 
-@contextmanager
 def reused():
     """Processes that stay."""
-    with Host() as host:
-        host.deploy("reused", REACTOR, mode="reactor", warm=2)
-        host.check("reused")
-        yield host.invocations("reused")
+    return _function("reused", REACTOR, mode="reactor", warm=2)
 
 
 @contextmanager

@@ -74,15 +74,12 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
 // -- Once more --------------------------------------------------------------------------------------------------------
 
 bool cell_is_as_new(struct cgroups *groups, struct cell *cell, const struct report *exit) {
-    // Whatever was out of the ordinary ends the cell: killed, out of memory, a denied call, a signal.
+    // Whatever was out of the ordinary ends the cell: killed, a denied call, a signal, out of memory.
     bool sound = cell->version && cell->started && !cell->killed && !cell->flags && exit->kind == REPORT_EXITED &&
                  (exit->status & 0x7f) == 0;
     if (!sound || !cgroup_reset(groups, cell->group)) return false;
-    // Something may have died after the worker did, and this counter never goes back.
-    uint64_t ignored = 0;
-    bool oom = false;
-    cgroup_read(groups, cell->group, &ignored, &ignored, &oom);
-    if (oom) return false;
+    // Looked at now: something may have died after the worker did, and this counter never goes back.
+    if (cgroup_saw_oom(groups, cell->group)) return false;
     if (!cell->demoted) return true;
     return cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START) == 0;
 }

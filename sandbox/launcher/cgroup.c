@@ -176,16 +176,22 @@ int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
     return 0;
 }
 
-void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak, bool *oom) {
+bool cgroup_saw_oom(struct cgroups *groups, const char *cell) {
+    char path[96], text[2048];
+    uint64_t number = 0;
+    int memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
+    if (memory < 0) return false;
+    cell_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
+    return read_file_at(groups->base[memory], path, text, sizeof text) > 0 && number_after(text, "oom_kill", &number) &&
+           number > 0;
+}
+
+void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak) {
     char path[96], text[2048];
     uint64_t number = 0;
     for (int i = 0; i < groups->count; i++) {
-        if (groups->holds[i] & BH_FEATURE_MEMORY) {
-            cell_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
-            if (read_file_at(groups->base[i], path, text, sizeof text) > 0)
-                *oom = number_after(text, "oom_kill", &number) && number > 0;
+        if (groups->holds[i] & BH_FEATURE_MEMORY)
             read_number(groups->base[i], cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes", peak);
-        }
         if (groups->holds[i] & BH_FEATURE_CPU) {
             cell_path(path, cell, "cpu.stat");
             if (!is_v2(groups)) read_number(groups->base[i], cell, "cpuacct.usage", cpu_ns);

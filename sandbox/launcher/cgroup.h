@@ -60,8 +60,11 @@ int cgroup_weigh(struct cgroups *groups, const char *cell, uint32_t cpu_weight);
 /// Opens the files that tell CPU time and peak memory. Returns how many descriptors `out` holds: 0 or 2.
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]);
 
-/// The cell's CPU time in ns, peak memory in bytes, and whether the kernel's OOM killer struck in it.
-void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak, bool *oom);
+/// The cell's CPU time in ns and its peak memory in bytes.
+void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak);
+
+/// Whether the kernel's OOM killer struck in the cell.
+bool cgroup_saw_oom(struct cgroups *groups, const char *cell);
 
 /// Ends every process of the cell, also stopped and forking ones.
 void cgroup_kill(struct cgroups *groups, const char *cell);

@@ -198,9 +198,8 @@ static void send_exited(struct cell *cell, const struct report *report) {
         .syscall = cell->denied.syscall,
     };
     memcpy(event.args, cell->denied.args, sizeof event.args);
-    bool oom = false;
-    cgroup_read(groups, cell->group, &event.cpu_ns, &event.memory_peak, &oom);
-    if (oom) event.flags |= BH_FLAG_OOM, cell->flags |= BH_FLAG_OOM;
+    cgroup_read(groups, cell->group, &event.cpu_ns, &event.memory_peak);
+    if (cgroup_saw_oom(groups, cell->group)) event.flags |= BH_FLAG_OOM;
     send_event(event, NULL, 0);
 }
 
@@ -346,9 +345,7 @@ static void on_init_exit(struct cell *cell) {
     } else if (cell->started) {
         send_exited(cell, NULL);
     } else if (!cell->ended) {
-        bool oom = false;
-        uint64_t ignored = 0;
-        cgroup_read(groups, cell->group, &ignored, &ignored, &oom);
+        bool oom = cgroup_saw_oom(groups, cell->group);
         send_failure(cell->id, BH_STAGE_INIT_DIED, cell->killed ? ECANCELED : oom ? ENOMEM : ECHILD);
     }
     if (cell->status >= 0) close_watched(&cell->status);
