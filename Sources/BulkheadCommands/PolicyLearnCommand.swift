@@ -60,7 +60,7 @@ struct PolicyLearnCommand: ParsableCommand {
                 candidate.number = trials  // each has a plan of its own
                 return try Self.attempt(candidate, event: data, on: host, observing: observing, observer)
             },
-            isCandidate: { Self.isGrantable($0) && !view.shows($0) && !$0.hasPrefix(folder.path) })
+            isCandidate: { Self.isGrantable($0) && !view.shows($0) && !$0.utf8.starts(with: folder.path.utf8) })
         var manifest: Manifest
         do {
             manifest = try learner.learn(version.manifest)
@@ -102,10 +102,10 @@ struct PolicyLearnCommand: ParsableCommand {
     /// Whether a path is there for every user to read, and one that a grant may name.
     private static func isGrantable(_ path: String) -> Bool {
         let own = ["/function", "/runtime", "/proc", "/sys", "/dev", "/tmp", "/run/bulkhead"]
-        guard path.hasPrefix("/"), !own.contains(where: { path == $0 || path.hasPrefix($0 + "/") }) else {
+        guard path.isAbsolutePath, !own.contains(where: { path == $0 || path.isPath(below: $0) }) else {
             return false
         }
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+        let parts = path.pathComponents.dropFirst()
         guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else { return false }
         let real = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         let info = try? FileManager.default.attributesOfItem(atPath: real)

@@ -17,6 +17,13 @@ struct ArchiveUnpacker: ~Copyable {
     /// - Parameter file: the archive.
     /// - Throws: `UploadRefused`, naming the entry, or `SystemError`.
     func unpack(_ file: borrowing OwnedDescriptor) throws {
+        // libarchive converts names by way of the locale: in "C" every name beyond ASCII would be refused.
+        guard let locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nil) else { throw SystemError("newlocale") }
+        let before = uselocale(locale)  // of this thread alone, uselocale(3)
+        defer {
+            uselocale(before)
+            freelocale(locale)
+        }
         guard let archive = archive_read_new() else { throw SystemError("archive_read_new", ENOMEM) }
         defer { archive_read_free(archive) }
         archive_read_support_filter_gzip(archive)
@@ -64,14 +71,14 @@ struct ArchiveUnpacker: ~Copyable {
         do {
             depth += path.components.count  // folders that are only implied cost an inode each as well
             let parent = try folder.makeFolders(path.components.dropLast())
-            let leaf = String(path.components[path.components.count - 1])
+            let leaf = path.components[path.components.count - 1]
             switch mode & S_IFMT {
             case S_IFDIR: try parent.makeFolder(leaf)
             case S_IFREG:
                 let file = try parent.create(leaf, mode: mode & 0o111 != 0 ? 0o755 : 0o644)
                 try copy(archive, to: file, bytes: &bytes, refuse)
             case S_IFLNK:
-                let target = archive_entry_symlink(entry).map { String(cString: $0) } ?? ""
+                let target = archive_entry_symlink_utf8(entry).map { String(cString: $0) } ?? ""
                 guard Self.stays(target, from: path) else {
                     throw refuse("the link points out of the bundle (to \"\(target.prefix(200))\")")
                 }
@@ -109,9 +116,9 @@ struct ArchiveUnpacker: ~Copyable {
 
     /// Whether a link at `path` with this target stays inside, read as text.
     private static func stays(_ target: String, from path: BundlePath) -> Bool {
-        guard !target.isEmpty, !target.hasPrefix("/"), !target.utf8.contains(0) else { return false }
+        guard !target.isEmpty, !target.isAbsolutePath, !target.utf8.contains(0) else { return false }
         var depth = path.components.count - 1
-        for part in target.split(separator: "/") {
+        for part in target.pathComponents where !part.isEmpty {
             if part == ".." { depth -= 1 } else if part != "." { depth += 1 }
             if depth < 0 { return false }
         }

@@ -124,7 +124,7 @@ package final class BundleStore: Sendable {
     private func place(_ arrival: Arrival, as path: String, in folder: borrowing Folder) throws {
         guard let path = BundlePath(path) else { throw UploadRefused("\"\(path)\" is no path inside the bundle") }
         let parent = try folder.makeFolders(path.components.dropLast())
-        let copy = try parent.create(String(path.components[path.components.count - 1]), mode: 0o755)
+        let copy = try parent.create(path.components[path.components.count - 1], mode: 0o755)
         var offset = 0
         while true {
             let bytes = arrival.file.read(at: offset, count: 1 << 20)

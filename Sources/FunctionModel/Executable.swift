@@ -95,22 +95,24 @@ package enum Executable: Sendable, Hashable, Codable {
         guard let text = String(validating: line, as: UTF8.self), !text.utf8.contains(0) else {
             throw Refusal(description: "the script's #! line is not text")
         }
-        let parts = text.drop(while: isBlank).split(maxSplits: 1, whereSeparator: isBlank)
-        guard let first = parts.first, let interpreter = plainPath(Array(first.utf8)) else {
+        let words = line.drop(while: isBlank).split(maxSplits: 1, whereSeparator: isBlank)
+        guard let first = words.first, let interpreter = plainPath(Array(first)) else {
             throw Refusal(description: "the script's #! line names no interpreter by its absolute path: \"\(text)\"")
         }
-        let rest = parts.count > 1 ? parts[1].trimmed : ""
-        return .script(interpreter: interpreter, argument: rest.isEmpty ? nil : rest)
+        var rest = words.count > 1 ? words[1].drop(while: isBlank) : []
+        while rest.last.map(isBlank) == true { rest.removeLast() }
+        return .script(
+            interpreter: interpreter, argument: rest.isEmpty ? nil : String(decoding: rest, as: UTF8.self))
     }
 
-    private static func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
     /// The bytes as an absolute path without `.`, `..` or empty components, or nil.
     private static func plainPath(_ bytes: [UInt8]) -> String? {
-        guard bytes.first == UInt8(ascii: "/"), let text = String(validating: bytes, as: UTF8.self),
-            BundlePath(String(text.dropFirst())) != nil, !text.hasPrefix("/./"), text.utf8.count <= 255
+        guard bytes.first == UInt8(ascii: "/"), bytes.count <= 255,
+            let rest = String(validating: bytes.dropFirst(), as: UTF8.self), BundlePath(rest)?.text == rest
         else { return nil }
-        return text
+        return "/" + rest
     }
 }
 
@@ -124,13 +126,5 @@ extension [UInt8] {
         var bytes = self
         while bytes.last == byte { bytes.removeLast() }
         return bytes
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: String {
-        var text = self
-        while text.last == " " || text.last == "\t" { text.removeLast() }
-        return String(text.drop { $0 == " " || $0 == "\t" })
     }
 }

@@ -56,11 +56,12 @@ struct ManifestField: Sendable {
         number("concurrency.warm", \.concurrency.warm, 0...10_000),
         number("concurrency.reuse", \.concurrency.reuse, 1...1_000_000_000),
         time("concurrency.idle", \.concurrency.idle, 0...86_400_000),
-        list(
-            "allow.files.read", accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev",
-            \.allow.filesRead
+        ManifestField(
+            path: "allow.files.read", accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev"
         ) {
-            $0.count <= 32 && $0.allSatisfy(isGrantablePath)
+            guard case .list(let list) = $1, list.count <= 32 else { return false }
+            $0.allow.filesRead = list.compactMap(grantablePath)
+            return $0.allow.filesRead.count == list.count
         },
     ]
 
@@ -181,10 +182,10 @@ private func isIdentifier(_ text: Substring) -> Bool {
     }
 }
 
-private func isGrantablePath(_ path: String) -> Bool {
-    guard path.hasPrefix("/"), let plain = BundlePath(String(path.dropFirst())), path.utf8.count <= 1024 else {
-        return false
-    }
-    return !["proc", "sys", "dev"].contains(String(plain.components[0]))
-        && !["function", "runtime", "tmp"].contains(path.dropFirst())
+/// `path` as it is mounted, without a slash at its end; nil when it cannot be granted.
+private func grantablePath(_ path: String) -> String? {
+    guard path.isAbsolutePath, let plain = BundlePath(String(Substring(path.utf8.dropFirst()))),
+        !["proc", "sys", "dev"].contains(plain.components[0]), !["function", "runtime", "tmp"].contains(plain.text)
+    else { return nil }
+    return "/" + plain.text
 }

@@ -21,15 +21,16 @@ package struct Folder: ~Copyable, Sendable {
 
     /// Makes one folder; that it exists already is no error unless `isNew`.
     package func makeFolder(_ name: String, isNew: Bool = false) throws(SystemError) {
+        try Self.checkSingle(name, "mkdir")
         if mkdirat(descriptor.number, name, 0o755) < 0, isNew || errno != EEXIST { throw SystemError("mkdir \(name)") }
     }
 
     /// Opens the folder at the end of `names`, making each that is missing.
-    package func makeFolders(_ names: some Sequence<Substring>) throws(SystemError) -> Folder {
+    package func makeFolders(_ names: some Sequence<String>) throws(SystemError) -> Folder {
         var current = try folder(".")
         for name in names {
-            try current.makeFolder(String(name))
-            current = try current.folder(String(name))
+            try current.makeFolder(name)
+            current = try current.folder(name)
         }
         return current
     }
@@ -45,7 +46,15 @@ package struct Folder: ~Copyable, Sendable {
     }
 
     package func makeLink(_ name: String, to target: String) throws(SystemError) {
+        try Self.checkSingle(name, "symlink")
         if symlinkat(target, descriptor.number, name) < 0 { throw SystemError("symlink \(name)") }
+    }
+
+    /// mkdirat(2) and symlinkat(2) have no RESOLVE_BENEATH: whoever calls them gives them one component.
+    private static func checkSingle(_ name: String, _ call: String) throws(SystemError) {
+        guard !name.utf8.contains(UInt8(ascii: "/")), name != "..", name != "." else {
+            throw SystemError("\(call) \(name): not a single name", EXDEV)
+        }
     }
 
     /// Makes what has been written here survive a power cut.

@@ -14,8 +14,8 @@ package struct RootView: Sendable {
     package func shows(_ path: String) -> Bool {
         mounts.contains { mount in
             switch mount.kind {
-            case .host: path == mount.target || path.hasPrefix(mount.target + "/")
-            case .link: path.hasPrefix(mount.target + "/")
+            case .host: path == mount.target || path.isPath(below: mount.target)
+            case .link: path.isPath(below: mount.target)
             case .bundle: false
             }
         }

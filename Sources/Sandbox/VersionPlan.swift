@@ -34,7 +34,7 @@ extension LaunchPlan {
         arguments += manifest.args
         // What lies below another one comes with it, links and all, and cannot be mounted over it.
         let granted = manifest.allow.filesRead.filter { path in
-            !manifest.allow.filesRead.contains { path.hasPrefix($0 + "/") }
+            !manifest.allow.filesRead.contains { path.isPath(below: $0) }
         }
         for path in granted where !mounts.contains(where: { $0.kind == .host && $0.target == path }) {
             mounts.append(Mount(kind: .host, source: path, target: path))

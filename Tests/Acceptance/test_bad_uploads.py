@@ -149,6 +149,7 @@ def test_length_that_is_never_sent(host):
     ("run: ./other\n", r"other"),
     ("run: /bin/sh\n", r"run|/bin/sh"),
     ("run: ../run\n", r"run|\.\."),
+    ("run: ./run\nallow:\n  files.read: [/etc/../\u0301a]\n", r"(?=.*line 3\b)(?=.*files\.read)"),
     ("", r"function\.yaml|empty"),
     ("- run\n", r"mapping|key|function\.yaml"),
     ("run: [unclosed\n", r"YAML|line"),
@@ -197,6 +198,11 @@ BROKEN = r"zip|archive|truncated|read|damaged|end"
 ARCHIVES = {
     "zip ../": (lambda: zip_with("../escape"), ZIP, r"escape|\.\."),
     "zip inner ../": (lambda: zip_with("a/../../escape"), ZIP, r"escape|\.\."),
+    "zip ../ combined": (lambda: zip_with("../\u0301escape"), ZIP, r"escape|\.\."),
+    "zip symlink ../ combined": (
+        lambda: zip_with("../\u0301escape", b"run", 0o777, stat.S_IFLNK), ZIP, r"escape|\.\."),
+    "zip symlink up combined": (
+        lambda: zip_with("up", "../\u0301a/../..".encode(), 0o777, stat.S_IFLNK), ZIP, r"\bup\b|link"),
     "zip absolute": (lambda: zip_with(ESCAPE), ZIP, r"escape|absolute"),
     "zip symlink": (lambda: zip_with("passwords", b"/etc/passwd", 0o777, stat.S_IFLNK), ZIP, r"passwords|link"),
     "zip symlink up": (lambda: zip_with("up", b"../..", 0o777, stat.S_IFLNK), ZIP, r"\bup\b|link"),
@@ -207,6 +213,7 @@ ARCHIVES = {
     "zip truncated": (lambda: zip_with("more", bytes(range(256)) * 99)[:150], ZIP, BROKEN),
     "zip that is text": (lambda: b"no archive at all", ZIP, r"zip|archive"),
     "tar ../": (lambda: tar_with("../escape"), GZIP, r"escape|\.\."),
+    "tar ../ combined": (lambda: tar_with("../\u0301escape/x"), GZIP, r"escape|\.\."),
     "tar absolute": (lambda: tar_with(ESCAPE), GZIP, r"escape|absolute"),
     "tar device": (lambda: tar_with("null", kind=tarfile.CHRTYPE), GZIP, r"null|device"),
     "tar disk": (lambda: tar_with("disk", kind=tarfile.BLKTYPE), GZIP, r"disk|device"),

@@ -89,6 +89,18 @@ def test_bundle_has_its_other_files(host):
     assert host.invoke(name, expect="ok").body == b"good day"
 
 
+@pytest.mark.parametrize("content_type", [ZIP, GZIP])
+def test_names_beyond_ascii(host, content_type):
+    """File names are UTF-8, whatever the host's locale; a slash is one, whatever stands behind it."""
+    name = unique_name("names")
+    files = {"function.yaml": f"name: {name}\nrun: run\n".encode(), "d\u00e9/\u0301\u8a9e/gr\u00fc\u00df": b"good day",
+             "run": ("#!/bin/sh\ncat d\u00e9/\u0301\u8a9e/gr\u00fc\u00df\n".encode(), 0o755)}
+    entries = [tar_entry(path, *(content if isinstance(content, tuple) else (content,)))
+               for path, content in files.items()]
+    host.upload(name, zip_of(files) if content_type == ZIP else tar_gz(entries), content_type=content_type, expect=[201])
+    assert host.invoke(name, expect="ok").body == b"good day"
+
+
 def test_manifest_fields_as_query(host, compile_c):
     """Each field of the manifest that one executable needs can stand in the upload's query."""
     name = unique_name("query")

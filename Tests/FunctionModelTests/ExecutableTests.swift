@@ -35,6 +35,8 @@ import Testing
         #expect(
             try inspect(Array("#! /usr/bin/env  python3 -u \n".utf8))
                 == .script(interpreter: "/usr/bin/env", argument: "python3 -u"))
+        #expect(
+            try inspect(Array("#!/\u{6D6}.n/sh\n".utf8)) == .script(interpreter: "/\u{6D6}.n/sh", argument: nil))
     }
 
     @Test func refusesHostileELF() {
@@ -49,7 +51,10 @@ import Testing
         for body in bodies { #expect(throws: Executable.Refusal.self) { try inspect(body) } }
     }
 
-    @Test(arguments: ["", "hello", "#!", "#!\n", "#!sh\n", "#!/bin/sh", "#!/bin/sh\r\n", "#!/../bin/sh\n", "#!/a\0b\n"])
+    @Test(arguments: [
+        "", "hello", "#!", "#!\n", "#!sh\n", "#!/bin/sh", "#!/bin/sh\r\n", "#!/../bin/sh\n", "#!/a/../\u{301}b\n",
+        "#!/a\0b\n",
+    ])
     func refusesWhatCannotRun(_ text: String) {
         #expect(throws: Executable.Refusal.self) { try inspect(Array(text.utf8)) }
     }

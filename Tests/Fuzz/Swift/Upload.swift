@@ -28,8 +28,8 @@ private func check(_ read: () throws(ManifestError) -> Manifest) {
     require(limits.wall.duration > .zero && limits.wall.duration <= .seconds(900), "wall \(limits.wall)")
     require((1...1 << 20).contains(limits.tasks), "tasks \(limits.tasks)")
     require((0...1 << 50).contains(limits.scratch.bytes), "scratch \(limits.scratch)")
-    for path in manifest.allow.filesRead { require(path.hasPrefix("/") && !path.contains("/../"), "grant of \(path)") }
-    if let run = manifest.run { require(!run.hasPrefix("/") && !run.contains("../"), "run \(run)") }
+    for path in manifest.allow.filesRead { requireAbsolute(path, "grant") }
+    if let run = manifest.run { requireAbsolute("/" + run, "run") }
 }
 
 /// An uploaded file: what a loader would make of it is decided from its bytes alone.
@@ -45,7 +45,15 @@ private func check(_ read: () throws(ManifestError) -> Manifest) {
         require(!"\(error)".isEmpty, "refused without a reason")
         return
     }
-    if case .script(let interpreter, _) = kind { require(interpreter.hasPrefix("/"), "interpreter \(interpreter)") }
+    if case .script(let interpreter, _) = kind { requireAbsolute(interpreter, "interpreter") }
+}
+
+/// By bytes, as the kernel reads it.
+private func requireAbsolute(_ path: String, _ what: String) {
+    let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map(Array.init)
+    require(parts.count > 1 && parts[0].isEmpty, "\(what) \(path) is not absolute")
+    let odd = parts.dropFirst().contains { $0.isEmpty || $0 == Array(".".utf8) || $0 == Array("..".utf8) }
+    require(!odd, "\(what) \(path) has an odd component")
 }
 
 private let place = "/dev/shm/bulkhead-fuzz-\(getpid())"
