@@ -6,7 +6,7 @@ extension PoolMachine {
     mutating func launch(
         _ version: FunctionVersion, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
     ) -> Bool {
-        guard startingCount < options.mostStarting else { return false }
+        guard canStart else { return false }
         let expected = versions[VersionKey(version)]?.expectedMemory ?? 0
         // Looked at before anybody is asked to go: not in vain.
         var leaving: [WorkerID] = []
@@ -28,6 +28,10 @@ extension PoolMachine {
         return true
     }
 
+    private var canStart: Bool {
+        startingCount < options.mostStarting && launchingCount < options.mostLaunching
+    }
+
     mutating func start(
         _ version: FunctionVersion, for ticket: Ticket?, on loop: Int, _ expected: Int, _ now: Instant
     ) -> Action {
@@ -40,6 +44,7 @@ extension PoolMachine {
         live += 1
         memory += expected
         startingCount += 1
+        launchingCount += 1
         versions[VersionKey(version)]?.count += 1
         if ticket == nil { versions[VersionKey(version)]?.ahead += 1 }
         return .launch(id, version, for: ticket, loop: loop)
@@ -48,7 +53,7 @@ extension PoolMachine {
     /// Starts workers ahead of need, as far as there is room that nobody else waits for.
     mutating func replenish(_ key: VersionKey, _ now: Instant) -> [Action] {
         var actions: [Action] = []
-        while !isDraining, waitingCount == 0, startingCount < options.mostStarting, live < options.mostWorkers,
+        while !isDraining, waitingCount == 0, canStart, live < options.mostWorkers,
             let state = versions[key], state.lacks(now) > 0, memory + state.expectedMemory <= options.memory
         {
             actions.append(start(state.version, for: nil, on: nextWorker % options.loops, state.expectedMemory, now))
@@ -59,8 +64,17 @@ extension PoolMachine {
     /// Gives its place among those that start to others. Says whether it had one.
     mutating func leaveStart(_ id: WorkerID) -> Bool {
         guard let worker = workers[id], worker.startsSince != nil else { return false }
+        _ = leaveLaunch(id)
         workers[id]?.startsSince = nil
         startingCount -= 1
+        return true
+    }
+
+    /// As `leaveStart`, for its place among those whose process is in the making.
+    mutating func leaveLaunch(_ id: WorkerID) -> Bool {
+        guard workers[id]?.isLaunching == true else { return false }
+        workers[id]?.isLaunching = false
+        launchingCount -= 1
         return true
     }
 

@@ -14,8 +14,11 @@ struct PoolMachine: Sendable {
         var mostWorkers = 1000
         /// Bytes that all workers together are expected to use at most.
         var memory = Int.max
-        /// Workers that may be starting at once: more would only slow each other down.
+        /// Workers that may be starting at once, up to where they are ready: more would only slow each other down.
         var mostStarting = 16
+        /// Of them, those whose process may still be in the making. What runs gives way to what is being made (see `prefer`
+        /// of init.c): a few more than there are processors, and a short invocation waits for those that came after it.
+        var mostLaunching = 16
         /// Invocations that may wait for a worker, of all functions together.
         var mostWaiting = 1000
         /// How long one may wait.
@@ -52,6 +55,8 @@ struct PoolMachine: Sendable {
         var state = State.starting
         /// Whether it holds one of the places for those that start, and since when.
         var startsSince: Instant?
+        /// Whether that is one of the places for those whose process is in the making.
+        var isLaunching = true
         /// Whether it was started for no invocation, and has had none.
         var isAhead: Bool
         var ticket: Ticket?
@@ -99,7 +104,7 @@ struct PoolMachine: Sendable {
     private var pace = Pace()
     var isDraining = false
     private(set) var waitingCount = 0
-    var startingCount = 0
+    var startingCount = 0, launchingCount = 0
     var idleCount = 0
 
     init(options: Options) { self.options = options }
@@ -176,6 +181,12 @@ struct PoolMachine: Sendable {
     }
 
     // MARK: - Workers
+
+    /// The worker's process is there, if not ready: another may be made now.
+    mutating func launched(_ id: WorkerID, now: Instant) -> [Action] {
+        guard let key = workers[id]?.key, leaveLaunch(id) else { return [] }
+        return serve(now) + replenish(key, now)
+    }
 
     /// The worker is there, ready for its invocation: others may start now.
     mutating func started(_ id: WorkerID, after time: Duration, now: Instant) -> [Action] {

@@ -37,7 +37,9 @@ struct WorkerMachine {
         case finish(Completion)
         /// A line of the host's for the function's log.
         case note(String)
-        /// It is there, so long after its launch.
+        /// Its process is there, but is not ready yet.
+        case launched
+        /// It is ready, so long after its launch.
         case ready(Duration)
         /// It waits for its next, or first, invocation.
         case becameIdle
@@ -118,7 +120,7 @@ struct WorkerMachine {
             self.meters = meters
             startedAt = now
             // One that speaks says itself when it is ready, and can be faster than this news of it.
-            guard exchange == nil else { return begin(now) + answerIfDone(now) }
+            guard exchange == nil else { return [.launched] + begin(now) + answerIfDone(now) }
             isReady = true
             return [.ready(now - launched)] + (serving == nil ? becomeIdle(now) : begin(now))
         case .failed(let error):

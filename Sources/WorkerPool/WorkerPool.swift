@@ -98,6 +98,7 @@ package final class WorkerPool: Sendable {
         pool.longestWait = options.longestWait
         pool.loops = loops.count
         pool.mostStarting = max(8, System.coreCount * 4)
+        pool.mostLaunching = max(2, System.coreCount)
         state = Mutex(State(machine: PoolMachine(options: pool)))
     }
 
@@ -251,6 +252,7 @@ package final class WorkerPool: Sendable {
 
     private func took(_ event: WorkerRunner.Event, from worker: WorkerRunner) {
         switch event {
+        case .launched: act { $0.machine.launched(worker.id, now: .now) }
         case .ready(let time): act { $0.machine.started(worker.id, after: time, now: .now) }
         case .idle(let memory):
             act { state in

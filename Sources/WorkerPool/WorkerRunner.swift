@@ -30,7 +30,9 @@ final class WorkerRunner: Sendable {
 
     /// What the pool is told.
     enum Event {
-        /// It is there, so long after its launch.
+        /// Its process is there, but is not ready yet.
+        case launched
+        /// It is ready, so long after its launch.
         case ready(Duration)
         /// It waits for an invocation. Its memory is told now and then.
         case idle(memory: Int?)
@@ -213,6 +215,7 @@ final class WorkerRunner: Sendable {
             emit(lines, id)
             complete?(completion)
         case .note(let line): emit([line], state.withLock { $0.invocationID })
+        case .launched: report(self, .launched)
         case .ready(let time): report(self, .ready(time))
         case .becameIdle:
             let meters = state.withLock { state in

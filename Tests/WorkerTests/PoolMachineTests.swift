@@ -159,6 +159,28 @@ import Testing
         #expect(launches(pool.tick(now: now + .milliseconds(100))).map(\.1) == [2])
     }
 
+    /// A reactor's process may be long there before it is ready: that keeps nobody from making another one.
+    @Test func makesFewProcessesAtATime() throws {
+        let pool = pool {
+            $0.mostStarting = 3
+            $0.mostLaunching = 1
+        }
+        let one = try version()
+        #expect(launches(pool.request(1, one, now: now)).count == 1)
+        #expect(pool.request(2, one, now: now).isEmpty)
+        #expect(launches(pool.launched(1, now: now)).map(\.1) == [2])
+        #expect(pool.launched(1, now: now).isEmpty, "its place is given away once")
+        #expect(pool.request(3, one, now: now).isEmpty)
+        #expect(launches(pool.started(2, after: .zero, now: now)).map(\.1) == [3])
+        // One that ends before it was there leaves its place, too.
+        #expect(pool.request(4, one, now: now).isEmpty)
+        #expect(launches(pool.ended(3, now: now)).map(\.1) == [4])
+        #expect(pool.launched(4, now: now).isEmpty)
+        #expect(!pool.request(5, one, now: now).isEmpty, "1 and 4 start, 2 is ready")
+        #expect(pool.launched(5, now: now).isEmpty)
+        #expect(pool.request(6, one, now: now).isEmpty, "three start already")
+    }
+
     /// A worker that has answered will be there in a moment: nobody starts another one instead.
     @Test func waitsForAWorkerThatIsAboutToReturn() throws {
         let pool = pool()
@@ -279,6 +301,7 @@ import Testing
         let pool = pool {
             $0.mostWorkers = 8
             $0.mostStarting = 3
+            $0.mostLaunching = 2
             $0.mostWaiting = 10
             $0.memory = 100 << 20
         }
@@ -323,6 +346,7 @@ import Testing
                 open[ticket] = version
                 act(pool.request(ticket, version, now: clock))
             case 3:
+                if let id = starting.keys.max(), random.next() % 2 == 0 { act(pool.launched(id, now: clock)) }
                 guard let (id, _) = starting.min(by: { $0.key < $1.key }) else { break }
                 let version = starting.removeValue(forKey: id)
                 act(pool.started(id, after: .milliseconds(2), now: clock))
@@ -382,6 +406,8 @@ private final class Pool {
     func finished(_ id: Int, wall: Duration, isSound: Bool, now: Instant) {
         machine.finished(id, wall: wall, memory: 1 << 20, isSound: isSound, survives: isSound, now: now)
     }
+    func launched(_ id: Int, now: Instant) -> [Action] { machine.launched(id, now: now) }
+
     func started(_ id: Int, after time: Duration, now: Instant) -> [Action] {
         machine.started(id, after: time, now: now)
     }
