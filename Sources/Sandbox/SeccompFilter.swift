@@ -65,7 +65,7 @@ package struct SeccompFilter: Sendable {
         // A binary tree over the call numbers instead of one long list.
         try Self.check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "set the optimisation")
         for rule in profile.rules { try Self.add(rule, for: subject, to: context) }
-        program = try Self.export(context)
+        program = FilterProgram(try Self.export(context)).shortened().bytes
     }
 
     private static func add(_ rule: SeccompProfile.Rule, for subject: Subject, to context: scmp_filter_ctx) throws {

@@ -74,6 +74,9 @@ struct report {
 /// Takes every capability from what this process and its children may ever gain by an exec. Returns 0 or an errno.
 int drop_bounding_set(void);
 
+/// Gives a signal its default meaning. Returns 0 or an errno.
+int default_signal(int signal);
+
 /// The entry of a cell's init (PID 1 of the new pid namespace). Never returns.
 _Noreturn void cell_main(const struct birth *birth);
 

@@ -150,20 +150,21 @@ static int open_executable(const struct cell_spec *spec, int *executable) {
     return 0;
 }
 
-/// For the worker, which inherits it: handlers fall at exec by themselves, ignored signals do not.
+int default_signal(int signal) {
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } standard = {0};  // as the kernel has it: libc keeps two signals to itself
+    return syscall(SYS_rt_sigaction, signal, &standard, NULL, sizeof standard.mask) < 0 ? errno : 0;
+}
+
+/// For the worker, which inherits it: handlers fall at exec by themselves, ignored signals do not. The launcher ignores these
+/// two, and has made all others default.
 static int default_signals(void) {
-    for (int signal = 1; signal <= 64; signal++) {
-        struct {
-            void (*handler)(int);
-            unsigned long flags;
-            void *restorer;
-            uint64_t mask;
-        } standard = {0};
-        if (signal != SIGKILL && signal != SIGSTOP &&
-            syscall(SYS_rt_sigaction, signal, &standard, NULL, sizeof standard.mask) < 0)
-            return errno;
-    }
-    return 0;
+    int error = default_signal(SIGINT);
+    return error ? error : default_signal(SIGTERM);
 }
 
 #define STEP(name, call)                                                                                             \

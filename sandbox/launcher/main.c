@@ -168,13 +168,14 @@ int main(int argc, char **argv) {
     // 0, 1 and 2 stay taken: a descriptor of ours on one of them would end up as a worker's.
     for (int fd; (fd = open("/dev/null", O_RDWR)) <= 2;)
         if (fd < 0) die("/dev/null");
-    // Inherited from a Swift process: ignored SIGPIPE, blocked signals, any descriptor it forgot to close.
-    for (int signal = 1; signal < 32; signal++)
-        if (signal != SIGKILL && signal != SIGSTOP) sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    // Inherited from a Swift process: ignored SIGPIPE, blocked signals, any descriptor it forgot to close. Cells inherit what
+    // is ignored, and workers from them.
+    for (int signal = 1; signal <= 64; signal++)
+        if (signal != SIGKILL && signal != SIGSTOP && (errno = default_signal(signal))) die("rt_sigaction");
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGINT, SIG_IGN);  // a terminal's Ctrl-C is for the supervisor: it drains and then hangs up
+    signal(SIGINT, SIG_IGN);  // a terminal's Ctrl-C is for the supervisor: it drains and then hangs up; inits take both back
     signal(SIGTERM, SIG_IGN);
     if (syscall(SYS_close_range, STORE + 1, ~0u, 0) < 0) die("close_range");
     fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
