@@ -156,6 +156,21 @@ def test_a_renewed_cell_is_as_new(host, compile_c):
     assert again < small + 10_000_000, (small, again)
 
 
+def test_many_cells_of_one_version(host):
+    """More at once than cells wait: they share what is read-only, and reach nothing of each other."""
+    name = script(host, "#!/bin/sh\nread -r event\nsleep 1\nkill -9 -1\nid -u\n", wall="60s", cpu="10s")
+    host.invoke(name, expect="ok")
+    replies = at_once(lambda: host.invoke(name, timeout=60 * SLOWNESS) for _ in range(60))
+    assert [reply.outcome for reply in replies] == ["ok"] * 60, "nobody killed anybody else"
+    assert len({reply.body for reply in replies}) == 60, "each is another user"
+    # The limits of the version hold in cells that were made for it, too.
+    name = script(host, "#!/bin/sh\nread -r bad\nsleep 1\nhead -c \"$bad\" /dev/zero | tail -c \"$bad\" | wc -c\n",
+                  memory="48MiB", wall="60s", cpu="10s")
+    host.invoke(name, 1, expect="ok")
+    replies = at_once(lambda: host.invoke(name, 90_000_000, timeout=60 * SLOWNESS) for _ in range(30))
+    assert [reply.outcome for reply in replies] == ["memory_exceeded"] * 30
+
+
 def test_a_cell_is_not_renewed_for_another_version(host):
     name = script(host, "#!/bin/sh\ncat /function/* | wc -l\n")
     for _ in range(3):

@@ -4,7 +4,7 @@ import json
 
 from programs import BENCH, ECHO, REACTOR, Failed, run, shown
 
-NAMES = ("cold_nothing_ready", "cold_ready", "renewed", "prewarmed", "reused", "snapshot", "python_cold")
+NAMES = ("cold_nothing_ready", "cold_known", "cold_ready", "renewed", "prewarmed", "reused", "snapshot", "python_cold")
 
 
 def measure(_settings):

@@ -79,7 +79,8 @@ class Table:
 
 # -- Rows by topic ----------------------------------------------------------------------------------------------------
 
-CELLS = {"cold_nothing_ready": "cold start, nothing ready", "cold_ready": "cold start, cell ready",
+CELLS = {"cold_nothing_ready": "cold start, nothing ready", "cold_known": "cold start, nothing ready, version known",
+         "cold_ready": "cold start, cell ready",
          "renewed": "cold start, cell renewed for its version",
          "prewarmed": "prewarmed", "reused": "reused reactor", "snapshot": "fork of a 50 MB Python template",
          "python_cold": "the same Python, cold"}
@@ -116,7 +117,7 @@ def add_cells(table):
     for name, figure in CELLS.items():
         table.add("cells", figure, "µs", _start("cells", name))
     floor = ("starts", "floor")
-    for name, bar in (("cold_ready", 1.5), ("renewed", 1.5), ("cold_nothing_ready", 2.5), ("prewarmed", 0.35)):
+    for name, bar in (("cold_ready", 1.5), ("renewed", 1.5), ("cold_nothing_ready", 2.5), ("cold_known", 2.5), ("prewarmed", 0.35)):
         table.add("cells", f"{CELLS[name]} / floor", "×", _ratio(("cells", name), floor), most=bar)
     table.add("cells", "fork of a Python template / Python cold", "×",
               _ratio(("cells", "snapshot"), ("cells", "python_cold")), most=0.1)

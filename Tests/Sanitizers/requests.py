@@ -134,6 +134,22 @@ class Launcher:
         events = self.launch(make_plan(), version=version)
         assert [event["kind"] for event in events][-2:] == [EXITED, GONE] and events[-2]["status"] == 0, events
 
+    def works_at_once(self, count, version):
+        """More than are ready, so that cells are made for a version that is known."""
+        fds = [memory_file(make_plan(), 0xE), *[os.open("/dev/null", os.O_RDWR) for _ in range(3)]]
+        first = self.cell + 1
+        for self.cell in range(first, first + count):
+            socket.send_fds(self.socket, [struct.pack("=IIQQ", MAGIC, LAUNCH, self.cell, version)], fds)
+        for fd in fds:
+            os.close(fd)
+        statuses, gone = {}, 0
+        while gone < count:
+            event = self.event()
+            gone += event["kind"] == GONE
+            if event["kind"] == EXITED:
+                statuses[event["cell"]] = event["status"]
+        assert statuses == dict.fromkeys(range(first, first + count), 0), statuses
+
     def close(self):
         self.socket.close()
         self.control.close()
@@ -226,6 +242,8 @@ def main():
         # Cells that serve their version again, and what a name for it can be made to do.
         for _ in range(30):
             launcher.works(version=7)
+        for _ in range(5):
+            launcher.works_at_once(40, version=7)
         for kind in (KILL, CLEAR, 3):
             launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, launcher.cell, 7))  # it is over
             launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, 1 << 63, 7))

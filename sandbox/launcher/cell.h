@@ -23,6 +23,8 @@ struct version {
     int mounts, hostname, ipc;  // namespaces
     int landlock;         // ruleset; -1 where it may be missing
     int executable;
+    struct cgroup_limits limits;
+    uint32_t cpu_weight;
 };
 
 /// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.

@@ -48,9 +48,18 @@ static int start_init(const struct cell_options *options, const struct cgroup_en
     return error;
 }
 
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage) {
+int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version,
+                 uint32_t *stage) {
     struct cell *cell = &cells[slot];
-    *cell = (struct cell){.generation = cell->generation + 1, .pidfd = -1, .status = -1, .plan = -1};
+    *cell = (struct cell){
+        .generation = cell->generation + 1,
+        .pidfd = -1, .status = -1, .plan = -1,
+        .version = version ? version->key : 0,
+        .since = monotonic_ns(),
+        .cpu_weight = version ? version->cpu_weight : BH_PLAN_WEIGHT,
+        // What most functions have, and so need not be set when one comes.
+        .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + 1},
+    };
     snprintf(cell->group, sizeof cell->group, "c%u-%u", slot, cell->generation);
     *stage = BH_STAGE_CGROUP_CREATE;
     struct cgroup_entry entry;
@@ -58,13 +67,11 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     if (error) return error;
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
     *stage = BH_STAGE_CGROUP_LIMIT;
-    error = cgroup_weigh(groups, cell->group, BH_PLAN_WEIGHT * BH_HEAD_START);
-    // What most functions have, and so need not be set when one comes.
-    cell->limits = (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + 1};
+    error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
     if (!error) error = cgroup_limit(groups, cell->group, &cell->limits);
     if (!error) {
         *stage = BH_STAGE_CLONE;
-        error = start_init(options, &entry, slot, NULL);
+        error = start_init(options, &entry, slot, version);
     }
     cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
@@ -73,11 +80,12 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
 
 // -- Once more --------------------------------------------------------------------------------------------------------
 
-bool cell_is_as_new(struct cgroups *groups, struct cell *cell, const struct report *exit) {
-    // Whatever was out of the ordinary ends the cell: killed, a denied call, a signal, out of memory.
-    bool sound = cell->version && cell->started && !cell->killed && !cell->flags && exit->kind == REPORT_EXITED &&
-                 (exit->status & 0x7f) == 0;
-    if (!sound || !cgroup_reset(groups, cell->group)) return false;
+bool cell_ended_well(const struct cell *cell) {
+    return cell->started && !cell->killed && !cell->flags && cell->exit.kind == REPORT_EXITED && (cell->exit.status & 0x7f) == 0;
+}
+
+bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
+    if (!cgroup_reset(groups, cell->group)) return false;
     // Looked at now: something may have died after the worker did, and this counter never goes back.
     if (cgroup_saw_oom(groups, cell->group)) return false;
     if (!cell->demoted) return true;
@@ -88,7 +96,7 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
     struct cell *cell = &cells[slot];
     struct cell kept = *cell;
     *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .cpu_weight = kept.cpu_weight,
-                          .version = kept.version, .since = monotonic_ns()};
+                          .limits = kept.limits, .version = kept.version, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
     if (cgroup_enter(groups, cell->group, &entry)) return false;
@@ -248,6 +256,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         cell->cpu_weight = plan.header->cpu_weight;
         bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
         if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
+        cell->limits = limits;
         // The usual weight it has already.
         if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
@@ -259,4 +268,9 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     close_all(trees, plan.header->mount_count);
     close_all(nodes, DEVICE_COUNT);
     return error;
+}
+
+void cell_kill(struct cell *cell) {
+    cell->killed = true;
+    sys_pidfd_send_signal(cell->pidfd, SIGKILL);  // PID 1: the kernel ends its whole namespace
 }

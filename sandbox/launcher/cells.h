@@ -37,13 +37,17 @@ struct cell_options {
 
 extern struct cell cells[CELLS];
 
-/// Starts a cell's init in an empty slot; it builds itself and then waits for its binding.
-/// Returns 0, or an errno with `*stage` set.
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t *stage);
+/// Starts a cell's init in an empty slot; it builds itself and then waits for its binding. With a `version` it takes over what
+/// an earlier cell of that has made, and waits for streams only. Returns 0, or an errno with `*stage` set.
+int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version,
+                 uint32_t *stage);
 
-/// Whether the cell, whose init has been waited for, may serve its version again: it ended as it should, its cgroup is empty
-/// and counts from zero again.
-bool cell_is_as_new(struct cgroups *groups, struct cell *cell, const struct report *exit);
+/// Whether the cell, whose init has been waited for, has ended as it should, so that its version may have another one ahead
+/// of need: not killed, by no signal, with no call denied.
+bool cell_ended_well(const struct cell *cell);
+
+/// Whether the cell itself may serve its version again: its cgroup is empty and counts from zero again.
+bool cell_is_as_new(struct cgroups *groups, struct cell *cell);
 
 /// Starts another init in a cell that is as new; from then on it is ready for its version.
 /// Returns false when that did not work: the cell is then to be removed.
@@ -53,6 +57,9 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
 /// `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then to be killed.
 int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
               int fd_count, uint64_t version, uint32_t *stage);
+
+/// Ends everything in the cell.
+void cell_kill(struct cell *cell);
 
 /// Gives a cell that is ready for its version the standard streams in `fds`. As `cell_bind`.
 int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage);

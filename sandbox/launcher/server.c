@@ -2,44 +2,20 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "events.h"
+#include "stock.h"
+#include "watch.h"
 
-#define REMOVE_RETRY_MS 20
-#define CLEAR_RETRY_MS 1    // and ever more rarely
+#define CLEAR_RETRY_MS 1  // and ever more rarely
 #define CLEAR_MS 500
-#define RENEWED_MAX 64                  // cells that wait for their version's next launch
-#define RENEWED_MS 2000  // and how long they do
 
 static const struct cell_options *options;
 static struct cgroups *groups;
-static int supervisor, epoll_fd;
-static unsigned ready_target;
-static unsigned ready_count;
-static unsigned removing;    // cells whose processes are gone but whose cgroups are not yet
-static unsigned clearing;    // cells in which something is still to die
-static uint32_t renewed[RENEWED_MAX];  // slots of cells that are ready for their version, the longest waiting first
-static unsigned renewed_count;
-static bool ready_failed;    // a ready cell could not be built: try again only with the next launch, which will say why
-
-// epoll data: the slot, and which of its two descriptors
-enum source { SOURCE_SUPERVISOR, SOURCE_STATUS, SOURCE_PIDFD };
-
-static void watch(int fd, enum source source, uint32_t slot) {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)source << 32 | slot};
-    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
-}
-
-/// Closes a watched descriptor. It is taken off first: an init that is just being born holds a copy, which would keep the watch
-/// alive, and its events would be taken for the slot's next cell.
-static void close_watched(int *fd) {
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, *fd, NULL);
-    close(*fd);
-    *fd = -1;
-}
+static int supervisor;
+static unsigned clearing;  // cells in which something is still to die
 
 static void close_all(const int *fds, int count) {
     for (int i = 0; i < count; i++)
@@ -47,46 +23,6 @@ static void close_all(const int *fds, int count) {
 }
 
 // -- Launching --------------------------------------------------------------------------------------------------------
-
-/// Builds one more cell. Returns its slot, or CELLS with `*stage` and `*error` set.
-static uint32_t build_cell(uint32_t *stage, int *error) {
-    static uint32_t next;
-    for (uint32_t i = 0; i < CELLS; i++) {
-        uint32_t slot = (next + i) % CELLS;
-        if (cells[slot].state != CELL_EMPTY) continue;
-        next = slot;
-        if ((*error = cell_prepare(options, groups, slot, stage))) return CELLS;
-        watch(cells[slot].status, SOURCE_STATUS, slot);
-        watch(cells[slot].pidfd, SOURCE_PIDFD, slot);
-        ready_count++;
-        return slot;
-    }
-    *stage = BH_STAGE_CAPACITY;
-    *error = EAGAIN;
-    return CELLS;
-}
-
-static uint32_t ready_cell(void) {
-    static uint32_t last;
-    for (uint32_t i = 0; i < CELLS && ready_count; i++) {
-        uint32_t slot = (last + i) % CELLS;
-        if (cells[slot].state == CELL_READY && !cells[slot].version && !cells[slot].killed) return last = slot;
-    }
-    return CELLS;
-}
-
-static uint32_t take_renewed(unsigned at) {
-    uint32_t slot = renewed[at];
-    memmove(renewed + at, renewed + at + 1, (--renewed_count - at) * sizeof *renewed);
-    return slot;
-}
-
-/// The cell that became ready for `version` last: its memory is warmest.
-static uint32_t renewed_cell(uint64_t version) {
-    for (unsigned i = version ? renewed_count : 0; i-- > 0;)
-        if (cells[renewed[i]].version == version && !cells[renewed[i]].killed) return take_renewed(i);
-    return CELLS;
-}
 
 // Where cells are, by the low bits of their id: the supervisor counts ids up, so that two cells share an entry only when one
 // outlives thousands of others.
@@ -101,27 +37,18 @@ static struct cell *bound_cell(uint64_t id) {
     return NULL;
 }
 
-static void kill_cell(struct cell *cell) {
-    cell->killed = true;
-    sys_pidfd_send_signal(cell->pidfd, SIGKILL);  // PID 1: the kernel ends its whole namespace
-}
-
 static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_count) {
     uint64_t now = monotonic_ns();
     uint32_t stage = BH_STAGE_REQUEST;
     int error = 0;
-    ready_failed = false;
-    uint32_t slot = renewed_cell(version);
-    bool knows = slot != CELLS;
-    if (!knows) slot = ready_cell();
-    if (slot == CELLS) slot = build_cell(&stage, &error);
+    uint32_t slot = stock_take(version, &stage, &error);
     if (slot == CELLS) {
         send_failure(id, stage, error);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = id}, NULL, 0);
         return;
     }
     struct cell *cell = &cells[slot];
-    if (!knows) ready_count--;
+    bool knows = cell->version;
     cell->state = CELL_BOUND;
     cell->id = id;
     slot_of[id % INDEX_SIZE] = slot;
@@ -130,13 +57,13 @@ static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_coun
     if (error) {
         send_failure(id, stage, error);
         cell->ended = true;
-        kill_cell(cell);
+        cell_kill(cell);
     }
 }
 
 static void on_kill(uint64_t id) {
     struct cell *cell = bound_cell(id);
-    if (cell) kill_cell(cell);
+    if (cell) cell_kill(cell);
 }
 
 static void on_demote(uint64_t id) {
@@ -144,7 +71,7 @@ static void on_demote(uint64_t id) {
     // One that keeps more than its share would be no cell as its manifest has it.
     if (!cell) return;
     cell->demoted = true;
-    if (cgroup_weigh(groups, cell->group, cell->cpu_weight)) kill_cell(cell);
+    if (cgroup_weigh(groups, cell->group, cell->cpu_weight)) cell_kill(cell);
 }
 
 /// Ends what is left beside the worker, and says when that is done. Not waited for here: a process takes its time to die.
@@ -240,8 +167,8 @@ static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], i
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0) return;
-    version_learn(cell->version, cell->plan, cell->init, shared, *count,
-                  options->mode.allow_no_landlock && !options->mode.landlock_abi);
+    struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .cpu_weight = cell->cpu_weight};
+    version_learn(&given, cell->init, shared, *count, options->mode.allow_no_landlock && !options->mode.landlock_abi);
     *count = 0;
     close(cell->plan);
     cell->plan = -1;
@@ -263,15 +190,13 @@ static void on_reports(struct cell *cell) {
         if (size > 0) read_control(&message, &pid, shared, &count);
         if (size != sizeof report) {
             close_all(shared, count);
-            if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) close_watched(&cell->status);
+            if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) watch_close(&cell->status);
             return;
         }
         switch (report.kind) {
         case REPORT_FAILED:
             if (cell->state == CELL_READY) {
-                // Nobody waits for it; who is given it in this moment learns of its end.
-                ready_failed = ready_failed || !cell->version;
-                cell->killed = true;
+                stock_failed(cell);
                 break;
             }
             if (cell->started) send_exited(cell, NULL);
@@ -299,69 +224,29 @@ static void on_reports(struct cell *cell) {
     }
 }
 
-/// Makes the cell ready for its version once more. False when it has to be removed.
-static bool renew_cell(struct cell *cell) {
-    struct version *version = renewed_count < RENEWED_MAX ? version_known(cell->version) : NULL;
-    if (!version || !cell_is_as_new(groups, cell, &cell->exit)) return false;
-    uint32_t slot = (uint32_t)(cell - cells);
-    send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = cell->id}, NULL, 0);
-    if (!cell_renew(options, groups, slot, version)) {
-        cell->state = CELL_REMOVING;
-        return false;
-    }
-    watch(cell->status, SOURCE_STATUS, slot);
-    watch(cell->pidfd, SOURCE_PIDFD, slot);
-    renewed[renewed_count++] = slot;
-    return true;
-}
-
-/// Cells that nobody has needed for a while hold memory, and maybe a version that is served no more.
-static void expire_renewed(void) {
-    uint64_t now = monotonic_ns();
-    while (renewed_count && now - cells[renewed[0]].since > RENEWED_MS * 1000000ull) kill_cell(&cells[take_renewed(0)]);
-}
-
-static void remove_cell(struct cell *cell) {
-    if (!cgroup_remove(groups, cell->group)) {
-        cgroup_kill(groups, cell->group);
-        removing++;
-        return;
-    }
-    if (cell->id) send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = cell->id}, NULL, 0);
-    cell->state = CELL_EMPTY;
-}
 
 /// Init is dead, and with it, says pid_namespaces(7), every process of its namespace.
 static void on_init_exit(struct cell *cell) {
     siginfo_t info = {0};
     if (waitid(P_PIDFD, (id_t)cell->pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid) return;
     if (cell->status >= 0) on_reports(cell);
-    if (cell->state == CELL_READY && cell->version) {
-        for (unsigned i = 0; i < renewed_count; i++)
-            if (&cells[renewed[i]] == cell) take_renewed(i);
-    } else if (cell->state == CELL_READY) {
-        ready_count--;
-        ready_failed = true;
+    if (cell->state == CELL_READY) {
+        stock_lost(cell);
     } else if (cell->started) {
         send_exited(cell, NULL);
     } else if (!cell->ended) {
         bool oom = cgroup_saw_oom(groups, cell->group);
         send_failure(cell->id, BH_STAGE_INIT_DIED, cell->killed ? ECANCELED : oom ? ENOMEM : ECHILD);
     }
-    if (cell->status >= 0) close_watched(&cell->status);
-    close_watched(&cell->pidfd);
+    if (cell->status >= 0) watch_close(&cell->status);
+    watch_close(&cell->pidfd);
     if (cell->plan >= 0) close(cell->plan);
     cell->plan = -1;
     if (cell->clear_until) cell->clear_until = 0, clearing--;
     bool was_bound = cell->state == CELL_BOUND;
     cell->state = CELL_REMOVING;
-    if (!was_bound || !renew_cell(cell)) remove_cell(cell);
-}
-
-static void retry_removals(void) {
-    removing = 0;
-    for (uint32_t slot = 0; slot < CELLS; slot++)
-        if (cells[slot].state == CELL_REMOVING) remove_cell(&cells[slot]);
+    if (was_bound) stock_replace(cell);
+    else stock_remove(cell);
 }
 
 // -- The supervisor speaks --------------------------------------------------------------------------------------------
@@ -406,7 +291,7 @@ static bool on_request(void) {
 /// Ends every cell and waits until nothing is left.
 static void end_all(void) {
     for (uint32_t slot = 0; slot < CELLS; slot++)
-        if (cells[slot].state == CELL_READY || cells[slot].state == CELL_BOUND) kill_cell(&cells[slot]);
+        if (cells[slot].state == CELL_READY || cells[slot].state == CELL_BOUND) cell_kill(&cells[slot]);
     for (uint32_t slot = 0; slot < CELLS; slot++) {
         if (cells[slot].state != CELL_READY && cells[slot].state != CELL_BOUND) continue;
         siginfo_t info;
@@ -414,10 +299,10 @@ static void end_all(void) {
     }
 }
 
-/// How long to sleep: not at all while a ready cell is to be built, which happens only when nothing else waits.
+/// How long to sleep, in ms: not at all while a ready cell is to be built, which happens only when nothing else waits.
 static int patience(void) {
-    if (ready_count < ready_target && !ready_failed) return 0;
-    return clearing ? CLEAR_RETRY_MS : removing ? REMOVE_RETRY_MS : renewed_count ? RENEWED_MS / 4 : -1;
+    int stock = stock_patience();
+    return clearing && stock != 0 ? CLEAR_RETRY_MS : stock;
 }
 
 int server_run(int socket, const struct cell_options *given, struct cgroups *opened, unsigned ready) {
@@ -425,10 +310,10 @@ int server_run(int socket, const struct cell_options *given, struct cgroups *ope
     groups = opened;
     supervisor = socket;
     events_to(socket);
-    ready_target = ready;
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0) return errno;
-    watch(supervisor, SOURCE_SUPERVISOR, 0);
+    int error = watch_open();
+    if (error) return error;
+    stock_open(options, groups, ready);
+    watch_add(supervisor, SOURCE_SUPERVISOR, 0);
     send_event((struct bh_event){
                    .kind = BH_EVENT_HELLO,
                    .flags = groups->features | (options->mode.root ? BH_FEATURE_ROOT : 0) |
@@ -436,23 +321,16 @@ int server_run(int socket, const struct cell_options *given, struct cgroups *ope
                    .arch = options->mode.landlock_abi,
                }, NULL, 0);
     for (bool serving = true; serving;) {
-        struct epoll_event events[64];
-        int count = epoll_wait(epoll_fd, events, 64, patience());
+        struct watched events[64];
+        int count = watch_wait(events, 64, patience());
         for (int i = 0; i < count; i++) {
-            enum source source = (enum source)(events[i].data.u64 >> 32);
-            struct cell *cell = &cells[(uint32_t)events[i].data.u64];
-            if (source == SOURCE_SUPERVISOR) serving = on_request() && serving;
-            else if (source == SOURCE_STATUS && cell->status >= 0) on_reports(cell);
-            else if (source == SOURCE_PIDFD && cell->pidfd >= 0) on_init_exit(cell);
-        }
-        if (count == 0 && patience() == 0) {
-            uint32_t stage;
-            int error;
-            ready_failed = build_cell(&stage, &error) == CELLS;
+            struct cell *cell = &cells[events[i].slot];
+            if (events[i].source == SOURCE_SUPERVISOR) serving = on_request() && serving;
+            else if (events[i].source == SOURCE_STATUS && cell->status >= 0) on_reports(cell);
+            else if (events[i].source == SOURCE_PIDFD && cell->pidfd >= 0) on_init_exit(cell);
         }
         if (clearing) retry_clearing();
-        if (removing) retry_removals();
-        expire_renewed();
+        stock_keep(count == 0);
     }
     end_all();
     return 0;

@@ -29,19 +29,21 @@ static int open_namespace(pid_t process, const char *name) {
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-void version_learn(uint64_t key, int plan, pid_t init, const int *shared, int count, bool may_lack_ruleset) {
+void version_learn(const struct version *given, pid_t init, const int *shared, int count, bool may_lack_ruleset) {
     struct version learnt = {
-        .key = key,
-        .plan = fcntl(plan, F_DUPFD_CLOEXEC, 3),
+        .key = given->key,
+        .plan = fcntl(given->plan, F_DUPFD_CLOEXEC, 3),
         // Init is our child and not waited for yet: its number is still its own.
         .mounts = open_namespace(init, "mnt"),
         .hostname = open_namespace(init, "uts"),
         .ipc = open_namespace(init, "ipc"),
         .executable = count > 0 ? shared[0] : -1,
         .landlock = count > 1 ? shared[1] : -1,
+        .limits = given->limits,
+        .cpu_weight = given->cpu_weight,
     };
     if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || learnt.executable < 0 ||
-        (learnt.landlock < 0 && !may_lack_ruleset) || version_known(key))
+        (learnt.landlock < 0 && !may_lack_ruleset) || version_known(learnt.key))
         return forget(&learnt);
     size_t oldest = 0;
     for (size_t i = 1; i < VERSIONS; i++)

@@ -16,6 +16,7 @@ func measureCells(echo: String, reactor: String) throws {
     defer { bench.remove() }
     try bench.with(readyCells: 0) { cells in
         try cells.report("cold_nothing_ready", count) { try cells.start(.echo, afresh: true) }
+        try cells.report("cold_known", count) { try cells.startAnother(.echo) }
     }
     try bench.with(readyCells: 16) { cells in
         try cells.report("cold_ready", count) { try cells.start(.echo, afresh: true) }
@@ -120,6 +121,16 @@ private final class CellBench {
         worker.finish()
         usleep(2000)  // what is built ahead of need is built again
         return time.microseconds
+    }
+
+    /// A worker whose version has a cell already, but none that waits for it.
+    func startAnother(_ subject: Subject) throws -> Double {
+        let holder = try worker(subject, afresh: false)
+        try holder.launch()
+        holder.waitUntilStarted()
+        let time = try start(subject, afresh: false)
+        holder.kill()  // so that its cell is not renewed
+        return time
     }
 
     /// A worker that waits in its first read, and serves once.
@@ -245,6 +256,11 @@ private final class RunningWorker {
 
     func readLine() {
         guard read(pipes[1].read, &line, line.count) > 0 else { fatalError("the worker answered nothing") }
+    }
+
+    func kill() {
+        if let cell { launcher.kill(cell) }
+        finish()
     }
 
     func finish() {

@@ -1,0 +1,29 @@
+// Cells that wait: ready for whichever version comes, or for the one that has just been served.
+#pragma once
+
+#include "cells.h"
+
+/// `ready` cells for any version are kept built ahead of need.
+void stock_open(const struct cell_options *options, struct cgroups *groups, unsigned ready);
+
+/// A cell for a launch: one that waits for `version`, or for any, or else a new one. Returns its slot, or CELLS with `*stage`
+/// and `*error` set.
+uint32_t stock_take(uint64_t version, uint32_t *stage, int *error);
+
+/// A cell that waits could not be built to its end.
+void stock_failed(struct cell *cell);
+
+/// A cell that waited is no more.
+void stock_lost(const struct cell *cell);
+
+/// Removes a cell whose init is gone, and says so; what cannot be removed yet is tried again.
+void stock_remove(struct cell *cell);
+
+/// As `stock_remove`, for one that has served. If all went well, its version has one ready again: the same or another.
+void stock_replace(struct cell *cell);
+
+/// How long at most until `stock_keep` is to be called, in ms; -1: for ever, 0: as soon as nothing else is to be done.
+int stock_patience(void);
+
+/// Builds a ready cell, if one is missing and nothing else `is_idle`; lets go of those that nobody has needed.
+void stock_keep(bool is_idle);
