@@ -10,8 +10,9 @@
 //   init      init.c. One a cell: PID 1 of the cell's pid namespace; builds the root, starts the worker, watches it.
 //
 // A cell's life (cells.h): built ahead of need without a version, bound to one by a launch, and when its worker and init have
-// ended as they should and its cgroup is empty, renewed: another init in the same cgroup shares the root that the version's
-// first cell has filled (versions.c), and its worker waits right before exec for its streams (worker.c).
+// ended as they should and its cgroup is empty, renewed (stock.c): another init in the same cgroup shares the root that the
+// version's first cell has filled (versions.c), and its worker waits right before exec for its streams (worker.c). Cells that
+// cannot be renewed, or more of them than wait, are new ones that share that root.
 //
 // Who dies takes everything below with it: a supervisor's death is the end of its sockets (keeper and launcher leave,
 // cells first); keeper and launcher are tied to their parents by PDEATHSIG, init to the launcher, and an init's death
