@@ -7,7 +7,8 @@ extension PoolMachine {
         _ version: FunctionVersion, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
     ) -> Bool {
         guard canStart else { return false }
-        let expected = versions[VersionKey(version)]?.expectedMemory ?? 0
+        let key = versions.enter(version, now: now)
+        let expected = versions[key]?.expectedMemory ?? 0
         // Looked at before anybody is asked to go: not in vain.
         var leaving: [WorkerID] = []
         var freed = 0
@@ -24,7 +25,7 @@ extension PoolMachine {
             guard !lacksRoom() else { return false }
             for id in leaving { actions += retire(id) }
         }
-        actions.append(start(version, for: ticket, on: loop, expected, now))
+        actions.append(start(version, key, for: ticket, on: loop, expected, now))
         return true
     }
 
@@ -33,30 +34,33 @@ extension PoolMachine {
     }
 
     mutating func start(
-        _ version: FunctionVersion, for ticket: Ticket?, on loop: Int, _ expected: Int, _ now: Instant
+        _ version: FunctionVersion, _ key: VersionTable.ID, for ticket: Ticket?, on loop: Int, _ expected: Int,
+        _ now: Instant
     ) -> Action {
         let id = nextWorker
         nextWorker += 1
         workers[id] = Worker(
-            key: VersionKey(version), loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil,
+            version: key, loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil,
             ticket: ticket,
             memory: expected)
         live += 1
         memory += expected
         startingCount += 1
         launchingCount += 1
-        versions[VersionKey(version)]?.count += 1
-        if ticket == nil { versions[VersionKey(version)]?.ahead += 1 }
+        versions[key]?.count += 1
+        if ticket == nil { versions[key]?.ahead += 1 }
         return .launch(id, version, for: ticket, loop: loop)
     }
 
     /// Starts workers ahead of need, as far as there is room that nobody else waits for.
-    mutating func replenish(_ key: VersionKey, _ now: Instant) -> [Action] {
+    mutating func replenish(_ key: VersionTable.ID, _ now: Instant) -> [Action] {
         var actions: [Action] = []
         while !isDraining, waitingCount == 0, canStart, live < options.mostWorkers,
-            let state = versions[key], state.lacks(now) > 0, memory + state.expectedMemory <= options.memory
+            versions[key]?.lacks(now) ?? 0 > 0, let state = versions[key],
+            memory + state.expectedMemory <= options.memory
         {
-            actions.append(start(state.version, for: nil, on: nextWorker % options.loops, state.expectedMemory, now))
+            let loop = nextWorker % options.loops
+            actions.append(start(state.version, key, for: nil, on: loop, state.expectedMemory, now))
         }
         return actions
     }
@@ -81,10 +85,10 @@ extension PoolMachine {
     mutating func returned(_ id: WorkerID) {
         guard let worker = workers[id], worker.isReturning else { return }
         workers[id]?.isReturning = false
-        versions[worker.key]?.returning -= 1
+        versions[worker.version]?.returning -= 1
     }
 
-    mutating func takeIdle(_ key: VersionKey, on loop: Int) -> WorkerID? {
+    mutating func takeIdle(_ key: VersionTable.ID, on loop: Int) -> WorkerID? {
         guard let id = versions[key]?.takeIdle(on: loop) else { return nil }
         idleCount -= 1
         workers[id]?.idleSince = nil
@@ -99,8 +103,8 @@ extension PoolMachine {
             states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
                 .sorted { $0.1 < $1.1 }.map(\.0)
         }
-        let warm = versions.values.filter { $0.idle.count <= $0.target }
-        let other = versions.values.filter { $0.idle.count > $0.target }
+        let warm = versions.all.filter { $0.idle.count <= $0.target }
+        let other = versions.all.filter { $0.idle.count > $0.target }
         let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
         return waiting(other) + waiting(warm) + starting
     }
@@ -108,11 +112,11 @@ extension PoolMachine {
     mutating func leaveIdle(_ id: WorkerID) {
         guard let worker = workers[id] else { return }
         if worker.idleSince != nil {
-            versions[worker.key]?.idle.removeAll { $0.id == id }
+            versions[worker.version]?.idle.removeAll { $0.id == id }
             workers[id]?.idleSince = nil
             idleCount -= 1
         }
-        versions[worker.key]?.noteAheadIsUsed(worker.isAhead)
+        versions[worker.version]?.noteAheadIsUsed(worker.isAhead)
         workers[id]?.isAhead = false
     }
 
@@ -129,9 +133,9 @@ extension PoolMachine {
         memory -= workers[id]?.memory ?? 0
     }
 
-    mutating func forgetIfUnused(_ key: VersionKey, _ now: Instant) {
-        guard let state = versions[key], state.isUnused(now), queues[key.name] == nil else { return }
-        versions[key] = nil
+    mutating func forgetIfUnused(_ key: VersionTable.ID, _ now: Instant) {
+        guard let state = versions[key], state.isUnused(now), queues[state.name] == nil else { return }
+        versions.forget(key)
     }
 
     /// Longer than any start that waits for nothing.

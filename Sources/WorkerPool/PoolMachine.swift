@@ -49,7 +49,7 @@ struct PoolMachine: Sendable {
     struct Worker {
         enum State { case starting, idle, busy, retiring }
 
-        let key: VersionKey
+        let version: VersionTable.ID
         /// Which event loop its pipes are on.
         let loop: Int
         var state = State.starting
@@ -68,21 +68,6 @@ struct PoolMachine: Sendable {
         var idleSince: Instant?
     }
 
-    struct VersionKey: Hashable {
-        let name: FunctionName
-        let number: Int
-        /// A function deleted and made anew counts its versions from 1 again, and may be the same bytes.
-        let bundle: String
-        let createdAt: String
-
-        init(_ version: FunctionVersion) {
-            name = version.name
-            number = version.number
-            bundle = version.bundle
-            createdAt = version.createdAt
-        }
-    }
-
     struct Waiting {
         let ticket: Ticket
         let version: FunctionVersion
@@ -92,7 +77,7 @@ struct PoolMachine: Sendable {
 
     let options: Options
     var workers: [WorkerID: Worker] = [:]
-    var versions: [VersionKey: VersionState] = [:]
+    var versions = VersionTable()
     /// Invocations that have a worker or wait for one, by function.
     private var admitted: [FunctionName: Int] = [:]
     private(set) var queues: [FunctionName: [Waiting]] = [:]
@@ -117,8 +102,8 @@ struct PoolMachine: Sendable {
     /// An invocation arrives. It is given a worker, waits, or is refused.
     /// - Parameter loop: the event loop that asks.
     mutating func request(_ ticket: Ticket, _ version: FunctionVersion, loop: Int = 0, now: Instant) -> [Action] {
-        let key = VersionKey(version)
-        versions[key, default: VersionState(version, now: now)].arrived(now)
+        let key = versions.enter(version, now: now)
+        versions[key]?.arrived(now)
         guard admitted[version.name, default: 0] < version.manifest.concurrency.max else {
             return [.refuse(ticket, .throttled(retryAfter: versions[key]?.secondsToFree ?? 1))]
         }
@@ -167,14 +152,15 @@ struct PoolMachine: Sendable {
     mutating func finished(
         _ id: WorkerID, wall: Duration, memory: Int, isSound: Bool, survives: Bool, now: Instant
     ) {
-        guard let key = workers[id]?.key, workers[id]?.ticket != nil else { return }
+        guard let worker = workers[id], worker.ticket != nil else { return }
+        let key = worker.version
         workers[id]?.ticket = nil
         workers[id]?.served += 1
-        if let version = versions[key]?.version, version.manifest.mode != .command, survives {
+        if survives, versions[key]?.isReused == true {
             workers[id]?.isReturning = true
             versions[key]?.leftToReturn(now)
         }
-        leave(key.name)
+        if let name = versions[key]?.name { leave(name) }
         pace.finished(now)
         _ = versions[key]?.used(memory)
         versions[key]?.finished(wall: wall, isSound: isSound)
@@ -184,13 +170,13 @@ struct PoolMachine: Sendable {
 
     /// The worker's process is there, if not ready: another may be made now.
     mutating func launched(_ id: WorkerID, now: Instant) -> [Action] {
-        guard let key = workers[id]?.key, leaveLaunch(id) else { return [] }
+        guard let key = workers[id]?.version, leaveLaunch(id) else { return [] }
         return serve(now) + replenish(key, now)
     }
 
     /// The worker is there, ready for its invocation: others may start now.
     mutating func started(_ id: WorkerID, after time: Duration, now: Instant) -> [Action] {
-        guard let key = workers[id]?.key else { return [] }
+        guard let key = workers[id]?.version else { return [] }
         versions[key]?.started(after: time)
         return leaveStart(id) ? serve(now) + replenish(key, now) : []
     }
@@ -201,32 +187,32 @@ struct PoolMachine: Sendable {
     ///   - isCurrent: whether its version is still served.
     mutating func becameIdle(_ id: WorkerID, memory used: Int?, isCurrent: Bool, now: Instant) -> [Action] {
         guard let worker = workers[id], worker.state != .retiring, worker.ticket == nil,
-            let version = versions[worker.key]?.version
+            let name = versions[worker.version]?.name
         else { return [] }
         let wasStarting = leaveStart(id)
         returned(id)
-        if let used, let expected = versions[worker.key]?.used(used) {
+        if let used, let expected = versions[worker.version]?.used(used) {
             memory += expected - worker.memory
             workers[id]?.memory = expected
         }
-        if !isCurrent { versions[worker.key]?.isWarm = false }
-        guard isCurrent, worker.served < version.manifest.concurrency.reuse else {
+        if !isCurrent { versions[worker.version]?.isWarm = false }
+        guard isCurrent, worker.served < versions[worker.version]?.mostServed ?? 0 else {
             return retire(id) + (wasStarting ? serve(now) : [])
         }
         workers[id]?.state = .idle
         workers[id]?.idleSince = now
         idleCount += 1
-        versions[worker.key]?.idle.append(VersionState.Idle(id: id, loop: worker.loop))
+        versions[worker.version]?.idle.append(VersionState.Idle(id: id, loop: worker.loop))
         guard waitingCount > 0 || wasStarting else { return [] }
         // Those of its own version first: it can be nobody else's.
         var actions: [Action] = []
-        if let first = queues[worker.key.name]?.first, VersionKey(first.version) == worker.key,
-            let free = takeIdle(worker.key, on: first.loop)
+        if let first = queues[name]?.first, versions.id(of: first.version) == worker.version,
+            let free = takeIdle(worker.version, on: first.loop)
         {
-            dequeue(worker.key.name, at: 0)
+            dequeue(name, at: 0)
             actions = [assign(first.ticket, free)]
         }
-        return actions + serve(now) + replenish(worker.key, now)
+        return actions + serve(now) + replenish(worker.version, now)
     }
 
     /// The worker was not waiting any more when its invocation came: it had ended in that moment.
@@ -248,16 +234,16 @@ struct PoolMachine: Sendable {
         let isCrash = worker.served == 0 && worker.isAhead && worker.state != .retiring
         leaveIdle(id)
         // Its end may be told before its invocation's.
-        if worker.ticket != nil { leave(worker.key.name) }
+        if worker.ticket != nil, let name = versions[worker.version]?.name { leave(name) }
         if worker.state != .retiring { retireQuietly(id) }
         workers[id] = nil
-        versions[worker.key]?.count -= 1
+        versions[worker.version]?.count -= 1
         var actions: [Action] = []
-        if isCrash, let version = versions[worker.key]?.version, let note = versions[worker.key]?.crashed(now) {
+        if isCrash, let version = versions[worker.version]?.version, let note = versions[worker.version]?.crashed(now) {
             actions = [.note(version, note)]
         }
-        actions += serve(now) + replenish(worker.key, now)
-        forgetIfUnused(worker.key, now)
+        actions += serve(now) + replenish(worker.version, now)
+        forgetIfUnused(worker.version, now)
         return actions
     }
 
@@ -265,8 +251,7 @@ struct PoolMachine: Sendable {
 
     /// The version is served from now on, its workers kept warm as its manifest has it.
     mutating func serves(_ version: FunctionVersion, now: Instant) -> [Action] {
-        let key = VersionKey(version)
-        if versions[key] == nil { versions[key] = VersionState(version, now: now) }
+        let key = versions.enter(version, now: now)
         versions[key]?.isWarm = true
         return replenish(key, now)
     }
@@ -274,7 +259,8 @@ struct PoolMachine: Sendable {
     /// Ends the idle workers of versions that are not served any more. What runs goes on.
     mutating func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
         var actions: [Action] = []
-        for (key, state) in versions where !isCurrent(state.version) {
+        for key in versions.ids {
+            guard let state = versions[key], !isCurrent(state.version) else { continue }
             versions[key]?.isWarm = false
             for idle in state.idle { actions += retire(idle.id) }
             forgetIfUnused(key, now)
@@ -300,7 +286,7 @@ struct PoolMachine: Sendable {
                 actions.append(.refuse(waiting.ticket, .waitedTooLong(retryAfter: retryAfter)))
             }
         }
-        for key in Array(versions.keys) {
+        for key in versions.ids {
             versions[key]?.tick(now)
             guard let state = versions[key] else { continue }
             let surplus = state.idle.count - state.target
@@ -318,7 +304,7 @@ struct PoolMachine: Sendable {
 
     /// Whether time has to be told: while something waits, idles or is to be kept warm.
     var needsTicks: Bool {
-        waitingCount > 0 || !workers.isEmpty || versions.values.contains { $0.isWarm && $0.target > 0 }
+        waitingCount > 0 || !workers.isEmpty || versions.all.contains { $0.isWarm && $0.target > 0 }
     }
 
     // MARK: - Serving those who wait
@@ -331,7 +317,7 @@ struct PoolMachine: Sendable {
             let name = turns.removeFirst()
             guard let first = queues[name]?.first else { continue }
             turns.append(name)  // its turn comes again after everybody else's
-            if let worker = takeIdle(VersionKey(first.version), on: first.loop) {
+            if let worker = versions.id(of: first.version).flatMap({ takeIdle($0, on: first.loop) }) {
                 actions.append(assign(first.ticket, worker))
             } else if willReturn(for: first.version, now)
                 || !launch(first.version, for: first.ticket, on: first.loop, now, &actions)
@@ -347,8 +333,8 @@ struct PoolMachine: Sendable {
 
     /// Whether workers that have answered will do for all who wait.
     private func willReturn(for version: FunctionVersion, _ now: Instant) -> Bool {
-        guard let state = versions[VersionKey(version)], state.isReturning(now) else { return false }
-        return state.returning >= queues[version.name]?.count ?? 0
+        guard let id = versions.id(of: version), versions[id]?.isReturning(now) == true else { return false }
+        return versions[id]?.returning ?? 0 >= queues[version.name]?.count ?? 0
     }
 
     private mutating func dequeue(_ name: FunctionName, at index: Int) {
@@ -366,7 +352,7 @@ struct PoolMachine: Sendable {
 
     private mutating func assign(_ ticket: Ticket, _ id: WorkerID) -> Action {
         let hasServed = workers[id].map { $0.served > 0 } ?? false
-        let mode = workers[id].flatMap { versions[$0.key]?.version.manifest.mode }
+        let mode = workers[id].flatMap { versions[$0.version]?.mode }
         workers[id]?.ticket = ticket
         workers[id]?.state = .busy
         workers[id]?.isAhead = false

@@ -41,6 +41,13 @@ struct VersionState: Sendable {
         lastArrival = now
     }
 
+    var name: FunctionName { version.name }
+    var mode: Manifest.Mode { version.manifest.mode }
+    /// Whether its workers serve again and again.
+    var isReused: Bool { mode != .command }
+    /// How many invocations one worker may have.
+    var mostServed: Int { version.manifest.concurrency.reuse }
+
     // MARK: - What happened
 
     mutating func arrived(_ now: Instant) {

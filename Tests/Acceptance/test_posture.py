@@ -123,10 +123,11 @@ def worker(request, posture_host, compile_c):
     if manifest.mode == "reactor":
         caller.join()
     process = eventually(running, 10 * SLOWNESS, "the worker runs")
-    if manifest.kind == PYTHON:  # it has moved its streams when it has taken its descriptors
-        eventually(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) == 5, 10 * SLOWNESS, "the runtime is set up")
     if "python3" in process.args[0]:  # an interpreter that has just started has yet to ignore what it ignores
         eventually(lambda: int(process.status()["SigIgn"], 16) == SIGPIPE_AND_SIGXFSZ, 10 * SLOWNESS, "CPython has started")
+        # The runtime has moved its streams when it has two more; others read their modules, but for a moment.
+        kept = 5 if manifest.kind == PYTHON else 3
+        eventually(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) == kept, 10 * SLOWNESS, "its files are read")
     yield posture_host, name, manifest, process
     posture_host.delete(name)
     caller.join()

@@ -1,0 +1,64 @@
+import FunctionModel
+
+/// What the pool knows of versions, each under a number: many things refer to one, and it is looked up many times in each
+/// invocation.
+struct VersionTable: Sendable {
+    typealias ID = Int
+    typealias Instant = ContinuousClock.Instant
+
+    private struct Key: Hashable {
+        let name: FunctionName
+        let number: Int
+        /// A function deleted and made anew counts its versions from 1 again, and may be the same bytes.
+        let bundle: String
+        let createdAt: String
+
+        init(_ version: FunctionVersion) {
+            name = version.name
+            number = version.number
+            bundle = version.bundle
+            createdAt = version.createdAt
+        }
+
+        // The others hardly ever differ where these two are equal.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(name)
+            hasher.combine(number)
+        }
+    }
+
+    private var numbers: [Key: ID] = [:]
+    private var states: [VersionState?] = []
+    private var free: [ID] = []
+
+    /// Nil for a number that stands for none (any more).
+    subscript(id: ID) -> VersionState? {
+        // In place: a copy would cost more than what is looked at.
+        _read { yield states[id] }
+        _modify { yield &states[id] }
+    }
+
+    func id(of version: FunctionVersion) -> ID? { numbers[Key(version)] }
+
+    /// The version's number; it gets one if it has none.
+    mutating func enter(_ version: FunctionVersion, now: Instant) -> ID {
+        let key = Key(version)
+        if let known = numbers[key] { return known }
+        let id = free.popLast() ?? states.count
+        if id == states.count { states.append(nil) }
+        states[id] = VersionState(version, now: now)
+        numbers[key] = id
+        return id
+    }
+
+    /// Its number will stand for another one.
+    mutating func forget(_ id: ID) {
+        guard let state = states[id] else { return }
+        numbers[Key(state.version)] = nil
+        states[id] = nil
+        free.append(id)
+    }
+
+    var ids: [ID] { Array(numbers.values) }
+    var all: [VersionState] { states.compactMap { $0 } }
+}
