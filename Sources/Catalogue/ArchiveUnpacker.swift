@@ -60,7 +60,9 @@ struct ArchiveUnpacker: ~Copyable {
         }
         let mode = archive_entry_mode(entry)
         if name == "." || name == "./", mode & S_IFMT == S_IFDIR { return }
-        func refuse(_ why: String) -> UploadRefused { UploadRefused("archive entry \"\(name.prefix(200))\": \(why)") }
+        func refuse(_ why: String) -> UploadRefused {
+            UploadRefused("archive entry \"\(name.prefix(bytes: 200))\": \(why)")
+        }
         guard let path = BundlePath(name) else {
             throw refuse("a path must be relative and stay inside the bundle")
         }
@@ -80,7 +82,7 @@ struct ArchiveUnpacker: ~Copyable {
             case S_IFLNK:
                 let target = archive_entry_symlink_utf8(entry).map { String(cString: $0) } ?? ""
                 guard Self.stays(target, from: path) else {
-                    throw refuse("the link points out of the bundle (to \"\(target.prefix(200))\")")
+                    throw refuse("the link points out of the bundle (to \"\(target.prefix(bytes: 200))\")")
                 }
                 try parent.makeLink(leaf, to: target)
             default: throw refuse("only files, folders and links are taken, no devices, pipes or sockets")

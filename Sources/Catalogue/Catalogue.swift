@@ -65,7 +65,9 @@ package final class Catalogue: Sendable {
         let result = try await database.write { database in
             let newest = try VersionRecord.filter(Column("name") == name.text).order(Column("number").desc).fetchOne(
                 database)
-            if let newest = try newest?.version(), newest.bundle == stored.digest, newest.manifest == stored.manifest {
+            if let newest = try newest?.version(), newest.bundle == stored.digest,
+                try isSame(newest.manifest, stored.manifest)
+            {
                 return (newest, isNew: false)
             }
             let version = FunctionVersion(
@@ -76,6 +78,13 @@ package final class Catalogue: Sendable {
         }
         if result.isNew { state.withLock { $0.snapshot.add(result.0) } }
         return result
+    }
+
+    /// By bytes: to an argument that differs from another one in its normalization only, `==` is blind.
+    private func isSame(_ one: Manifest, _ other: Manifest) throws -> Bool {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return try encoder.encode(one) == encoder.encode(other)
     }
 
     /// - Returns: false when there was no such function.

@@ -24,7 +24,7 @@ package struct JSONText {
 
     /// The members of a JSON object with the byte range of each value, or nil when it is no object, malformed, or has
     /// a key twice. Keys with escapes are returned as they stand.
-    package static func members(of bytes: UnsafeRawBufferPointer) -> [String: Range<Int>]? {
+    package static func members(of bytes: UnsafeRawBufferPointer) -> [MemberName: Range<Int>]? {
         var scanner = JSONText(bytes)
         guard isUTF8(bytes) else { return nil }
         return try? scanner.readMembers()
@@ -42,8 +42,8 @@ package struct JSONText {
         while let byte, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { at += 1 }
     }
 
-    private mutating func readMembers() throws(Flaw) -> [String: Range<Int>] {
-        var members: [String: Range<Int>] = [:]
+    private mutating func readMembers() throws(Flaw) -> [MemberName: Range<Int>] {
+        var members: [MemberName: Range<Int>] = [:]
         skipSpace()
         guard byte == UInt8(ascii: "{") else { throw flaw("no object") }
         at += 1
@@ -55,7 +55,7 @@ package struct JSONText {
                 skipSpace()
                 let keyStart = at + 1
                 try skipString()
-                let key = String(decoding: bytes[keyStart..<(at - 1)], as: UTF8.self)
+                let key = MemberName(Array(bytes[keyStart..<(at - 1)]))
                 skipSpace()
                 guard byte == UInt8(ascii: ":") else { throw flaw("':' is missing") }
                 at += 1

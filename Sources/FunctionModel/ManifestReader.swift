@@ -112,7 +112,7 @@ private struct YAMLReader {
                 try readMapping(value, path: full, into: &manifest)
             } else if let field = ManifestField.byPath[full] {
                 guard let read = readValue(value), field.set(&manifest, read) else {
-                    let shown = value.scalar.map { "\"\($0.string.prefix(80))\"" } ?? "this"
+                    let shown = value.scalar.map { "\"\($0.string.prefix(bytes: 80))\"" } ?? "this"
                     throw ManifestError(
                         "\(place(value)): \(full): \(shown) is not accepted; it must be \(field.accepts)")
                 }

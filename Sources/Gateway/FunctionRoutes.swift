@@ -124,7 +124,9 @@ extension Gateway {
     }
 
     private func format(of request: Request) throws(Failure) -> BundleStore.Format {
-        let type = request.headers[.contentType].map { $0.prefix { $0 != ";" }.lowercased() }
+        let type = request.headers[.contentType].map {
+            $0.isASCII ? $0.prefix { $0 != ";" }.lowercased() : "of bytes beyond ASCII"
+        }
         switch type {
         // curl -T sends none, curl --data-binary the form's: both send a file.
         case nil, "application/octet-stream", "application/x-www-form-urlencoded", "application/x-executable":

@@ -72,14 +72,20 @@ package struct Gateway: Sendable {
                 .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
             )
         }
-        let parts = header.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer",
-            let key = host.catalogue.key(for: String(parts[1]).trimmingSpaces)
-        else { throw Failure(.unauthorized, "the token is not known to this host, or was revoked") }
+        guard let token = Self.bearerToken(header), let key = host.catalogue.key(for: token) else {
+            throw Failure(.unauthorized, "the token is not known to this host, or was revoked")
+        }
         guard key.scope == .admin || key.scope == scope else {
             throw Failure(
                 .forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
         }
+    }
+
+    /// The token of an `Authorization: Bearer` header. RFC 6750, 2.1: it is ASCII; and ours are short.
+    private static func bearerToken(_ header: String) -> String? {
+        guard header.utf8.count <= 1024, header.isASCII else { return nil }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
     }
 
     /// The function's name in the path.
@@ -92,7 +98,7 @@ package struct Gateway: Sendable {
     func name(_ text: String) throws(Failure) -> FunctionName {
         guard let name = FunctionName(text) else {
             throw Failure(
-                .invalidRequest, "\"\(text.prefix(80))\" is no function name; it must be \(FunctionName.rule)")
+                .invalidRequest, "\"\(text.prefix(bytes: 80))\" is no function name; it must be \(FunctionName.rule)")
         }
         return name
     }
@@ -116,7 +122,7 @@ package struct Gateway: Sendable {
         guard let number = Int(text), range.contains(number) else {
             throw Failure(
                 .invalidRequest,
-                "query parameter \(key): \"\(text.prefix(40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)"
+                "query parameter \(key): \"\(text.prefix(bytes: 40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)"
             )
         }
         return number

@@ -66,7 +66,7 @@ struct HTTPEvent: Encodable {
         var cookies: [String] = []
         for field in source.headers {
             if field.name == .cookie {
-                cookies += field.value.split(separator: ";").map { $0.trimmingCharacters(in: .whitespaces) }
+                cookies += Self.cookies(in: field.value)
             } else {
                 lines[field.name.canonicalName, default: []].append(field.value)
             }
@@ -88,11 +88,22 @@ struct HTTPEvent: Encodable {
         (body, isBase64Encoded) = Self.body(source.body, type: source.headers[.contentType] ?? "")
     }
 
+    /// By bytes, as a browser wrote them: U+037E is canonically equal to ";".
+    private static func cookies(in header: String) -> [String] {
+        let blanks = [UInt8(ascii: " "), UInt8(ascii: "\t")]
+        return header.utf8.split(separator: UInt8(ascii: ";")).map { part in
+            var part = part.drop { blanks.contains($0) }
+            while let last = part.last, blanks.contains(last) { part.removeLast() }
+            return String(Substring(part))
+        }
+    }
+
     /// Text as text; everything else in base64, and absent when empty.
     private static func body(_ bytes: ByteBuffer, type: String) -> (String?, Bool) {
         guard bytes.readableBytes > 0 else { return (nil, false) }
+        let lowercase = type.isASCII ? type.lowercased() : ""
         let isTextual = ["text/", "json", "xml", "javascript", "x-www-form-urlencoded"].contains {
-            type.lowercased().contains($0)
+            lowercase.contains($0)
         }
         if isTextual || type.isEmpty, let text = String(validating: bytes.readableBytesView, as: UTF8.self) {
             return (text, false)
@@ -155,13 +166,13 @@ struct HTTPEventAnswer {
         func add(_ name: String, _ text: String?) throws(Failure) {
             guard let field = HTTPField.Name(name), let text, HTTPField.isValidValue(text) else {
                 throw Failure(
-                    .protocolError, "the result's header \"\(printable(String(name.prefix(80))))\" is not valid in HTTP"
+                    .protocolError, "the result's header \"\(printable(name.prefix(bytes: 80)))\" is not valid in HTTP"
                 )
             }
             if !Self.isReserved(field) { fields.append((field, text)) }
         }
         if let headers = members.object("headers") {
-            for name in headers.names.sorted() { try add(name, headers.scalar(name)) }
+            for name in headers.names { try add(name.text, headers.scalar(name)) }
         }
         for cookie in members.strings("cookies") { try add("set-cookie", cookie) }
         if !fields.contains(where: { $0.0 == .contentType }) {
@@ -177,9 +188,9 @@ struct HTTPEventAnswer {
     }
 
     private static func body(of members: JSONMembers) throws(Failure) -> ByteBuffer {
-        guard let raw = members.bytes("body"), members.text("body") != "null" else { return ByteBuffer() }
+        guard let raw = members.bytes("body"), !members.says("body", "null") else { return ByteBuffer() }
         guard let text = JSONMembers.string(raw) else { return raw }
-        guard members.text("isBase64Encoded") == "true" else { return ByteBuffer(string: text) }
+        guard members.says("isBase64Encoded", "true") else { return ByteBuffer(string: text) }
         guard let bytes = Data(base64Encoded: text) else {
             throw Failure(.protocolError, "the result's body is not base64, though isBase64Encoded says so")
         }

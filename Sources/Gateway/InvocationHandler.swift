@@ -67,7 +67,9 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.passing, .head(let head)):
-            if passed == 0, let name = Self.invokedName(head) {
+            if head.path?.utf8.count ?? 0 > Self.longestTarget {
+                refuse(context)
+            } else if passed == 0, let name = Self.invokedName(head) {
                 state = .reading
                 begin(name, head)
             } else {
@@ -80,6 +82,18 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.reading, .head), (.closing, _): break  // no parser gives a head within a request
         case (.running, _): held.append(part)
         }
+    }
+
+    /// RFC 9110, 4.1, asks for 8,000 at least. What is decoded from more could take a while to be looked at.
+    private static let longestTarget = 16 << 10
+
+    private func refuse(_ context: ChannelHandlerContext) {
+        // Behind requests that are not answered yet there is no place for an answer.
+        guard passed == 0 else { return context.close(promise: nil) }
+        let failure = Failure(
+            .invalidRequest,
+            "the path and query are longer than \(Self.longestTarget) bytes; send what is long as the body")
+        answer(InvocationAnswer(failure), closes: true, context)
     }
 
     /// The name in the path of a plain invocation; nil for every other request.

@@ -30,7 +30,8 @@ extension Gateway {
             let id = context.parameters.get("id") ?? ""
             guard let record = host.invocations.record(id) else {
                 throw Failure(
-                    .notFound, "no invocation \"\(id.prefix(80))\" is known; the newest 10,000 are kept, in memory")
+                    .notFound,
+                    "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, in memory")
             }
             return try InvocationDocument(record).response()
         }
@@ -115,20 +116,21 @@ extension Gateway {
     func traceparent(_ request: Request) -> String? { Self.traceparent(request.headers) }
 
     static func traceparent(_ headers: HTTPFields) -> String? {
-        guard let text = headers[.traceparent] else { return nil }
+        guard let text = headers[.traceparent], text.utf8.count == 55 else { return nil }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         let isHex = text.utf8.allSatisfy {
             (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
                 || $0 == UInt8(ascii: "-")
         }
-        return isHex && parts.map(\.count) == [2, 32, 16, 2] ? text : nil
+        return isHex && parts.map(\.utf8.count) == [2, 32, 16, 2] ? text : nil
     }
 
     private func prefersAsync(_ request: Request) -> Bool {
         request.headers[values: .prefer].contains { value in
-            value.split(separator: ",").contains {
-                $0.trimmingCharacters(in: .whitespaces).lowercased() == "respond-async"
-            }
+            value.isASCII
+                && value.split(separator: ",").contains {
+                    $0.trimmingCharacters(in: .whitespaces).lowercased() == "respond-async"
+                }
         }
     }
 

@@ -5,7 +5,7 @@ import NIOCore
 /// The members of a JSON object as slices of its bytes, decoded only where one is asked for.
 struct JSONMembers {
     private let bytes: ByteBuffer
-    private let ranges: [String: Range<Int>]
+    private let ranges: [MemberName: Range<Int>]
 
     /// Nil when `bytes` is no JSON object.
     init?(_ bytes: ByteBuffer) {
@@ -14,32 +14,39 @@ struct JSONMembers {
         self.ranges = ranges
     }
 
-    var names: [String] { Array(ranges.keys) }
+    /// In the order of their bytes.
+    var names: [MemberName] { ranges.keys.sorted() }
 
-    func has(_ name: String) -> Bool { ranges[name] != nil }
+    func has(_ name: MemberName) -> Bool { ranges[name] != nil }
 
     /// The member's value as it stands.
-    func bytes(_ name: String) -> ByteBuffer? {
+    func bytes(_ name: MemberName) -> ByteBuffer? {
         ranges[name].flatMap { bytes.getSlice(at: bytes.readerIndex + $0.lowerBound, length: $0.count) }
     }
 
-    /// The member's value as it stands, as text.
-    func text(_ name: String) -> String? { bytes(name).map { String(buffer: $0) } }
+    /// Whether the member's value stands there as `text`.
+    func says(_ name: MemberName, _ text: StaticString) -> Bool { bytes(name).map { Self.says($0, text) } ?? false }
 
-    func object(_ name: String) -> JSONMembers? { bytes(name).flatMap { JSONMembers($0) } }
+    func object(_ name: MemberName) -> JSONMembers? { bytes(name).flatMap { JSONMembers($0) } }
 
     /// A string's text, or a number or boolean as it is written; nil for anything else.
-    func scalar(_ name: String) -> String? {
+    func scalar(_ name: MemberName) -> String? {
         guard let raw = bytes(name) else { return nil }
         if let text = Self.string(raw) { return text }
-        let text = String(buffer: raw)
-        return text == "null" || text.hasPrefix("{") || text.hasPrefix("[") ? nil : text
+        guard let first = raw.readableBytesView.first, first != UInt8(ascii: "{"), first != UInt8(ascii: "["),
+            !Self.says(raw, "null")
+        else { return nil }
+        return String(buffer: raw)
     }
 
     /// An array's strings; empty when it is no array of strings.
-    func strings(_ name: String) -> [String] {
+    func strings(_ name: MemberName) -> [String] {
         guard let raw = bytes(name), raw.readableBytes <= 1 << 20 else { return [] }
         return (try? JSONDecoder().decode([String].self, from: Data(raw.readableBytesView))) ?? []
+    }
+
+    private static func says(_ bytes: ByteBuffer, _ text: StaticString) -> Bool {
+        text.withUTF8Buffer { bytes.readableBytesView.elementsEqual($0) }
     }
 
     /// The text of a JSON string; nil for any other value.

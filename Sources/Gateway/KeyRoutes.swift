@@ -48,7 +48,7 @@ extension Gateway {
             try authorize(request, .admin)
             let id = context.parameters.get("id") ?? ""
             guard try await host.catalogue.removeKey(id: id) else {
-                throw Failure(.notFound, "there is no key \"\(id.prefix(40))\"")
+                throw Failure(.notFound, "there is no key \"\(id.prefix(bytes: 40))\"")
             }
             return Response(status: .noContent)
         }

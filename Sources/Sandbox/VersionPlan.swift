@@ -36,7 +36,7 @@ extension LaunchPlan {
         let granted = manifest.allow.filesRead.filter { path in
             !manifest.allow.filesRead.contains { path.isPath(below: $0) }
         }
-        for path in granted where !mounts.contains(where: { $0.kind == .host && $0.target == path }) {
+        for path in granted where !mounts.contains(where: { $0.kind == .host && $0.target.isSame(as: path) }) {
             mounts.append(Mount(kind: .host, source: path, target: path))
         }
         self.init(

@@ -231,7 +231,7 @@ struct WorkerMachine {
             serving?.answer = Completion.Output(body: body, kind: .json)
             return []
         case .error(let error):
-            var failure = Failure(.error, "the handler raised \(error.type): \(error.message.prefix(500))")
+            var failure = Failure(.error, "the handler raised \(error.type): \(error.message.prefix(bytes: 500))")
             failure.error = error
             return blame(failure, kill: false)
         case .tooLong: return blame(Ending.outputExceeded(limits))

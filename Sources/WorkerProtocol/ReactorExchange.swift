@@ -107,21 +107,22 @@ package struct ReactorExchange: Sendable {
         guard let members = line.withUnsafeReadableBytes(JSONText.members(of:)) else {
             return violation("the worker wrote a line that is no JSON object", line)
         }
-        func text(_ key: String) -> String? {
-            members[key].flatMap { line.getString(at: line.readerIndex + $0.lowerBound, length: $0.count) }
+        func says(_ name: MemberName, _ text: String) -> Bool {
+            let slice = members[name].flatMap { line.getSlice(at: line.readerIndex + $0.lowerBound, length: $0.count) }
+            return slice.map { $0.readableBytesView.elementsEqual(text.utf8) } ?? false
         }
-        guard text("jsonrpc") == "\"2.0\"" else {
+        guard says("jsonrpc", "\"2.0\"") else {
             return violation("the worker wrote a line that is not JSON-RPC 2.0", line)
         }
         switch state {
         case .starting:
-            guard text("method") == "\"ready\"", members["id"] == nil else {
+            guard says("method", "\"ready\""), members["id"] == nil else {
                 return violation("the worker's first line must be the ready notification", line)
             }
             state = .idle
             return .ready
         case .busy(let id):
-            guard let answered = text("id"), answered == String(id) else {
+            guard says("id", String(id)) else {
                 return violation("the worker answered another id than \(id), which was asked", line)
             }
             guard (members["result"] != nil) != (members["error"] != nil) else {
@@ -149,8 +150,8 @@ package struct ReactorExchange: Sendable {
         else { return nil }
         // Records of failures are kept: a handler that raises megabytes must not fill the host's memory with them.
         return Failure.HandlerError(
-            type: String((error.data?.type ?? "Error").prefix(256)), message: String(error.message.prefix(8192)),
-            stackTrace: (error.data?.stackTrace ?? []).prefix(64).map { String($0.prefix(1024)) })
+            type: (error.data?.type ?? "Error").prefix(bytes: 256), message: error.message.prefix(bytes: 8192),
+            stackTrace: (error.data?.stackTrace ?? []).prefix(64).map { $0.prefix(bytes: 1024) })
     }
 
     private struct WireError: Decodable {

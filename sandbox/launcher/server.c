@@ -166,7 +166,7 @@ static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], i
     cell->pid = pid;
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
     if (cell->clear_until) clear_cell(cell);
-    if (cell->plan < 0) return;
+    if (cell->plan < 0 || !cell->init) return;
     struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .cpu_weight = cell->cpu_weight};
     version_learn(&given, cell->init, shared, *count, options->mode.allow_no_landlock && !options->mode.landlock_abi);
     *count = 0;
@@ -229,6 +229,7 @@ static void on_reports(struct cell *cell) {
 static void on_init_exit(struct cell *cell) {
     siginfo_t info = {0};
     if (waitid(P_PIDFD, (id_t)cell->pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid) return;
+    cell->init = 0;  // its number may become somebody else's
     if (cell->status >= 0) on_reports(cell);
     if (cell->state == CELL_READY) {
         stock_lost(cell);
