@@ -29,38 +29,60 @@ package final class InvocationLog: Sendable {
         /// Ids in order of arrival, as a ring.
         var order: [String?]
         var next = 0
-        var resultBytes = 0
+        var resultBytes = 0, failureBytes = 0
+
+        mutating func take(_ id: String) -> InvocationRecord? {
+            guard let record = records.removeValue(forKey: id) else { return nil }
+            resultBytes -= record.resultBytes
+            failureBytes -= record.failureBytes
+            return record
+        }
+
+        /// What there is no more room for is left out; what remains tells how it ended.
+        mutating func put(_ record: InvocationRecord) {
+            var record = record
+            if resultBytes + record.resultBytes > InvocationLog.mostResultBytes { record.result = nil }
+            if failureBytes + record.failureBytes > InvocationLog.mostFailureBytes { record.failure?.error = nil }
+            resultBytes += record.resultBytes
+            failureBytes += record.failureBytes
+            records[record.id] = record
+        }
     }
 
     private let state: Mutex<State>
     /// Kept of all asynchronous results together.
     private static let mostResultBytes = 256 << 20
+    /// Kept of what handlers raised, apart from results: whoever raises much must not cost others theirs.
+    private static let mostFailureBytes = 32 << 20
 
     /// - Parameter capacity: invocations kept.
     package init(capacity: Int = 10_000) { state = Mutex(State(order: Array(repeating: nil, count: capacity))) }
 
     package func add(_ record: InvocationRecord) {
         state.withLock { state in
-            if let old = state.order[state.next], let dropped = state.records.removeValue(forKey: old) {
-                state.resultBytes -= dropped.result?.readableBytes ?? 0
-            }
+            if let old = state.order[state.next] { _ = state.take(old) }
             state.order[state.next] = record.id
             state.next = (state.next + 1) % state.order.count
-            state.records[record.id] = record
+            state.put(record)
         }
     }
 
     package func update(_ id: String, _ change: (inout InvocationRecord) -> Void) {
         state.withLock { state in
-            guard var record = state.records.removeValue(forKey: id) else { return }
-            let before = record.result?.readableBytes ?? 0
+            guard var record = state.take(id) else { return }
             change(&record)
-            let after = record.result?.readableBytes ?? 0
-            if state.resultBytes - before + after > Self.mostResultBytes { record.result = nil }
-            state.resultBytes += (record.result?.readableBytes ?? 0) - before
-            state.records[id] = record
+            state.put(record)
         }
     }
 
     package func record(_ id: String) -> InvocationRecord? { state.withLock { $0.records[id] } }
+}
+
+extension InvocationRecord {
+    fileprivate var resultBytes: Int { result?.readableBytes ?? 0 }
+
+    fileprivate var failureBytes: Int {
+        guard let error = failure?.error else { return 0 }
+        return error.stackTrace.reduce(error.type.utf8.count + error.message.utf8.count) { $0 + $1.utf8.count }
+    }
 }

@@ -13,7 +13,7 @@ from bulkhead_host import ZIP, at_once, unique_name
 from bundles import script_bundle, zip_of
 from checks import failed, problem
 from conftest import SLOWNESS
-from test_gateway_attacks import raw
+from test_gateway_attacks import memory, raw
 
 PATIENCE = 5 * SLOWNESS
 
@@ -72,6 +72,31 @@ def test_an_error_is_kept_short(host):
         error = failed(reply, "error")["error"]
         assert len(reply.body) < 32_000
         assert len(error["message"].encode()) <= 8192 + 3 and len(error["type"].encode()) <= 256 + 3
+
+
+def test_many_errors_fill_no_memory(host):
+    """Ten thousand records are kept, but not all that was raised."""
+    name = unique_name("raiser")
+    error = {"code": -32000, "message": "m" * 8000, "data": {"type": "T", "stackTrace": ["s" * 1000] * 64}}
+    answer = '"jsonrpc":"2.0","error":' + json.dumps(error) + "}"
+    host.upload(name, f"""#!/usr/bin/python3
+import json, sys
+print('{{"jsonrpc":"2.0","method":"ready"}}', flush=True)
+for line in sys.stdin:
+    print('{{"id":%d,' % json.loads(line)["id"] + {answer!r}, flush=True)
+""".encode(), {"mode": "reactor", "cpu": "3s", "max": 4})
+
+    def many():
+        for _ in range(750):
+            last = host.invoke(name, timeout=60)
+        return last
+    failed(host.invoke(name), "error")
+    before = memory(host)
+    for last in at_once([many] * 4):  # some 220 MB of errors
+        assert failed(last, "error")["error"]["stackTrace"] == error["data"]["stackTrace"], "the caller is told all of it"
+    assert memory(host) < before + 120
+    record = host.get(f"/v1/invocations/{last['Bulkhead-Invocation-Id']}").json()
+    assert record["outcome"] == "error"
 
 
 @pytest.mark.parametrize("result", [

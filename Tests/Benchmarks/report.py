@@ -131,6 +131,8 @@ HTTP = {"static": "static route", "fresh": "fresh process per request", "prewarm
 def _throughput(name, connections):
     def compute(results):
         one = results.at("http", name, connections)
+        if not one["rps"]:
+            raise Absent("it took the connection and answered nothing")
         starts = ", ".join(f"{count} {start}" for start, count in one["starts"].items())
         note = f"p50 {one['p50_us']:.0f}, p99 {one['p99_us']:.0f} µs" + (f"; {starts}" if starts else "")
         return one["rps"], "", one["command"], note + (f"; errors: {one['errors_by']}" if one["errors"] else "")
