@@ -67,8 +67,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.passing, .head(let head)):
-            if head.path?.utf8.count ?? 0 > Self.longestTarget {
-                refuse(context)
+            if let flaw = Self.flaw(in: head) {
+                refuse(flaw, context)
             } else if passed == 0, let name = Self.invokedName(head) {
                 state = .reading
                 begin(name, head)
@@ -84,16 +84,23 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// RFC 9110, 4.1, asks for 8,000 at least. What is decoded from more could take a while to be looked at.
+    /// RFC 9110, 4.1, asks for 8,000 at least.
     private static let longestTarget = 16 << 10
+    private static let longestBeyondASCII = 4 << 10
 
-    private func refuse(_ context: ChannelHandlerContext) {
+    /// What the framework compares as strings, and a client without a token can send, must be short: see `HostileText`.
+    private static func flaw(in head: HTTPRequest) -> String? {
+        if head.path?.utf8.count ?? 0 > longestTarget {
+            return "the path and query are longer than \(longestTarget) bytes; send what is long as the body"
+        }
+        let long = head.headerFields.first { $0.value.utf8.count > longestBeyondASCII && !$0.value.isASCII }
+        return long.map { "the header \($0.name) has more than \(longestBeyondASCII) bytes that are not all ASCII" }
+    }
+
+    private func refuse(_ flaw: String, _ context: ChannelHandlerContext) {
         // Behind requests that are not answered yet there is no place for an answer.
         guard passed == 0 else { return context.close(promise: nil) }
-        let failure = Failure(
-            .invalidRequest,
-            "the path and query are longer than \(Self.longestTarget) bytes; send what is long as the body")
-        answer(InvocationAnswer(failure), closes: true, context)
+        answer(InvocationAnswer(Failure(.invalidRequest, flaw)), closes: true, context)
     }
 
     /// The name in the path of a plain invocation; nil for every other request.
