@@ -215,15 +215,13 @@ struct FilterWriter {
         guard search(whenFalse, &reader) != nil, search(whenTrue, &reader) != nil,
             let holds = near(whenTrue, &reader), let not = near(whenFalse, &reader)
         else { return nil }
-        // The second may have moved the first out of reach; both are near each other then.
-        guard let holds = backwards.count - holds - 1 > 255 ? near(whenTrue, &reader) : holds else { return nil }
         let distances = (backwards.count - holds - 1, backwards.count - not - 1)
         return append(
-            .init(
-                code: code, whenTrue: UInt8(distances.0), whenFalse: UInt8(distances.1), constant: constant))
+            .init(code: code, whenTrue: UInt8(distances.0), whenFalse: UInt8(distances.1), constant: constant))
     }
 
-    /// The place of what is written already, or of a jump to it: a comparison reaches 255 instructions far.
+    /// The place of what is written already, or of a jump to it: a comparison reaches 255 instructions far, and the jump for its
+    /// other way may come in between.
     private mutating func near(_ ranges: [FilterRange], _ reader: inout FilterReader) -> Int? {
         guard let place = search(ranges, &reader) else { return nil }
         let distance = backwards.count - place - 1
