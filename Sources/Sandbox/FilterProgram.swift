@@ -1,5 +1,3 @@
-import Glibc
-
 /// A classic BPF program as seccomp(2) takes it, and a shorter one that answers the same.
 ///
 /// libseccomp compares with one call number after the other. The kernel checks and compiles all of that anew for each process
@@ -44,7 +42,7 @@ struct FilterProgram {
         }
     }
 
-    fileprivate init(_ instructions: [Instruction]) { self.instructions = instructions }
+    init(_ instructions: [Instruction]) { self.instructions = instructions }
 
     var bytes: [UInt8] {
         instructions.flatMap { instruction in

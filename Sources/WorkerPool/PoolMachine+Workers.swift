@@ -4,11 +4,11 @@ import FunctionModel
 extension PoolMachine {
     /// Starts a worker for an invocation, if there is room or can be made. What is to be done comes into `actions`.
     mutating func launch(
-        _ version: FunctionVersion, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
+        _ key: VersionTable.ID, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
     ) -> Bool {
-        guard canStart else { return false }
-        let key = versions.enter(version, now: now)
-        let expected = versions[key]?.expectedMemory ?? 0
+        guard canStart, let version = versions[key]?.version, let expected = versions[key]?.expectedMemory else {
+            return false
+        }
         // Looked at before anybody is asked to go: not in vain.
         var leaving: [WorkerID] = []
         var freed = 0

@@ -70,7 +70,7 @@ struct PoolMachine: Sendable {
 
     struct Waiting {
         let ticket: Ticket
-        let version: FunctionVersion
+        let version: VersionTable.ID
         let loop: Int
         let until: Instant
     }
@@ -114,7 +114,7 @@ struct PoolMachine: Sendable {
                 return [assign(ticket, worker)] + replenish(key, now)
             }
             versions[key]?.missed()
-            if versions[key]?.isReturning(now) != true, launch(version, for: ticket, on: loop, now, &actions) {
+            if versions[key]?.isReturning(now) != true, launch(key, for: ticket, on: loop, now, &actions) {
                 admitted[version.name, default: 0] += 1
                 return actions
             }
@@ -131,7 +131,7 @@ struct PoolMachine: Sendable {
         admitted[version.name, default: 0] += 1
         waitingCount += 1
         queues[version.name, default: []].append(
-            Waiting(ticket: ticket, version: version, loop: loop, until: now + options.longestWait))
+            Waiting(ticket: ticket, version: key, loop: loop, until: now + options.longestWait))
         if queues[version.name]?.count == 1 { turns.append(version.name) }
         return actions
     }
@@ -206,7 +206,7 @@ struct PoolMachine: Sendable {
         guard waitingCount > 0 || wasStarting else { return [] }
         // Those of its own version first: it can be nobody else's.
         var actions: [Action] = []
-        if let first = queues[name]?.first, versions.id(of: first.version) == worker.version,
+        if let first = queues[name]?.first, first.version == worker.version,
             let free = takeIdle(worker.version, on: first.loop)
         {
             dequeue(name, at: 0)
@@ -317,9 +317,9 @@ struct PoolMachine: Sendable {
             let name = turns.removeFirst()
             guard let first = queues[name]?.first else { continue }
             turns.append(name)  // its turn comes again after everybody else's
-            if let worker = versions.id(of: first.version).flatMap({ takeIdle($0, on: first.loop) }) {
+            if let worker = takeIdle(first.version, on: first.loop) {
                 actions.append(assign(first.ticket, worker))
-            } else if willReturn(for: first.version, now)
+            } else if willReturn(name, first.version, now)
                 || !launch(first.version, for: first.ticket, on: first.loop, now, &actions)
             {
                 inVain += 1
@@ -332,9 +332,9 @@ struct PoolMachine: Sendable {
     }
 
     /// Whether workers that have answered will do for all who wait.
-    private func willReturn(for version: FunctionVersion, _ now: Instant) -> Bool {
-        guard let id = versions.id(of: version), versions[id]?.isReturning(now) == true else { return false }
-        return versions[id]?.returning ?? 0 >= queues[version.name]?.count ?? 0
+    private func willReturn(_ name: FunctionName, _ key: VersionTable.ID, _ now: Instant) -> Bool {
+        guard versions[key]?.isReturning(now) == true else { return false }
+        return versions[key]?.returning ?? 0 >= queues[name]?.count ?? 0
     }
 
     private mutating func dequeue(_ name: FunctionName, at index: Int) {

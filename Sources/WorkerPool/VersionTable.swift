@@ -38,8 +38,6 @@ struct VersionTable: Sendable {
         _modify { yield &states[id] }
     }
 
-    func id(of version: FunctionVersion) -> ID? { numbers[Key(version)] }
-
     /// The version's number; it gets one if it has none.
     mutating func enter(_ version: FunctionVersion, now: Instant) -> ID {
         let key = Key(version)

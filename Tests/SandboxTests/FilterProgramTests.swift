@@ -43,13 +43,13 @@ import Testing
             instructions.append(.init(code: 0x15, whenTrue: UInt8(41 - number), whenFalse: 0, constant: UInt32(number)))
         }
         instructions += [.answer(0), .answer(1)]
-        #expect(FilterProgram(bytes(instructions)).shortened().instructions.count == 5)
+        #expect(FilterProgram(instructions).shortened().instructions.count == 5)
         // A bit test splits no range: left as it is.
         instructions[7].code = 0x45
-        #expect(FilterProgram(bytes(instructions)).shortened().instructions == instructions)
+        #expect(FilterProgram(instructions).shortened().instructions == instructions)
         // So is a program that runs past its end.
         instructions[7] = .jump(over: 1000)
-        #expect(FilterProgram(bytes(instructions)).shortened().instructions == instructions)
+        #expect(FilterProgram(instructions).shortened().instructions == instructions)
     }
 
     /// Some hundred instructions, far jumps among them.
@@ -74,14 +74,7 @@ import Testing
             }
         }
         while instructions.count < count { instructions.append(.answer(UInt32(random.next() % 4))) }
-        return FilterProgram(bytes(instructions))
-    }
-
-    private func bytes(_ instructions: [Instruction]) -> [UInt8] {
-        instructions.flatMap { instruction in
-            [UInt8(truncatingIfNeeded: instruction.code), 0, instruction.whenTrue, instruction.whenFalse]
-                + (0..<4).map { UInt8(truncatingIfNeeded: instruction.constant >> (8 * $0)) }
-        }
+        return FilterProgram(instructions)
     }
 }
 
