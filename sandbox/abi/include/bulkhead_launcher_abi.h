@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 3u
+#define BH_ABI_VERSION 4u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -31,6 +31,8 @@ enum bh_request_kind {
     BH_REQUEST_DEMOTE = 3,
     // Ends every process of the cell but the worker that the launcher started, and answers with BH_EVENT_CLEARED.
     BH_REQUEST_CLEAR = 4,
+    // From now on calls that the filter lets through only until then (BH_UNTIL_LOCKED) end the worker as denied. For good.
+    BH_REQUEST_LOCK = 5,
 };
 
 #define BH_HEAD_START 10u
@@ -97,6 +99,8 @@ struct bh_plan {
 
 // The plan's filter is a classic BPF program as seccomp(2) takes it, with two additions that no kernel sees:
 #define BH_REFUSE_COUNTED 0x800u   // in the data of SECCOMP_RET_ERRNO: init answers the call, counts and reports it
+#define BH_UNTIL_LOCKED 0x400u     // in the data of SECCOMP_RET_ERRNO: init lets the call go on until BH_REQUEST_LOCK, and
+                                   // denies it afterwards. By the call's number alone, so nothing can change behind its back
 #define BH_OBSERVE 0x7ff00000u     // SECCOMP_RET_TRACE: init writes the path argument down and lets the call go on;
                                    // data: the argument's index. Only for a launcher started with --observe
 #define BH_REFUSALS_MAX 64u        // pairs of call and errno counted apart in one cell; the others together
