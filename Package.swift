@@ -29,6 +29,7 @@ let package = Package(
     products: [
         .executable(name: "bulkhead", targets: ["bulkhead"]),
         .executable(name: "bulkhead-launcher", targets: ["bulkhead-launcher"]),
+        .executable(name: "bulkhead-guardian", targets: ["bulkhead-guardian"]),
         .executable(name: "bulkhead-probe", targets: ["bulkhead-probe"]),
     ],
     dependencies: [
@@ -58,6 +59,11 @@ let package = Package(
             cSettings: [
                 .define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-pie"]),
             ],
+            linkerSettings: staticC),
+        // What `serve` becomes: it keeps the listening socket, and starts the supervisor again when it dies.
+        .executableTarget(
+            name: "bulkhead-guardian", path: "sandbox/guardian",
+            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror"])],
             linkerSettings: staticC),
         // What `doctor` runs inside a cell.
         .executableTarget(
@@ -108,7 +114,9 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOExtras", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio, resources: [.embedInCode("openapi.json")]),
         .target(
             name: "BulkheadCommands",

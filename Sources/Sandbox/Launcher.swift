@@ -257,6 +257,9 @@ package final class Launcher: Sendable {
     /// Ends every process of a cell but its worker. `CellEvent.cleared` says when that is done.
     package func clear(_ cell: CellID) { tell(BH_REQUEST_CLEAR, cell) }
 
+    /// From now on the cell's worker may make only the calls that its filter lets through after that. For good.
+    package func lock(_ cell: CellID) { tell(BH_REQUEST_LOCK, cell) }
+
     // MARK: - Events
 
     /// Begins to hand out events. Call once, before the first cell.
@@ -394,7 +397,7 @@ extension CellExit {
         }
         self.init(
             status: event.status, wasOutOfMemory: event.flags & BH_FLAG_OOM != 0, denied: denied,
-            wasKilled: event.flags & BH_FLAG_KILLED != 0, cpu: .nanoseconds(Int64(event.cpu_ns)),
-            memoryPeak: Int(event.memory_peak))
+            wasKilled: event.flags & BH_FLAG_KILLED != 0, cpu: .nanoseconds(Int64(clamping: event.cpu_ns)),
+            memoryPeak: Int(clamping: event.memory_peak))
     }
 }
