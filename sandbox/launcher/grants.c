@@ -125,13 +125,15 @@ static bool is_within(const char *path, const char *folder) {
     return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
 }
 
-/// The root, and the host's data directory, are never granted, however they are reached; nor a /dev that is a mere folder.
+/// The root, and the host's data directory, are never granted, however they are reached; nor what else stands below the
+/// kernel's own file systems, such as a tmpfs that holds them, or a /dev that is a mere folder.
 static bool has_a_place(const struct cell_options *options, int fd) {
     static char real[4096], data[4096];
     if (!real_path(fd, real) || !real_path(options->store, data)) return false;
     char *store_name = strrchr(data, '/');
     if (store_name && store_name != data) *store_name = 0;  // the data directory, tokens and all
-    return strcmp(real, "/") != 0 && !is_within(real, "/dev") && !is_within(real, data) && !is_within(data, real);
+    return strcmp(real, "/") != 0 && !is_within(real, "/proc") && !is_within(real, "/sys") && !is_within(real, "/dev") &&
+           !is_within(real, data) && !is_within(data, real);
 }
 
 /// Only the one mount that holds it is copied later (`read_only_tree`), so that its file system is all there is to look at.
