@@ -62,15 +62,18 @@ import Testing
             let number = UInt32(bitPattern: seccomp_syscall_resolve_name(name))
             for arguments in probes(rules) {
                 let rule = rules.first { $0.conditions.allSatisfy { $0.matches(arguments) } }
-                let isLost = rule?.action == .allow && rule.map(locked.keeps) == false
+                let isLost = rule.map { $0.action == .allow && !locked.keeps($0) } == true
                 let expected = isLost ? untilLocked : rule.map { value(of: $0.action) } ?? Self.counted(ENOSYS)
-                #expect(machine.run(number: number, architecture: Self.x86, arguments: arguments) == expected, "\(name)")
+                #expect(
+                    machine.run(number: number, architecture: Self.x86, arguments: arguments) == expected, "\(name)")
             }
         }
         // It names nothing that the base profile does not.
         let base = Set(profile.rules.filter { $0.action == .allow }.map(\.syscall))
         #expect(locked.rules.allSatisfy { $0.action == .allow && base.contains($0.syscall) })
-        for name in ["open", "openat", "execve", "execveat", "fork", "clone", "kill", "tgkill", "socketpair", "sendmsg"] {
+        for name in [
+            "open", "openat", "execve", "execveat", "fork", "clone", "kill", "tgkill", "socketpair", "sendmsg",
+        ] {
             #expect(!locked.rules.contains { $0.syscall == name }, "\(name)")
         }
     }
