@@ -23,7 +23,8 @@
 // -- Requests: supervisor to launcher ---------------------------------------------------------------------------------
 
 enum bh_request_kind {
-    // Descriptors: plan, stdin, stdout, stderr; to a launcher that observes, also where to write what is observed.
+    // Descriptors: plan, stdin, stdout, stderr; to a launcher that observes, also where to write what is observed. Streams are
+    // pipes or the null device, the observer is a pipe.
     BH_REQUEST_LAUNCH = 1,
     BH_REQUEST_KILL = 2,    // ends the cell with everything in it
     // A cell is born with BH_HEAD_START times the CPU weight that its plan says, so that a short invocation is over before
@@ -55,7 +56,7 @@ struct bh_request {
 
 enum bh_mount_kind {
     BH_MOUNT_BUNDLE = 1,   // source: digest, a directory of the store
-    BH_MOUNT_HOST = 2,     // source: absolute host path, bound read-only
+    BH_MOUNT_HOST = 2,     // source: absolute host path, opened as the cell's user, bound read-only
     BH_MOUNT_SYMLINK = 3,  // source: the link's text
 };
 
