@@ -76,9 +76,10 @@ let package = Package(
 
         .target(name: "HostSystem", dependencies: ["CHostSystem"]),
         .target(
-            name: "SandboxProfiles", path: "sandbox/profiles",
+            name: "SandboxProfiles", path: "sandbox/profiles", exclude: ["table.py"],
             resources: [
-                .embedInCode("base.profile"), .embedInCode("roots.profile"), .embedInCode("supervisor.profile"),
+                .embedInCode("base.profile"), .embedInCode("locked.profile"), .embedInCode("roots.profile"),
+                .embedInCode("supervisor.profile"),
             ]),
         .target(
             name: "PythonRuntime", path: "sandbox/python", resources: [.embedInCode("bulkhead_runtime.py")]),
