@@ -105,7 +105,8 @@ void function_lose_cell(struct cgroups *groups, uint32_t function) {
     if (free_count <= FREE_MAX) return;
     char path[16];
     function_path(function, path);
-    if (!cgroup_remove(groups, path)) return;
+    cgroup_remove(groups, path);
+    // Also when one of its directories could not be removed: whoever comes here next makes those that are missing.
     lost->made = false;
     free_count--;
 }
