@@ -190,7 +190,7 @@ struct Examination {
             switch event {
             case .started(let pid, _): shared.tell(pid)
             case .failed: shared.tell(0)
-            case .refused, .cleared, .exited, .gone: break
+            case .refused, .cleared, .locked, .exited, .gone: break
             }
         }
         defer { host.launcher.kill(cell) }

@@ -30,6 +30,8 @@ struct Foundations {
         var hostMemory: Int?
         /// Bytes that all cells together get.
         var totalMemory = FunctionHost.Options.standardMemory
+        /// Processes and threads of all cells together.
+        var totalTasks = 32_768
     }
 
     /// Call while this process has one thread: the mount table is a thread's own.
@@ -64,6 +66,9 @@ struct Foundations {
             firstUID: options.firstUID + 1)
         launcherOptions.observer = options.observer
         launcherOptions.readyCells = options.readyCells
+        launcherOptions.totalMemory = options.totalMemory
+        launcherOptions.totalTasks = options.totalTasks
+        launcherOptions.hostMemory = options.hostMemory
         launcherOptions.allowsNoLandlock = options.degraded.contains(.landlock)
         do {
             launcher = try Launcher(launcherOptions, logger: logger) {

@@ -25,6 +25,8 @@ extension SeccompProfile {
 
     /// Why the profile denies this call; nil when no rule names it (a foreign ABI's entry).
     package static func denialReason(of syscall: String, _ arguments: [UInt64]) -> String? {
-        (try? base(singleProcess: true))?.rule(for: syscall, arguments)?.reason
+        let rule = (try? base(singleProcess: true))?.rule(for: syscall, arguments)
+        // What the profile allows is only ever denied by the lock.
+        return rule?.action == .allow ? "after `lock: true` has taken effect" : rule?.reason
     }
 }

@@ -19,6 +19,8 @@ struct WorkerMachine {
         case gone
         /// A snapshot's template is alone again, with so many threads; nil when that could not be brought about.
         case cleared(threads: Int?)
+        /// The second filter holds.
+        case locked
         /// Time has passed. `cpu` reads the cell's CPU time and is called only when it can matter.
         case tick(cpu: () -> Duration?)
         case cancelled
@@ -88,6 +90,8 @@ struct WorkerMachine {
     private var hasEnded = false
     /// Whether a snapshot's template is being rid of what an invocation left.
     private var isClearing = false
+    /// Whether it is not locked yet, as its manifest has it: until then it gets no event.
+    private var isLocking = false
     private(set) var served = 0
     /// CPU time up to the end of the last invocation.
     private var cpuAtEnd = Duration.zero
@@ -111,7 +115,7 @@ struct WorkerMachine {
 
     /// Whether it can take an invocation: its first, or if it speaks JSON-RPC another one.
     var isIdle: Bool {
-        isReady && serving == nil && exit == nil && !isKilled && !isClearing
+        isReady && serving == nil && exit == nil && !isKilled && !isClearing && !isLocking
             && (exchange.map(\.isIdle) ?? (served == 0))
     }
 
@@ -155,6 +159,9 @@ struct WorkerMachine {
             isGone = true
             return concludeIfOver(now)
         case .cleared(let threads): return cleared(threads, now)
+        case .locked:
+            isLocking = false
+            return settled(now)
         case .tick(let cpu): return tick(now, cpu)
         case .cancelled:
             guard serving != nil else { return [] }
@@ -178,7 +185,7 @@ struct WorkerMachine {
                 actions = [.write(current.assignment.event), .closeInput]
                 dropEvent()
             } else {
-                guard isReady, !isClearing else { return [] }
+                guard isReady, !isClearing, !isLocking else { return [] }
                 let context = context(current.assignment)
                 guard let line = exchange?.request(event: current.assignment.event, context: context) else { return [] }
                 actions = [.write(line)]
@@ -243,12 +250,10 @@ struct WorkerMachine {
         case .ready:
             isReady = true
             initialization = now - launched
-            let ready = [Action.ready(now - launched)] + (version.manifest.lock ? [.lock] : [])
-            if isSnapshot {
-                isClearing = true
-                return ready + [.clear]
-            }
-            return ready + (serving == nil ? becomeIdle(now) : begin(now))
+            isLocking = version.manifest.lock
+            isClearing = isSnapshot
+            let preparing: [Action] = (isLocking ? [.lock] : []) + (isClearing ? [.clear] : [])
+            return [.ready(now - launched)] + preparing + settled(now)
         case .result(let body):
             serving?.answer = Completion.Output(body: body, kind: .json)
             return []
@@ -299,6 +304,12 @@ struct WorkerMachine {
             failure.error = .init(type: "SnapshotError", message: message, stackTrace: [])
             return (serving == nil ? [.note("\(message)")] : []) + blame(failure)
         }
+        return settled(now)
+    }
+
+    /// It is ready, and nothing is to be done with it any more: it waits, or gets the event that waits for it.
+    private mutating func settled(_ now: Instant) -> [Action] {
+        guard !isClearing, !isLocking, exit == nil, !isKilled else { return [] }
         return serving == nil ? becomeIdle(now) : begin(now)
     }
 

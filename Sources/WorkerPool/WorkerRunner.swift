@@ -173,6 +173,7 @@ final class WorkerRunner: Sendable {
                 sinks.refused(version, RefusedCall(name: call.name, errnoText: call.errnoText, count: added))
             }
         case .cleared(let threads): handle(.cleared(threads: threads))
+        case .locked: handle(.locked)
         case .exited(let exit): handle(.exited(exit))
         case .gone: handle(.gone)
         }

@@ -224,7 +224,7 @@ def cgroup_folders(pid):
             names.clear()
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        if match := re.search(r"/(bulkhead-\d+)/(c\d+-\d+)$", path):
+        if match := re.search(r"/(bulkhead-\d+)/(cells/f\d+/c\d+-\d+)$", path):
             for controller in controllers.split(","):
                 controller = controller.removeprefix("name=")
                 folders = [Path(place, match[2]) for place in places[match[1]]

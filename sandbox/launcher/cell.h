@@ -19,6 +19,7 @@ struct mode {
 /// it, and its rules are made.
 struct version {
     uint64_t key;         // the supervisor's name for it
+    char function[64];    // whose it is
     int plan;             // the sealed memfd
     int mounts, hostname, ipc;  // namespaces
     int landlock;         // ruleset; -1 where it may be missing

@@ -54,20 +54,10 @@ static int start_init(const struct cell_options *options, const struct cgroup_en
     return error;
 }
 
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version,
+/// Makes the cell's cgroups with what limits them, and starts its init there.
+static int build(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version,
                  uint32_t *stage) {
     struct cell *cell = &cells[slot];
-    *cell = (struct cell){
-        .generation = cell->generation + 1,
-        .pidfd = -1, .status = -1, .plan = -1,
-        .version = version ? version->key : 0,
-        .since = monotonic_ns(),
-        .cpu_weight = version ? version->cpu_weight : BH_PLAN_WEIGHT,
-        // What most functions have, and so need not be set when one comes.
-        .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + 1},
-    };
-    snprintf(cell->group, sizeof cell->group, "c%u-%u", slot, cell->generation);
-    *stage = BH_STAGE_CGROUP_CREATE;
     struct cgroup_entry entry;
     int error = cgroup_create(groups, cell->group, &entry);
     if (error) return error;
@@ -83,6 +73,50 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     if (error) cgroup_remove(groups, cell->group);
     return error;
 }
+
+int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
+                 const struct version *version, uint32_t *stage) {
+    struct cell *cell = &cells[slot];
+    *stage = BH_STAGE_CGROUP_CREATE;
+    int error = function_add_cell(groups, &function);
+    if (error) return error;
+    *cell = (struct cell){
+        .generation = cell->generation + 1,
+        .pidfd = -1, .status = -1, .plan = -1,
+        .function = function,
+        .version = version ? version->key : 0,
+        .since = monotonic_ns(),
+        .cpu_weight = version ? version->cpu_weight : BH_PLAN_WEIGHT,
+        // What most functions have, and so need not be set when one comes.
+        .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + 1},
+    };
+    function_path(function, cell->group);
+    size_t length = strlen(cell->group);
+    snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);
+    error = build(options, groups, slot, version, stage);
+    if (error) function_lose_cell(groups, function);
+    return error;
+}
+
+bool cell_remove(struct cgroups *groups, struct cell *cell) {
+    if (!cgroup_remove(groups, cell->group)) return false;
+    function_lose_cell(groups, cell->function);
+    return true;
+}
+
+// -- Running ----------------------------------------------------------------------------------------------------------
+
+int cell_begin(struct cgroups *groups, struct cell *cell) { return function_started(groups, cell->function); }
+
+int cell_demote(struct cgroups *groups, struct cell *cell) {
+    if (cell->demoted) return 0;
+    cell->demoted = true;
+    int error = cgroup_weigh(groups, cell->group, cell->cpu_weight);
+    int also = function_demoted(groups, cell->function);
+    return error ? error : also;
+}
+
+void cell_end(struct cgroups *groups, struct cell *cell) { function_ended(groups, cell->function, cell->demoted); }
 
 // -- Once more --------------------------------------------------------------------------------------------------------
 
@@ -102,7 +136,7 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
     struct cell *cell = &cells[slot];
     struct cell kept = *cell;
     *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .cpu_weight = kept.cpu_weight,
-                          .limits = kept.limits, .version = kept.version, .since = monotonic_ns()};
+                          .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
     if (cgroup_enter(groups, cell->group, &entry)) return false;
@@ -203,22 +237,18 @@ int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage) {
     return send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3);
 }
 
-int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
-              int fd_count, uint64_t version, uint32_t *stage) {
-    static struct plan plan;
+int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
+              const int *fds, int fd_count, uint64_t version, uint32_t *stage) {
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
     memset(trees, -1, sizeof trees);
     memset(nodes, -1, sizeof nodes);
 
-    *stage = BH_STAGE_PLAN;
-    int error = plan_read(fds[0], &plan);
-    if (error) return error;
     *stage = BH_STAGE_SECCOMP;
-    if (!floor_holds(&plan.filter)) return EACCES;
-    if (can_be_shared(options, &plan)) cell->version = version;
+    if (!floor_holds(&plan->filter)) return EACCES;
+    if (can_be_shared(options, plan)) cell->version = version;
     bool shares = cell->version && !version_known(cell->version);
     if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
-    error = open_trees(options, user_of(options, cell), &plan, trees, stage);
+    int error = open_trees(options, user_of(options, cell), plan, trees, stage);
     if (!error) {
         *stage = BH_STAGE_DEVICES;
         error = open_devices(options, nodes);
@@ -226,10 +256,10 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     if (!error) {
         *stage = BH_STAGE_CGROUP_LIMIT;
         struct cgroup_limits limits = {
-            .memory_max = plan.header->memory_max,
-            .tasks_max = plan.header->tasks_max + 1,  // init
+            .memory_max = plan->header->memory_max,
+            .tasks_max = plan->header->tasks_max + 1,  // init
         };
-        cell->cpu_weight = plan.header->cpu_weight;
+        cell->cpu_weight = plan->header->cpu_weight;
         bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
         if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
         cell->limits = limits;
@@ -239,9 +269,9 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     }
     if (!error) {
         *stage = BH_STAGE_REQUEST;
-        error = send_binding(cell->status, &plan, fds, fd_count, trees, nodes, shares && cell->plan >= 0);
+        error = send_binding(cell->status, plan, fds, fd_count, trees, nodes, shares && cell->plan >= 0);
     }
-    close_all(trees, plan.header->mount_count);
+    close_all(trees, plan->header->mount_count);
     close_all(nodes, DEVICE_COUNT);
     return error;
 }

@@ -2,6 +2,7 @@
 // removed.
 #pragma once
 
+#include "functions.h"
 #include "versions.h"
 
 #define CELLS 8192       // more than descriptors allow
@@ -12,6 +13,7 @@ enum cell_state { CELL_EMPTY, CELL_READY, CELL_BOUND, CELL_REMOVING };
 struct cell {
     enum cell_state state;
     bool started, ended, killed;
+    bool spare;           // ready for whichever function comes
     uint64_t id;          // the supervisor's name for it, once bound
     uint32_t generation;  // of this slot
     uint32_t flags;
@@ -23,6 +25,7 @@ struct cell {
     uint64_t since;       // monotonic ns; when it became ready for its version
     int init, pidfd, status;
     int32_t pid;          // the worker's, in our view
+    uint32_t function;    // in whose directory its cgroups are
     char group[32];
     struct report denied, exit;
     bool to_be_locked;    // as soon as the worker runs
@@ -38,10 +41,20 @@ struct cell_options {
 
 extern struct cell cells[CELLS];
 
-/// Starts a cell's init in an empty slot; it builds itself and then waits for its binding. With a `version` it takes over what
-/// an earlier cell of that has made, and waits for streams only. Returns 0, or an errno with `*stage` set.
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version,
-                 uint32_t *stage);
+/// Starts a cell's init in an empty slot, for `function` or NOBODY; it builds itself and then waits for its binding. With a
+/// `version` it takes over what an earlier cell of that has made, and waits for streams only. Returns 0, or an errno with
+/// `*stage` set.
+int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
+                 const struct version *version, uint32_t *stage);
+
+/// Removes the cell's cgroups. Returns false while something still lives in one.
+bool cell_remove(struct cgroups *groups, struct cell *cell);
+
+/// The cell is bound, loses its head start, runs no more: what its function may take beside others follows from that.
+/// Returns 0, or an errno.
+int cell_begin(struct cgroups *groups, struct cell *cell);
+int cell_demote(struct cgroups *groups, struct cell *cell);
+void cell_end(struct cgroups *groups, struct cell *cell);
 
 /// Whether the cell, whose init has been waited for, has ended as it should, so that its version may have another one ahead
 /// of need: not killed, by no signal, with no call denied.
@@ -54,10 +67,10 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell);
 /// Returns false when that did not work: the cell is then to be removed.
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version);
 
-/// Gives a ready cell its version: limits, mounts, standard streams. `fds`: as in BH_REQUEST_LAUNCH, `fd_count` of them;
-/// `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then to be killed.
-int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const int *fds,
-              int fd_count, uint64_t version, uint32_t *stage);
+/// Gives a ready cell its version: limits, mounts, standard streams. `plan` is what `fds` begins with, which are as in
+/// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then to be killed.
+int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
+              const int *fds, int fd_count, uint64_t version, uint32_t *stage);
 
 /// Tells the cell's init, once it watches its worker, that the lock is on. Where that cannot be told, the cell ends.
 void cell_lock(struct cell *cell);

@@ -1,80 +1,20 @@
-#include "cgroup.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
-// -- Paths ------------------------------------------------------------------------------------------------------------
+#include "cgroup_files.h"
 
-static void cell_path(char out[96], const char *cell, const char *file) { snprintf(out, 96, "%s/%s", cell, file); }
+// -- A function -------------------------------------------------------------------------------------------------------
 
-static int write_cell(int base, const char *cell, const char *file, const char *text) {
-    char path[96];
-    cell_path(path, cell, file);
-    return write_file_at(base, path, text);
-}
-
-static int write_cell_number(int base, const char *cell, const char *file, uint64_t number) {
-    char text[24];
-    format_number(text, number);
-    return write_cell(base, cell, file, text);
-}
-
-static int hierarchy_with(const struct cgroups *groups, uint32_t controller) {
-    for (int i = 0; i < groups->count; i++)
-        if (groups->holds[i] & controller) return i;
-    return -1;
-}
-
-static bool is_v2(const struct cgroups *groups) { return groups->features & BH_FEATURE_CGROUP_V2; }
-
-// -- Limits -----------------------------------------------------------------------------------------------------------
-
-/// ENOENT: the kernel was built without that accounting. EOPNOTSUPP: it is retired (memory.kmem.limit_in_bytes).
-static int unless_absent(int error) { return error == ENOENT || error == EOPNOTSUPP ? 0 : error; }
-
-static int limit_v2(int base, const char *cell, uint32_t controllers, const struct cgroup_limits *limits) {
-    int error = 0;
-    if (controllers & BH_FEATURE_MEMORY) {
-        if ((error = write_cell_number(base, cell, "memory.max", limits->memory_max))) return error;
-        if ((error = unless_absent(write_cell(base, cell, "memory.swap.max", "0")))) return error;
-        if ((error = write_cell(base, cell, "memory.oom.group", "1"))) return error;
-    }
-    if (controllers & BH_FEATURE_PIDS) error = write_cell_number(base, cell, "pids.max", limits->tasks_max);
-    return error;
-}
-
-static int limit_v1(int base, const char *cell, uint32_t controllers, const struct cgroup_limits *limits) {
-    int error = 0;
-    if (controllers & BH_FEATURE_MEMORY) {
-        // Each must stay on its side of memsw: to raise the limit, memsw is raised first.
-        error = write_cell_number(base, cell, "memory.limit_in_bytes", limits->memory_max);
-        if (error == EINVAL) {
-            error = write_cell_number(base, cell, "memory.memsw.limit_in_bytes", limits->memory_max);
-            if (!error) error = write_cell_number(base, cell, "memory.limit_in_bytes", limits->memory_max);
-        }
-        if (error) return error;
-        // memsw counts memory and swap together: the same number means no swap.
-        if ((error = unless_absent(write_cell_number(base, cell, "memory.memsw.limit_in_bytes", limits->memory_max))))
-            return error;
-        if ((error = unless_absent(write_cell_number(base, cell, "memory.kmem.limit_in_bytes", limits->memory_max))))
-            return error;
-    }
-    if (controllers & BH_FEATURE_PIDS) error = write_cell_number(base, cell, "pids.max", limits->tasks_max);
-    return error;
-}
-
-int cgroup_weigh(struct cgroups *groups, const char *cell, uint32_t cpu_weight) {
-    if (cpu_weight > 10000) cpu_weight = 10000;  // v2's largest
-    uint64_t shares = (uint64_t)cpu_weight * 1024 / 100;
-    if (shares < 2) shares = 2;  // v1's smallest
+int cgroup_create_function(struct cgroups *groups, const char *function) {
     int error = 0;
     for (int i = 0; i < groups->count && !error; i++) {
-        if (!(groups->holds[i] & BH_FEATURE_CPU)) continue;
-        error = is_v2(groups) ? write_cell_number(groups->base[i], cell, "cpu.weight", cpu_weight)
-                              : unless_absent(write_cell_number(groups->base[i], cell, "cpu.shares", shares));
+        if (level_of(groups, i) < LEVEL_FUNCTION) continue;
+        if (mkdirat(groups->base[i], function, 0755) < 0 && errno != EEXIST) error = errno;
+        // What limits a cell has to be handed down once more.
+        if (!error && is_v2(groups)) error = cgroup_hand_down(groups, function, groups->holds[i] & CGROUP_OF_CELLS);
     }
+    if (!error) error = cgroup_weigh_io(groups, function);
+    if (error) cgroup_remove(groups, function);
     return error;
 }
 
@@ -90,10 +30,19 @@ int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry 
     int error = 0;
     *entry = (struct cgroup_entry){.directory = -1};
     for (int i = 0; i < groups->count && !error; i++)
-        if (mkdirat(groups->base[i], cell, 0755) < 0) error = errno;
+        if (level_of(groups, i) == LEVEL_CELL && mkdirat(groups->base[i], cell, 0755) < 0) error = errno;
     if (!error) error = cgroup_enter(groups, cell, entry);
     if (error) cgroup_remove(groups, cell);
     return error;
+}
+
+/// The path of the file by which a cell's init joins a v1 hierarchy.
+static void tasks_path(const struct cgroups *groups, int hierarchy, const char *cell, char out[96]) {
+    switch (level_of(groups, hierarchy)) {
+    case LEVEL_ALL: snprintf(out, 96, "tasks"); break;
+    case LEVEL_FUNCTION: snprintf(out, 96, "%.*s/tasks", (int)strcspn(cell, "/"), cell); break;
+    case LEVEL_CELL: cgroup_path(out, cell, "tasks"); break;
+    }
 }
 
 int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *entry) {
@@ -107,7 +56,7 @@ int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *
             // Not cgroup.procs: that takes a lock of the whole machine and waits for an RCU grace period, some 10 ms. A lone
             // thread that moves itself through `tasks` needs no lock (Linux 5.7, 9a3284fad42f).
             char path[96];
-            cell_path(path, cell, "tasks");
+            tasks_path(groups, i, cell, path);
             int procs = openat(groups->base[i], path, O_WRONLY | O_CLOEXEC);
             if (procs < 0) error = errno;
             else entry->procs[entry->procs_count++] = procs;
@@ -121,7 +70,7 @@ int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *
 
 static bool read_number(int base, const char *cell, const char *file, uint64_t *value) {
     char path[96], text[64];
-    cell_path(path, cell, file);
+    cgroup_path(path, cell, file);
     if (read_file_at(base, path, text, sizeof text) <= 0) return false;
     *value = strtoull(text, NULL, 10);
     return true;
@@ -132,42 +81,34 @@ bool cgroup_reset(struct cgroups *groups, const char *cell) {
     if (is_v2(groups) || pids < 0) return false;
     // Whoever was in there joined all hierarchies alike.
     char path[96], text[16];
-    cell_path(path, cell, "tasks");
+    cgroup_path(path, cell, "tasks");
     if (read_file_at(groups->base[pids], path, text, sizeof text) != 0) return false;
     for (int i = 0; i < groups->count; i++) {
         if (groups->holds[i] & BH_FEATURE_MEMORY) {
             uint64_t left = 0;
-            if (write_cell(groups->base[i], cell, "memory.max_usage_in_bytes", "0")) return false;
+            if (write_group(groups->base[i], cell, "memory.max_usage_in_bytes", "0")) return false;
             // Pages of files that are still cached would count as the next one's.
             if (!read_number(groups->base[i], cell, "memory.usage_in_bytes", &left) || left > RESIDUE_MAX) return false;
         }
-        if (groups->holds[i] & BH_FEATURE_CPU && unless_absent(write_cell(groups->base[i], cell, "cpuacct.usage", "0")))
+        if (groups->holds[i] & BH_FEATURE_CPU && unless_absent(write_group(groups->base[i], cell, "cpuacct.usage", "0")))
             return false;
     }
     return true;
-}
-
-int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits) {
-    int error = 0;
-    for (int i = 0; i < groups->count && !error; i++)
-        error = is_v2(groups) ? limit_v2(groups->base[i], cell, groups->holds[i], limits)
-                              : limit_v1(groups->base[i], cell, groups->holds[i], limits);
-    return error;
 }
 
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
     int cpu = hierarchy_with(groups, BH_FEATURE_CPU), memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
     if (cpu < 0 || memory < 0) return 0;
     char path[96];
-    cell_path(path, cell, is_v2(groups) ? "cpu.stat" : "cpuacct.usage");
+    cgroup_path(path, cell, is_v2(groups) ? "cpu.stat" : "cpuacct.usage");
     // On v1 the accounting may live in a hierarchy of its own, which stands after cpu's.
     for (int i = groups->count - 1; i >= 0; i--)
         if (groups->holds[i] & BH_FEATURE_CPU && (out[0] = openat(groups->base[i], path, O_RDONLY | O_CLOEXEC)) >= 0) break;
         else out[0] = -1;
-    cell_path(path, cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes");
+    cgroup_path(path, cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes");
     out[1] = openat(groups->base[memory], path, O_RDONLY | O_CLOEXEC);
     if (out[1] < 0 && is_v2(groups)) {
-        cell_path(path, cell, "memory.current");  // before Linux 5.19 there is no peak
+        cgroup_path(path, cell, "memory.current");  // before Linux 5.19 there is no peak
         out[1] = openat(groups->base[memory], path, O_RDONLY | O_CLOEXEC);
     }
     if (out[0] >= 0 && out[1] >= 0) return 2;
@@ -181,7 +122,7 @@ bool cgroup_saw_oom(struct cgroups *groups, const char *cell) {
     uint64_t number = 0;
     int memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
     if (memory < 0) return false;
-    cell_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
+    cgroup_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
     return read_file_at(groups->base[memory], path, text, sizeof text) > 0 && number_after(text, "oom_kill", &number) &&
            number > 0;
 }
@@ -193,7 +134,7 @@ void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uin
         if (groups->holds[i] & BH_FEATURE_MEMORY)
             read_number(groups->base[i], cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes", peak);
         if (groups->holds[i] & BH_FEATURE_CPU) {
-            cell_path(path, cell, "cpu.stat");
+            cgroup_path(path, cell, "cpu.stat");
             if (!is_v2(groups)) read_number(groups->base[i], cell, "cpuacct.usage", cpu_ns);
             else if (read_file_at(groups->base[i], path, text, sizeof text) > 0 &&
                      number_after(text, "usage_usec", &number))
@@ -205,7 +146,7 @@ void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uin
 /// Sends SIGKILL to each process listed; true while the list was not empty.
 static bool kill_listed(int base, const char *cell) {
     char path[96];
-    cell_path(path, cell, "cgroup.procs");
+    cgroup_path(path, cell, "cgroup.procs");
     int fd = openat(base, path, O_RDONLY | O_CLOEXEC);
     FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!list) {
@@ -220,18 +161,18 @@ static bool kill_listed(int base, const char *cell) {
 }
 
 void cgroup_kill(struct cgroups *groups, const char *cell) {
-    if (is_v2(groups) && write_cell(groups->base[0], cell, "cgroup.kill", "1") == 0) return;
+    if (is_v2(groups) && write_group(groups->base[0], cell, "cgroup.kill", "1") == 0) return;
     int freezer = hierarchy_with(groups, BH_FEATURE_FREEZER);
     // Frozen processes cannot outrun the list by forking; the kill takes effect when they thaw.
-    if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "FROZEN");
+    if (freezer >= 0) write_group(groups->base[freezer], cell, "freezer.state", "FROZEN");
     for (int i = 0; i < groups->count; i++) kill_listed(groups->base[i], cell);
-    if (freezer >= 0) write_cell(groups->base[freezer], cell, "freezer.state", "THAWED");
+    if (freezer >= 0) write_group(groups->base[freezer], cell, "freezer.state", "THAWED");
 }
 
 /// The numbers listed in one of a cell's files, at most `most` of them. -1 when it cannot be read.
 static int read_list(int base, const char *cell, const char *file, pid_t *out, int most) {
     char path[96];
-    cell_path(path, cell, file);
+    cgroup_path(path, cell, file);
     int fd = openat(base, path, O_RDONLY | O_CLOEXEC), count = 0;
     FILE *list = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!list) {
@@ -270,9 +211,9 @@ int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t wor
     return threads > 1 ? threads - 1 : 0;
 }
 
-bool cgroup_remove(struct cgroups *groups, const char *cell) {
+bool cgroup_remove(struct cgroups *groups, const char *group) {
     bool gone = true;
     for (int i = 0; i < groups->count; i++)
-        if (unlinkat(groups->base[i], cell, AT_REMOVEDIR) < 0 && errno != ENOENT) gone = false;
+        if (unlinkat(groups->base[i], group, AT_REMOVEDIR) < 0 && errno != ENOENT) gone = false;
     return gone;
 }

@@ -5,14 +5,25 @@
 #include "bulkhead_launcher_abi.h"
 #include "sys.h"
 
-#define CGROUP_HIERARCHIES 5  // v1: memory, pids, cpu, cpuacct, freezer; v2 uses the first entry only
+// Below wherever this process stands, in each hierarchy:
+//   bulkhead-<pid>/cells                        all cells: what they may take together
+//   bulkhead-<pid>/cells/f<N>                   one function (functions.h): all functions have the same share
+//   bulkhead-<pid>/cells/f<N>/c<slot>-<number>  one cell: its own limits
+//   bulkhead-<pid>/host                         the supervisor, where memory is counted and --host-memory is given
+// A group is named by its path below `cells`.
+#define CGROUP_HIERARCHIES 7  // v1: memory, pids, cpu, cpuacct, freezer, blkio, hugetlb; v2 uses the first entry only
+#define CGROUP_ALL "cells"
+#define CGROUP_HOST "host"
+#define CGROUP_OF_CELLS (BH_FEATURE_MEMORY | BH_FEATURE_PIDS | BH_FEATURE_CPU)  // controllers that a cell is limited by
 
 struct cgroups {
     uint32_t features;  // BH_FEATURE_CGROUP_*, and a bit for each controller
     int count;
-    int base[CGROUP_HIERARCHIES];        // this instance's own directory, one a hierarchy
-    uint32_t holds[CGROUP_HIERARCHIES];  // which controllers live there
+    int base[CGROUP_HIERARCHIES];        // the directory above all cells, one a hierarchy
+    int instance[CGROUP_HIERARCHIES];    // this instance's own, above it
     int parent[CGROUP_HIERARCHIES];
+    uint32_t holds[CGROUP_HIERARCHIES];  // which controllers live there
+    int home;       // where the supervisor was before it was moved to CGROUP_HOST; -1: it was not
     char name[32];  // "bulkhead-<pid>"
 };
 
@@ -21,11 +32,42 @@ struct cgroup_limits {
     uint32_t tasks_max;
 };
 
-/// Finds what the kernel offers by trying it, and makes this instance's directories. Removes those of dead instances.
-void cgroups_open(struct cgroups *groups);
+/// What all cells may take together, and what the supervisor may. 0: not limited.
+struct cgroup_totals {
+    uint64_t memory_max, host_memory_max;
+    uint32_t tasks_max;
+};
 
-/// Kills what is left in any cell of this instance and removes all its directories, its own too when `final`.
-void cgroups_sweep(struct cgroups *groups, bool final);
+/// Finds what the kernel offers by trying it, makes this instance's directories and sets `totals` as far as there is a
+/// controller for them. Removes the directories of dead instances. Returns 0, or an errno with `*what` set; nothing is left
+/// behind then.
+int cgroups_open(struct cgroups *groups, const struct cgroup_totals *totals, const char **what);
+
+/// Kills what is left in any cell of this instance and removes its directories.
+void cgroups_sweep(struct cgroups *groups);
+
+/// The same, and lets the supervisor, if it lives, go back to where it was. Nothing of this instance is left then.
+void cgroups_close(struct cgroups *groups);
+
+/// Removes what instances left in `parent` that are gone: "bulkhead-<pid>" without such a process.
+void cgroups_remove_stale(const struct cgroups *groups, int parent);
+
+/// Hands `controllers` to the children of a v2 group. Returns 0, or an errno.
+int cgroup_hand_down(struct cgroups *groups, const char *group, uint32_t controllers);
+
+/// Gives the supervisor, this process's parent, a memory cgroup of its own. Returns 0, or an errno.
+int cgroup_take_host(struct cgroups *groups, uint64_t memory_max);
+
+/// Moves who is in the supervisor's cgroup back. Nobody there is ever killed. Returns false while somebody is left.
+bool cgroup_release_host(struct cgroups *groups);
+
+/// This process's own directory of the hierarchy that has `controller` (v1) or of v2 ("" as controller), and which
+/// controllers live `together` there. -1 when there is none.
+int cgroup_own_directory(const char *controller, uint32_t *together);
+
+/// Makes a function's directories, with the share of block I/O that every function has. Returns 0, or an errno; nothing is left
+/// behind then.
+int cgroup_create_function(struct cgroups *groups, const char *function);
 
 /// How a cell's init gets into its cgroups.
 struct cgroup_entry {
@@ -34,7 +76,7 @@ struct cgroup_entry {
     int procs_count;
 };
 
-/// Makes a cell's cgroups and opens the ways into them. Returns 0, or an errno; nothing is left behind then.
+/// Makes a cell's cgroups, below its function's, and opens the ways into them. Returns 0, or an errno; nothing is left behind then.
 int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
 
 /// Opens the ways into a cell's cgroups that are there already. Returns 0, or an errno.
@@ -54,8 +96,15 @@ void cgroup_close(struct cgroup_entry *entry);
 /// Sets a cell's limits. Returns 0, or an errno.
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);
 
-/// Sets how much CPU time a cell gets beside others, on v2's scale. Returns 0, or an errno.
-int cgroup_weigh(struct cgroups *groups, const char *cell, uint32_t cpu_weight);
+int cgroup_limit_all(struct cgroups *groups, const struct cgroup_totals *totals);
+int cgroup_limit_host(struct cgroups *groups, uint64_t memory_max);
+
+/// Sets how much CPU time a cell gets beside others of its function, or a function beside other functions, on v2's scale.
+/// Returns 0, or an errno.
+int cgroup_weigh(struct cgroups *groups, const char *group, uint32_t cpu_weight);
+
+/// Sets a function's share of block I/O, where the kernel has shares of it. Returns 0, or an errno.
+int cgroup_weigh_io(struct cgroups *groups, const char *function);
 
 /// Opens the files that tell CPU time and peak memory. Returns how many descriptors `out` holds: 0 or 2.
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]);
@@ -69,5 +118,5 @@ bool cgroup_saw_oom(struct cgroups *groups, const char *cell);
 /// Ends every process of the cell, also stopped and forking ones.
 void cgroup_kill(struct cgroups *groups, const char *cell);
 
-/// Removes the cell's directories. Returns false while something still lives in one.
+/// Removes the directories of a cell or an empty function. Returns false while something still lives in one.
 bool cgroup_remove(struct cgroups *groups, const char *cell);

@@ -1,18 +1,25 @@
 // Finding the cgroup hierarchies, and the directories of this instance in them.
-#include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "cgroup.h"
+#include "cgroup_files.h"
 
 static const struct {
     const char *name;
     uint32_t feature;
 } controllers[] = {
     {"memory", BH_FEATURE_MEMORY}, {"pids", BH_FEATURE_PIDS},       {"cpu", BH_FEATURE_CPU},
-    {"cpuacct", BH_FEATURE_CPU},   {"freezer", BH_FEATURE_FREEZER},
+    {"cpuacct", BH_FEATURE_CPU},   {"freezer", BH_FEATURE_FREEZER}, {"blkio", BH_FEATURE_IO},
+    {"hugetlb", BH_FEATURE_HUGETLB},
+};
+
+// v2's, and each may be missing but the first two.
+static const struct {
+    const char *name;
+    uint32_t feature;
+} v2_controllers[] = {
+    {"memory", BH_FEATURE_MEMORY}, {"pids", BH_FEATURE_PIDS},       {"cpu", BH_FEATURE_CPU},
+    {"io", BH_FEATURE_IO},         {"hugetlb", BH_FEATURE_HUGETLB},
 };
 
 static bool list_has(const char *list, const char *word, const char *separators) {
@@ -26,9 +33,7 @@ static bool list_has(const char *list, const char *word, const char *separators)
     return false;
 }
 
-/// Our own directory of the hierarchy that has `controller` (v1) or of v2 ("" as controller): mount point from
-/// mountinfo, path from /proc/self/cgroup. Returns an O_DIRECTORY descriptor or -1.
-static int own_directory(const char *controller, uint32_t *together) {
+int cgroup_own_directory(const char *controller, uint32_t *together) {
     char line[4096], own[2048] = "", root[2048], point[2048], type[64], options[1024];
     bool v2 = !controller[0], found = false;
     FILE *file = fopen("/proc/self/cgroup", "re");
@@ -65,69 +70,105 @@ static int own_directory(const char *controller, uint32_t *together) {
     return dir;
 }
 
-/// Removes directories of instances whose launcher is gone: "bulkhead-<pid>" without such a process.
-static void remove_stale(struct cgroups *groups, int parent) {
-    int copy = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
-    if (!dir) return;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        int pid = 0;
-        char comm[64], path[64];
-        if (sscanf(entry->d_name, "bulkhead-%d", &pid) != 1 || pid <= 0) continue;
-        snprintf(path, sizeof path, "/proc/%d/comm", pid);
-        if (read_file_at(AT_FDCWD, path, comm, sizeof comm) > 0 && strncmp(comm, "bulkhead-launch", 15) == 0) continue;
-        struct cgroups stale = {.features = groups->features, .count = 1, .parent = {parent}};
-        snprintf(stale.name, sizeof stale.name, "bulkhead-%d", pid);
-        stale.base[0] = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (stale.base[0] >= 0) cgroups_sweep(&stale, true);
-    }
-    closedir(dir);
+static int make_directory(int parent, const char *name) {
+    if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST) return -1;
+    return openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/// Old v1 kernels count what a memory cgroup's children use against it only where that is asked for, before there are any.
+static bool counts_children(int instance) {
+    char text[16];
+    if (read_file_at(instance, "memory.use_hierarchy", text, sizeof text) <= 0) return true;
+    return text[0] == '1' || write_file_at(instance, "memory.use_hierarchy", "1") == 0;
 }
 
 static bool add_hierarchy(struct cgroups *groups, int parent, uint32_t holds) {
-    remove_stale(groups, parent);
-    if (mkdirat(parent, groups->name, 0755) < 0 && errno != EEXIST) return false;
-    int base = openat(parent, groups->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (base < 0) return false;
+    cgroups_remove_stale(groups, parent);
+    int instance = make_directory(parent, groups->name);
+    int base = instance >= 0 && counts_children(instance) ? make_directory(instance, CGROUP_ALL) : -1;
+    if (base < 0) {
+        if (instance >= 0) close(instance);
+        unlinkat(parent, groups->name, AT_REMOVEDIR);
+        return false;
+    }
     groups->parent[groups->count] = parent;
+    groups->instance[groups->count] = instance;
     groups->base[groups->count] = base;
     groups->holds[groups->count++] = holds;
     groups->features |= holds;
     return true;
 }
 
-static uint32_t v2_controllers(int dir, const char *file) {
+/// Takes back the hierarchy that was added last.
+static void drop_hierarchy(struct cgroups *groups) {
+    int last = --groups->count;
+    unlinkat(groups->instance[last], CGROUP_ALL, AT_REMOVEDIR);
+    unlinkat(groups->parent[last], groups->name, AT_REMOVEDIR);
+    close(groups->base[last]);
+    close(groups->instance[last]);
+    close(groups->parent[last]);
+    groups->features &= ~groups->holds[last];
+}
+
+// -- v2 ---------------------------------------------------------------------------------------------------------------
+
+static uint32_t listed_v2(int dir, const char *file) {
     char text[512];
     uint32_t found = 0;
     if (read_file_at(dir, file, text, sizeof text) <= 0) return 0;
-    for (size_t i = 0; i < 3; i++)
-        if (list_has(text, controllers[i].name, " \n")) found |= controllers[i].feature;
+    for (size_t i = 0; i < sizeof v2_controllers / sizeof *v2_controllers; i++)
+        if (list_has(text, v2_controllers[i].name, " \n")) found |= v2_controllers[i].feature;
     return found;
 }
 
-/// Hands controllers to the children of `dir`. Memory comes first, and without it none: cpu and pids can be enabled beside
-/// processes, which makes the cgroup threaded and its children unusable.
-static uint32_t enable_v2(int dir) {
-    for (size_t i = 0; i < 3; i++) {
+/// Hands those of the controllers `wanted` that there are to the children of `dir`. Returns which these have.
+static uint32_t delegate(int dir, uint32_t wanted) {
+    for (size_t i = 0; i < sizeof v2_controllers / sizeof *v2_controllers; i++) {
+        if (!(wanted & v2_controllers[i].feature)) continue;
         char text[16];
-        snprintf(text, sizeof text, "+%s", controllers[i].name);
+        snprintf(text, sizeof text, "+%s", v2_controllers[i].name);
         int error = write_file_at(dir, "cgroup.subtree_control", text);
-        if (error && controllers[i].feature == BH_FEATURE_MEMORY) break;
+        // Memory comes first, and without it none: cpu and pids can be enabled beside processes, which makes the cgroup
+        // threaded and its children unusable.
+        if (error && v2_controllers[i].feature == BH_FEATURE_MEMORY) break;
     }
-    return v2_controllers(dir, "cgroup.subtree_control");
+    return listed_v2(dir, "cgroup.subtree_control");
+}
+
+int cgroup_hand_down(struct cgroups *groups, const char *group, uint32_t controllers) {
+    char text[64] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof v2_controllers / sizeof *v2_controllers; i++)
+        if (controllers & v2_controllers[i].feature)
+            length += (size_t)snprintf(text + length, sizeof text - length, "+%s ", v2_controllers[i].name);
+    char path[96];
+    cgroup_path(path, group, "cgroup.subtree_control");
+    return write_file_at(groups->base[0], path, text);
+}
+
+#define WANTED_V2 (CGROUP_OF_CELLS | BH_FEATURE_IO | BH_FEATURE_HUGETLB)
+
+/// 0 when it is gone.
+static pid_t parent_of(pid_t pid) {
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (read_file_at(AT_FDCWD, path, text, sizeof text) <= 0) return 0;
+    const char *after = strrchr(text, ')');  // its name may hold anything
+    int parent = 0;
+    return after && sscanf(after + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 
 /// A v2 cgroup with processes of its own cannot hand controllers to children: move them one level down. An ordinary user
 /// can only do so where the cgroup is delegated to it, and there it may. Root could move anybody: it does so only when
-/// every process there is this host's own (the supervisor and us), as in a container.
+/// every process there is this host's own (guardian, supervisor and us), as in a container.
 static bool move_down(int dir) {
     if (mkdirat(dir, "bulkhead-host", 0755) < 0 && errno != EEXIST) return false;
     char text[4096], target[64] = "bulkhead-host/cgroup.procs";
     if (read_file_at(dir, "cgroup.procs", text, sizeof text) < 0) return false;
-    pid_t mine = getpid(), parent = getppid();
+    pid_t mine = getpid(), supervisor = getppid(), guardian = parent_of(supervisor);
     for (char *at = text; *at && geteuid() == 0; at += strcspn(at, "\n"), at += *at == '\n') {
         long pid = strtol(at, NULL, 10);
-        if (pid != mine && pid != parent) return false;
+        if (pid != mine && pid != supervisor && pid != guardian) return false;
     }
     for (char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
         char pid[24];
@@ -137,32 +178,58 @@ static bool move_down(int dir) {
     return true;
 }
 
+/// Where move_down() has put an earlier life of this host, its guardian's children begin: the place to build is one up.
+static int step_up(int own) {
+    struct stat here, host;
+    if (fstat(own, &here) < 0 || fstatat(own, "../bulkhead-host", &host, AT_SYMLINK_NOFOLLOW) < 0) return own;
+    if (here.st_dev != host.st_dev || here.st_ino != host.st_ino) return own;
+    int up = openat(own, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (up < 0) return own;
+    close(own);
+    return up;
+}
+
 static void open_v2(struct cgroups *groups) {
     uint32_t ignored;
-    int own = own_directory("", &ignored);
+    int own = cgroup_own_directory("", &ignored);
     if (own < 0) return;
-    uint32_t wanted = BH_FEATURE_MEMORY | BH_FEATURE_PIDS;
-    uint32_t held = enable_v2(own);
-    if ((held & wanted) != wanted && (v2_controllers(own, "cgroup.controllers") & wanted) == wanted && move_down(own))
-        held = enable_v2(own);
-    if ((held & wanted) != wanted && geteuid() == 0) {
+    own = step_up(own);
+    uint32_t needed = BH_FEATURE_MEMORY | BH_FEATURE_PIDS;
+    uint32_t held = delegate(own, WANTED_V2);
+    if ((held & needed) != needed && (listed_v2(own, "cgroup.controllers") & needed) == needed && move_down(own))
+        held = delegate(own, WANTED_V2);
+    if ((held & needed) != needed && geteuid() == 0) {
         // Not a place that can delegate (a login session, say): as root, stand beside it at the top.
         int top = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (top >= 0) {
             close(own);
             own = top;
-            held = enable_v2(own);
+            held = delegate(own, WANTED_V2);
         }
     }
-    if ((held & wanted) != wanted) {
+    groups->features = BH_FEATURE_CGROUP_V2;
+    if ((held & needed) != needed || !add_hierarchy(groups, own, held)) {
         close(own);
+        groups->features = 0;
         return;
     }
-    groups->features = BH_FEATURE_CGROUP_V2;
-    if (!add_hierarchy(groups, own, held) || (enable_v2(groups->base[0]) & wanted) != wanted) {
-        cgroups_sweep(groups, true);
-        *groups = (struct cgroups){0};
+    // Level by level, and at each some may be missing. Functions hand on what limits their cells (cgroup_create_function).
+    uint32_t all = delegate(groups->instance[0], held);
+    uint32_t functions = (all & needed) == needed ? delegate(groups->base[0], all & ~BH_FEATURE_HUGETLB) : 0;
+    if ((functions & needed) != needed) {
+        drop_hierarchy(groups);
+        groups->features = 0;
+        return;
     }
+    groups->holds[0] = functions | (all & BH_FEATURE_HUGETLB);
+    groups->features = BH_FEATURE_CGROUP_V2 | groups->holds[0];
+}
+
+// -- v1 ---------------------------------------------------------------------------------------------------------------
+
+/// Whether some I/O scheduler of this kernel knows shares. Without one, a hierarchy would cost each cell time for nothing.
+static bool has_io_weight(int group) {
+    return faccessat(group, "blkio.weight", F_OK, 0) == 0 || faccessat(group, "blkio.bfq.weight", F_OK, 0) == 0;
 }
 
 static void open_v1(struct cgroups *groups) {
@@ -172,7 +239,7 @@ static void open_v1(struct cgroups *groups) {
         uint32_t together = 0;
         bool accounting = strcmp(controllers[i].name, "cpuacct") == 0;
         if (!accounting && seen & controllers[i].feature) continue;
-        int own = own_directory(controllers[i].name, &together);
+        int own = cgroup_own_directory(controllers[i].name, &together);
         if (own < 0) continue;
         // cpu and cpuacct share one mount on most hosts: don't make the directory twice.
         if (accounting && faccessat(groups->count ? groups->base[groups->count - 1] : -1, "cpuacct.usage", F_OK, 0) == 0) {
@@ -181,46 +248,29 @@ static void open_v1(struct cgroups *groups) {
         }
         seen |= together;
         if (!add_hierarchy(groups, own, together)) close(own);
+        else if (together == BH_FEATURE_IO && !has_io_weight(groups->base[groups->count - 1])) drop_hierarchy(groups);
     }
-    if (!(groups->features & BH_FEATURE_MEMORY) || !(groups->features & BH_FEATURE_PIDS)) {
-        cgroups_sweep(groups, true);
-        *groups = (struct cgroups){0};
-    }
+    uint32_t needed = BH_FEATURE_MEMORY | BH_FEATURE_PIDS;
+    if ((groups->features & needed) == needed) return;
+    while (groups->count) drop_hierarchy(groups);
+    groups->features = 0;
 }
 
-void cgroups_open(struct cgroups *groups) {
-    char name[sizeof groups->name];
-    snprintf(name, sizeof name, "bulkhead-%d", getpid());
-    *groups = (struct cgroups){0};
-    memcpy(groups->name, name, sizeof name);
+// -- Both -------------------------------------------------------------------------------------------------------------
+
+int cgroups_open(struct cgroups *groups, const struct cgroup_totals *totals, const char **what) {
+    *groups = (struct cgroups){.home = -1};
+    snprintf(groups->name, sizeof groups->name, "bulkhead-%d", getpid());
     open_v2(groups);
-    if (groups->count) return;
-    memcpy(groups->name, name, sizeof name);
-    open_v1(groups);
-}
-
-void cgroups_sweep(struct cgroups *groups, bool final) {
-    for (int attempt = 0; attempt < 200; attempt++) {
-        bool left = false;
-        for (int i = 0; i < groups->count; i++) {
-            int copy = openat(groups->base[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
-            if (!dir) continue;
-            for (struct dirent *entry; (entry = readdir(dir));) {
-                if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-                if (unlinkat(groups->base[i], entry->d_name, AT_REMOVEDIR) == 0) continue;
-                left = true;
-                if (strlen(entry->d_name) < 64) cgroup_kill(groups, entry->d_name);
-            }
-            closedir(dir);
-        }
-        if (!left) break;
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    if (!groups->count) open_v1(groups);
+    // Without cgroups there is nothing to limit: HELLO says so, and the supervisor decides.
+    if (!groups->count) return 0;
+    *what = "limit all cells together";
+    int error = cgroup_limit_all(groups, totals);
+    if (!error && totals->host_memory_max) {
+        *what = "limit the supervisor's memory";
+        error = cgroup_take_host(groups, totals->host_memory_max);
     }
-    if (!final) return;
-    for (int i = 0; i < groups->count; i++) {
-        unlinkat(groups->parent[i], groups->name, AT_REMOVEDIR);
-        close(groups->base[i]);
-    }
-    groups->count = 0;
+    if (error) cgroups_close(groups);
+    return error;
 }

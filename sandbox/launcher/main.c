@@ -35,6 +35,9 @@
 #define CONTROL 3  // where the supervisor left the keeper's end of the control socket
 #define STORE 4    // where it left the bundle store's directory
 
+#define BYTES_MAX (1ull << 50)
+#define TASKS_MAX (1u << 22)  // the kernel's own: PID_MAX_LIMIT
+
 static unsigned ready_cells;
 
 /// A cap of the command line's: not more than the launcher's own, so that nothing overflows.
@@ -50,6 +53,16 @@ static bool take_cap(const char *text, uint64_t *cap) {
 static _Noreturn void die(const char *what) {
     fprintf(stderr, "bulkhead-launcher: %s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+/// An option's value: decimal digits, and nothing else.
+static uint64_t number(const char *option, uint64_t most) {
+    char *end = optarg;
+    errno = 0;
+    uint64_t value = *optarg >= '0' && *optarg <= '9' ? strtoull(optarg, &end, 10) : 0;
+    if (end != optarg && !*end && !errno && value <= most) return value;
+    fprintf(stderr, "bulkhead-launcher: %s: not a number from 0 to %llu: %s\n", option, (unsigned long long)most, optarg);
+    exit(2);
 }
 
 static void write_map(const char *file, unsigned inside, unsigned outside) {
@@ -149,7 +162,7 @@ static void keep(const struct cell_options *options, struct cgroups *groups) {
         siginfo_t info;
         while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR) {}
         close(pidfd);
-        cgroups_sweep(groups, false);
+        cgroups_sweep(groups);
         socket = next == -2 ? next_socket(-1) : next;
     }
 }
@@ -158,6 +171,9 @@ int main(int argc, char **argv) {
     static const struct option known[] = {
         {"first-uid", required_argument, NULL, 'u'},
         {"ready", required_argument, NULL, 'r'},
+        {"total-memory", required_argument, NULL, 'm'},
+        {"total-tasks", required_argument, NULL, 't'},
+        {"host-memory", required_argument, NULL, 'h'},
         {"allow-no-landlock", no_argument, NULL, 'l'},
         {"observe", no_argument, NULL, 'o'},
         {"max-memory", required_argument, NULL, 'M'},
@@ -167,10 +183,14 @@ int main(int argc, char **argv) {
         {NULL, 0, NULL, 0},
     };
     struct cell_options options = {.store = STORE, .first_uid = 0};
+    struct cgroup_totals totals = {0};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
-        case 'u': options.first_uid = (uid_t)strtoul(optarg, NULL, 10); break;
-        case 'r': ready_cells = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'u': options.first_uid = (uid_t)number("--first-uid", UINT32_MAX - 1); break;
+        case 'r': ready_cells = (unsigned)number("--ready", CELLS); break;
+        case 'm': totals.memory_max = number("--total-memory", BYTES_MAX); break;
+        case 't': totals.tasks_max = (uint32_t)number("--total-tasks", TASKS_MAX); break;
+        case 'h': totals.host_memory_max = number("--host-memory", BYTES_MAX); break;
         case 'l': options.mode.allow_no_landlock = true; break;
         case 'o': options.mode.observes = true; break;
         case 'M': if (!take_cap(optarg, &plan_caps.memory)) return 2; break;
@@ -209,12 +229,13 @@ int main(int argc, char **argv) {
     // Of root's groups nobody here has a use, and a grant is opened without them.
     if (options.mode.root && setgroups(0, NULL) < 0) die("setgroups");
     options.mode.landlock_abi = landlock_abi();
-    struct cgroups groups = {0};
-    cgroups_open(&groups);  // before the user namespace: the files belong to the user outside it
+    struct cgroups groups;
+    const char *what;
+    if ((errno = cgroups_open(&groups, &totals, &what))) die(what);  // before the user namespace: the files are its user's outside
     options.mode.limits_memory = groups.features & BH_FEATURE_MEMORY;
     if (!options.mode.root) enter_user_namespace();
     prctl(PR_SET_DUMPABLE, 0);
     keep(&options, &groups);
-    cgroups_sweep(&groups, true);
+    cgroups_close(&groups);
     return 0;
 }

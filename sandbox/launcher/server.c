@@ -42,7 +42,12 @@ static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_coun
     uint64_t now = monotonic_ns();
     uint32_t stage = BH_STAGE_STDIO;
     int error = streams_check(fds + 1, fd_count - 1);
-    uint32_t slot = error ? CELLS : stock_take(version, &stage, &error);
+    static struct plan plan;
+    uint32_t slot = error ? CELLS : stock_renewed(version);
+    if (!error && slot == CELLS) {
+        stage = BH_STAGE_PLAN;
+        if (!(error = plan_read(fds[0], &plan))) slot = stock_take(version, plan.hostname, &stage, &error);
+    }
     if (slot == CELLS) {
         send_failure(id, stage, error);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = id}, NULL, 0);
@@ -54,7 +59,11 @@ static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_coun
     cell->id = id;
     slot_of[id % INDEX_SIZE] = slot;
     cell->requested_ns = now;
-    error = knows ? cell_reuse(cell, fds, &stage) : cell_bind(options, groups, cell, fds, fd_count, version, &stage);
+    stage = BH_STAGE_CGROUP_LIMIT;
+    error = cell_begin(groups, cell);
+    if (!error)
+        error = knows ? cell_reuse(cell, fds, &stage)
+                      : cell_bind(options, groups, cell, &plan, fds, fd_count, version, &stage);
     if (error) {
         send_failure(id, stage, error);
         cell->ended = true;
@@ -70,9 +79,7 @@ static void on_kill(uint64_t id) {
 static void on_demote(uint64_t id) {
     struct cell *cell = bound_cell(id);
     // One that keeps more than its share would be no cell as its manifest has it.
-    if (!cell) return;
-    cell->demoted = true;
-    if (cgroup_weigh(groups, cell->group, cell->cpu_weight)) cell_kill(cell);
+    if (cell && cell_demote(groups, cell)) cell_kill(cell);
 }
 
 /// Ends what is left beside the worker, and says when that is done. Not waited for here: a process takes its time to die.
@@ -178,6 +185,7 @@ static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], i
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0 || !cell->init) return;
     struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .cpu_weight = cell->cpu_weight};
+    memcpy(given.function, functions[cell->function].name, sizeof given.function);
     version_learn(&given, cell->init, shared, *count, options->mode.allow_no_landlock && !options->mode.landlock_abi);
     *count = 0;
     close(cell->plan);
@@ -258,6 +266,7 @@ static void on_init_exit(struct cell *cell) {
     cell->plan = -1;
     if (cell->clear_until) cell->clear_until = 0, clearing--;
     bool was_bound = cell->state == CELL_BOUND;
+    if (was_bound) cell_end(groups, cell);
     cell->state = CELL_REMOVING;
     if (was_bound) stock_replace(cell);
     else stock_remove(cell);

@@ -6,16 +6,24 @@
 #include "watch.h"
 
 #define REMOVE_RETRY_MS 20
-#define RENEWED_MAX 64   // cells that wait for their version's next launch
-#define RENEWED_MS 2000  // and how long they do
+#define WAITING_MAX 64   // cells that wait for one version's next launch, or one function's
+#define WAITING_MS 2000  // and how long they do
+
+/// Slots of cells that are ready, the longest waiting first.
+struct waiting {
+    uint32_t slots[WAITING_MAX];
+    unsigned count;
+};
 
 static const struct cell_options *options;
 static struct cgroups *groups;
 static unsigned ready_target;
-static unsigned ready_count;
+static unsigned spare_count;     // cells that are ready for anybody
+static struct waiting owned;     // ready for any version of the function in whose directory they are
+static struct waiting renewed;   // ready for their version
+static uint32_t orders[WAITING_MAX];  // functions for which a ready cell is to be built
+static unsigned order_count;
 static bool ready_failed;  // a ready cell could not be built: try again only with the next launch, which will say why
-static uint32_t renewed[RENEWED_MAX];  // slots of cells that are ready for their version, the longest waiting first
-static unsigned renewed_count;
 static unsigned removing;  // cells whose processes are gone but whose cgroups are not yet
 
 void stock_open(const struct cell_options *given, struct cgroups *opened, unsigned ready) {
@@ -24,18 +32,45 @@ void stock_open(const struct cell_options *given, struct cgroups *opened, unsign
     ready_target = ready;
 }
 
+// -- Who waits --------------------------------------------------------------------------------------------------------
+
+static void add(struct waiting *waiting, uint32_t slot) { waiting->slots[waiting->count++] = slot; }
+
+static uint32_t take(struct waiting *waiting, unsigned at) {
+    uint32_t slot = waiting->slots[at];
+    memmove(waiting->slots + at, waiting->slots + at + 1, (--waiting->count - at) * sizeof *waiting->slots);
+    return slot;
+}
+
+/// Strikes a cell off. False when it was not among those that wait.
+static bool strike(struct cell *cell) {
+    struct waiting *lists[] = {&owned, &renewed};
+    for (int list = 0; list < 2; list++)
+        for (unsigned i = 0; i < lists[list]->count; i++)
+            if (&cells[lists[list]->slots[i]] == cell) return take(lists[list], i), true;
+    if (!cell->spare) return false;
+    cell->spare = false;
+    spare_count--;
+    return true;
+}
+
+/// Of the cells that are ready ahead of need this many may be one function's own: the others are for functions without any.
+static unsigned owned_max(void) { return ready_target / 2 < WAITING_MAX ? ready_target / 2 : WAITING_MAX; }
+
 // -- Giving cells -----------------------------------------------------------------------------------------------------
 
-/// Builds one more cell, for `version` if there is one. Returns its slot, or CELLS with `*stage` and `*error` set.
-static uint32_t build_cell(const struct version *version, uint32_t *stage, int *error) {
+/// Builds one more cell for the function called `name`, or for nobody (""); for `version` if there is one. Returns its slot, or
+/// CELLS with `*stage` and `*error` set.
+static uint32_t build_cell(const char *name, const struct version *version, uint32_t *stage, int *error) {
     static uint32_t next;
     for (uint32_t i = 0; i < CELLS; i++) {
         uint32_t slot = (next + i) % CELLS;
         if (cells[slot].state != CELL_EMPTY) continue;
         next = slot;
-        if ((*error = cell_prepare(options, groups, slot, version, stage))) return CELLS;
+        uint32_t function = function_named(name);
+        if ((*error = cell_prepare(options, groups, slot, function, version, stage))) return CELLS;
+        if (function == NOBODY) function_take(cells[slot].function, name);
         watch_cell(slot);
-        if (!version) ready_count++;
         return slot;
     }
     *stage = BH_STAGE_CAPACITY;
@@ -43,58 +78,58 @@ static uint32_t build_cell(const struct version *version, uint32_t *stage, int *
     return CELLS;
 }
 
-static uint32_t ready_cell(void) {
+static uint32_t spare_cell(void) {
     static uint32_t last;
-    for (uint32_t i = 0; i < CELLS && ready_count; i++) {
+    for (uint32_t i = 0; i < CELLS && spare_count; i++) {
         uint32_t slot = (last + i) % CELLS;
-        if (cells[slot].state == CELL_READY && !cells[slot].version && !cells[slot].killed) return last = slot;
+        if (!cells[slot].spare) continue;
+        strike(&cells[slot]);
+        return last = slot;
     }
     return CELLS;
 }
 
-static uint32_t take_renewed(unsigned at) {
-    uint32_t slot = renewed[at];
-    memmove(renewed + at, renewed + at + 1, (--renewed_count - at) * sizeof *renewed);
-    return slot;
-}
-
-/// The cell that became ready for `version` last: its memory is warmest.
-static uint32_t renewed_cell(uint64_t version) {
-    for (unsigned i = version ? renewed_count : 0; i-- > 0;)
-        if (cells[renewed[i]].version == version && !cells[renewed[i]].killed) return take_renewed(i);
+static uint32_t owned_cell(uint32_t function) {
+    for (unsigned i = owned.count; i-- > 0;)
+        if (cells[owned.slots[i]].function == function) return take(&owned, i);
     return CELLS;
 }
 
-uint32_t stock_take(uint64_t version, uint32_t *stage, int *error) {
+uint32_t stock_renewed(uint64_t version) {
+    // The one that became ready last: its memory is warmest.
+    for (unsigned i = version ? renewed.count : 0; i-- > 0;)
+        if (cells[renewed.slots[i]].version == version) return take(&renewed, i);
+    return CELLS;
+}
+
+uint32_t stock_take(uint64_t version, const char *name, uint32_t *stage, int *error) {
     ready_failed = false;
-    uint32_t slot = renewed_cell(version);
-    if (slot != CELLS) return slot;
-    slot = ready_cell();
-    if (slot == CELLS) slot = build_cell(version_known(version), stage, error);
-    if (slot != CELLS && !cells[slot].version) ready_count--;
+    uint32_t function = function_named(name);
+    // A spare one stands in a directory of its own: for a function that has one already it would be a second share.
+    uint32_t slot = function == NOBODY ? spare_cell() : owned_cell(function);
+    const struct version *known = version_known(version);
+    if (slot == CELLS) slot = build_cell(name, known, stage, error);
+    else if (function == NOBODY) function_take(cells[slot].function, name);
+    // The next one finds a ready cell where this one is. Of a known version, cells come back.
+    if (slot != CELLS && !known && owned.count + order_count < owned_max()) orders[order_count++] = cells[slot].function;
     return slot;
 }
 
 void stock_failed(struct cell *cell) {
     // Nobody waits for it; who is given it in this moment learns of its end.
     ready_failed = ready_failed || !cell->version;
+    strike(cell);
     cell->killed = true;
 }
 
-void stock_lost(const struct cell *cell) {
-    if (!cell->version) {
-        ready_count--;
-        ready_failed = true;
-        return;
-    }
-    for (unsigned i = 0; i < renewed_count; i++)
-        if (&cells[renewed[i]] == cell) take_renewed(i);
+void stock_lost(struct cell *cell) {
+    if (strike(cell) && !cell->version) ready_failed = true;
 }
 
 // -- Taking them back -------------------------------------------------------------------------------------------------
 
 void stock_remove(struct cell *cell) {
-    if (!cgroup_remove(groups, cell->group)) {
+    if (!cell_remove(groups, cell)) {
         cgroup_kill(groups, cell->group);
         removing++;
         return;
@@ -119,38 +154,62 @@ static bool renew_cell(struct cell *cell, const struct version *version) {
         return false;
     }
     watch_cell(slot);
-    renewed[renewed_count++] = slot;
+    add(&renewed, slot);
     return true;
 }
 
 void stock_replace(struct cell *cell) {
     struct version *version =
-        renewed_count < RENEWED_MAX && cell_ended_well(cell) ? version_known(cell->version) : NULL;
+        renewed.count < WAITING_MAX && cell_ended_well(cell) ? version_known(cell->version) : NULL;
     if (version && renew_cell(cell, version)) return;
     stock_remove(cell);
     uint32_t stage;
     int error;
-    uint32_t slot = version ? build_cell(version, &stage, &error) : CELLS;
-    if (slot != CELLS) renewed[renewed_count++] = slot;
+    uint32_t slot = version ? build_cell(version->function, version, &stage, &error) : CELLS;
+    if (slot != CELLS) add(&renewed, slot);
 }
 
 // -- Keeping ----------------------------------------------------------------------------------------------------------
 
 /// Cells that nobody has needed for a while hold memory, and maybe a version that is served no more.
-static void expire_renewed(void) {
+static void expire(struct waiting *waiting) {
     uint64_t now = monotonic_ns();
-    while (renewed_count && now - cells[renewed[0]].since > RENEWED_MS * 1000000ull) cell_kill(&cells[take_renewed(0)]);
+    while (waiting->count && now - cells[waiting->slots[0]].since > WAITING_MS * 1000000ull)
+        cell_kill(&cells[take(waiting, 0)]);
+}
+
+/// Builds a ready cell for a function that has just had one. There are no more of them for that: a spare one makes room.
+static bool build_ordered(void) {
+    uint32_t stage, function = orders[--order_count];
+    int error;
+    if (!functions[function].name[0] || owned.count >= owned_max()) return true;
+    if (spare_count + owned.count >= ready_target) {
+        uint32_t slot = spare_cell();
+        if (slot != CELLS) cell_kill(&cells[slot]);
+    }
+    uint32_t slot = build_cell(functions[function].name, NULL, &stage, &error);
+    if (slot != CELLS) add(&owned, slot);
+    return slot != CELLS;
+}
+
+static bool build_spare(void) {
+    uint32_t stage;
+    int error;
+    uint32_t slot = build_cell("", NULL, &stage, &error);
+    if (slot == CELLS) return false;
+    cells[slot].spare = true;
+    spare_count++;
+    return true;
 }
 
 int stock_patience(void) {
-    if (ready_count < ready_target && !ready_failed) return 0;
-    return removing ? REMOVE_RETRY_MS : renewed_count ? RENEWED_MS / 4 : -1;
+    if ((order_count || spare_count + owned.count < ready_target) && !ready_failed) return 0;
+    return removing ? REMOVE_RETRY_MS : renewed.count || owned.count ? WAITING_MS / 4 : -1;
 }
 
 void stock_keep(bool is_idle) {
-    uint32_t stage;
-    int error;
-    if (is_idle && stock_patience() == 0) ready_failed = build_cell(NULL, &stage, &error) == CELLS;
+    if (is_idle && stock_patience() == 0) ready_failed = !(order_count ? build_ordered() : build_spare());
     if (removing) retry_removals();
-    expire_renewed();
+    expire(&renewed);
+    expire(&owned);
 }

@@ -1,4 +1,4 @@
-// Cells that wait: ready for whichever version comes, or for the one that has just been served.
+// Cells that wait: ready for whichever function comes, for one that has just been served, or for the version that has been.
 #pragma once
 
 #include "cells.h"
@@ -6,15 +6,18 @@
 /// `ready` cells for any version are kept built ahead of need.
 void stock_open(const struct cell_options *options, struct cgroups *groups, unsigned ready);
 
-/// A cell for a launch: one that waits for `version`, or for any, or else a new one. Returns its slot, or CELLS with `*stage`
-/// and `*error` set.
-uint32_t stock_take(uint64_t version, uint32_t *stage, int *error);
+/// A cell that waits for `version`. Returns its slot, or CELLS.
+uint32_t stock_renewed(uint64_t version);
+
+/// A cell for a launch of the function called `name`: one that waits for it, or for any when it has no cells yet, or else a new
+/// one. Returns its slot, or CELLS with `*stage` and `*error` set.
+uint32_t stock_take(uint64_t version, const char *name, uint32_t *stage, int *error);
 
 /// A cell that waits could not be built to its end.
 void stock_failed(struct cell *cell);
 
 /// A cell that waited is no more.
-void stock_lost(const struct cell *cell);
+void stock_lost(struct cell *cell);
 
 /// Removes a cell whose init is gone, and says so; what cannot be removed yet is tried again.
 void stock_remove(struct cell *cell);

@@ -1,6 +1,7 @@
 #include "versions.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define VERSIONS 64  // each holds six descriptors
 
@@ -42,6 +43,7 @@ void version_learn(const struct version *given, pid_t init, const int *shared, i
         .limits = given->limits,
         .cpu_weight = given->cpu_weight,
     };
+    memcpy(learnt.function, given->function, sizeof learnt.function);
     if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || learnt.executable < 0 ||
         (learnt.landlock < 0 && !may_lack_ruleset) || version_known(learnt.key))
         return forget(&learnt);

@@ -11,6 +11,9 @@ import time
 import traceback
 
 
+LOCKED = os.environ.pop("BULKHEAD_LOCK", "") == "1"
+
+
 class Context:
     """What a Lambda handler expects of its second argument."""
 
@@ -33,7 +36,9 @@ class Context:
 
 def describe(error):
     """The worker protocol's error object; the frames of this file are left out."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    # The lines' text is read from files, which a locked worker cannot open any more: then places do without it.
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=not LOCKED)
+    frames = [f for f in frames if f.filename != __file__]
     try:
         message = str(error)
     except Exception:  # an exception's own __str__ may raise
@@ -43,15 +48,26 @@ def describe(error):
         "message": message[:8192],
         "data": {
             "type": type(error).__name__,
-            "stackTrace": [l.rstrip("\n")[:1024] for l in traceback.format_list(frames[-64:])],
+            "stackTrace": [l.rstrip("\n")[:1024] for l in show(frames[-64:])],
         },
     }
+
+
+def show(frames):
+    if LOCKED:
+        return ['  File "%s", line %s, in %s' % (f.filename, f.lineno, f.name) for f in frames]
+    return traceback.format_list(frames)
 
 
 def report(error):
     """Writes the trace to the log. Whatever the handler did to its stderr, the answer goes on."""
     try:
-        traceback.print_exception(type(error), error, error.__traceback__)
+        if LOCKED:
+            told = describe(error)
+            lines = ["Traceback (most recent call last):"] + told["data"]["stackTrace"]
+            sys.stderr.write("\n".join(lines + ["%s: %s" % (told["data"]["type"], told["message"]), ""]))
+        else:
+            traceback.print_exception(type(error), error, error.__traceback__)
     except Exception:
         pass
 

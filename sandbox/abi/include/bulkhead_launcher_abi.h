@@ -144,6 +144,8 @@ enum bh_event_kind {
 #define BH_FEATURE_CPU 32u
 #define BH_FEATURE_FREEZER 64u
 #define BH_FEATURE_LANDLOCK 128u
+#define BH_FEATURE_IO 256u           // block I/O is shared between functions, as far as the kernel's I/O scheduler can
+#define BH_FEATURE_HUGETLB 512u      // cells get no huge pages
 
 struct bh_event {
     uint32_t magic;

@@ -1,0 +1,112 @@
+#include "functions.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FREE_MAX 32     // directories that are kept for the next cells: making and removing them costs time
+#define LEADING_MAX 4u  // cells with a head start of one function, above which it has none itself
+
+struct function functions[FUNCTIONS];
+static uint32_t high;  // all entries from here on have never been used
+static uint32_t free_count;  // made, without a cell
+
+void function_path(uint32_t function, char out[16]) { snprintf(out, 16, "f%u", function); }
+
+uint32_t function_named(const char *name) {
+    for (uint32_t i = 0; i < high && name[0]; i++)
+        if (strcmp(functions[i].name, name) == 0) return i;
+    return NOBODY;
+}
+
+void function_take(uint32_t function, const char *name) {
+    snprintf(functions[function].name, sizeof functions[function].name, "%s", name);
+}
+
+// -- Weight -----------------------------------------------------------------------------------------------------------
+
+/// A function's weight beside others: as much as anybody's, and up to BH_HEAD_START times that while short invocations are to
+/// be over before others' long ones slow them down. But not so much that its own long ones get more than one function's share
+/// of it, and for a few at once only: a function that is flooded with short invocations takes turns with the others.
+static uint32_t weight_of(const struct function *function) {
+    uint32_t leading = function->leading, others = function->running - leading;
+    if (leading == 0 || leading > LEADING_MAX) return BH_PLAN_WEIGHT;
+    if (others == 0) return BH_PLAN_WEIGHT * BH_HEAD_START;
+    uint32_t weight = BH_PLAN_WEIGHT + BH_PLAN_WEIGHT * BH_HEAD_START * leading / others;
+    return weight < BH_PLAN_WEIGHT * BH_HEAD_START ? weight : BH_PLAN_WEIGHT * BH_HEAD_START;
+}
+
+static int weigh(struct cgroups *groups, uint32_t function, uint32_t weight) {
+    char path[16];
+    if (functions[function].weight == weight) return 0;
+    function_path(function, path);
+    int error = cgroup_weigh(groups, path, weight);
+    if (!error) functions[function].weight = weight;
+    return error;
+}
+
+int function_started(struct cgroups *groups, uint32_t function) {
+    functions[function].running++;
+    functions[function].leading++;
+    return weigh(groups, function, weight_of(&functions[function]));
+}
+
+int function_demoted(struct cgroups *groups, uint32_t function) {
+    functions[function].leading--;
+    return weigh(groups, function, weight_of(&functions[function]));
+}
+
+int function_ended(struct cgroups *groups, uint32_t function, bool was_demoted) {
+    functions[function].running--;
+    if (!was_demoted) functions[function].leading--;
+    // With nothing running it has no use for any weight: the next start sets it, and mostly finds it as it is.
+    return functions[function].running ? weigh(groups, function, weight_of(&functions[function])) : 0;
+}
+
+// -- Directories ------------------------------------------------------------------------------------------------------
+
+/// A directory without a cell: one that is there already, if there is any.
+static uint32_t find_free(void) {
+    uint32_t unmade = NOBODY;
+    for (uint32_t i = 0; i < high; i++) {
+        if (functions[i].cells) continue;
+        if (functions[i].made) return i;
+        if (unmade == NOBODY) unmade = i;
+    }
+    return unmade != NOBODY ? unmade : high < FUNCTIONS ? high++ : NOBODY;
+}
+
+int function_add_cell(struct cgroups *groups, uint32_t *function) {
+    uint32_t found = *function != NOBODY ? *function : find_free();
+    if (found == NOBODY) return EAGAIN;
+    char path[16];
+    function_path(found, path);
+    if (!functions[found].made) {
+        int error = cgroup_create_function(groups, path);
+        if (error) return error;
+        functions[found] = (struct function){.made = true};
+        free_count++;
+    }
+    if (!functions[found].cells) {
+        // Building a cell is the host's work, and others wait for it: no tenant's code is in there yet.
+        int error = weigh(groups, found, BH_PLAN_WEIGHT * BH_HEAD_START);
+        if (error) return error;
+        free_count--;
+    }
+    functions[found].cells++;
+    *function = found;
+    return 0;
+}
+
+void function_lose_cell(struct cgroups *groups, uint32_t function) {
+    struct function *lost = &functions[function];
+    if (--lost->cells) return;
+    lost->name[0] = 0;
+    free_count++;
+    if (free_count <= FREE_MAX) return;
+    char path[16];
+    function_path(function, path);
+    cgroup_remove(groups, path);
+    // Also when one of its directories could not be removed: whoever comes here next makes those that are missing.
+    lost->made = false;
+    free_count--;
+}

@@ -1,0 +1,53 @@
+// Functions as cgroups: each has one directory, whatever its number of cells and versions, so that the CPU is shared between
+// functions first and between cells of one function then.
+//
+// A cell can change neither its directory (moving a process waits for the whole machine, on v1 and v2) nor can directories be
+// moved, and ready cells are built before anybody knows for whom. So each of those is built in a directory of its own, which
+// belongs to nobody. The function that is given the cell takes the directory over, and all cells that are built for it from
+// then on are built in there; stock.c sees to it that some of them are ready ahead of need too. (The other way, a function's
+// cells in many directories with a part of its weight each, would take a function's share from it for what its idle cells have.)
+#pragma once
+
+#include "cgroup.h"
+
+#define FUNCTIONS 8192  // as many as cells: each directory in use holds one at least
+#define NOBODY FUNCTIONS
+
+struct function {
+    char name[64];     // "": nobody's
+    bool made;         // its directories are there
+    uint32_t cells;    // directories of cells in them
+    uint32_t running;  // cells that are bound
+    uint32_t leading;  // those of them that have their head start still
+    uint32_t weight;   // as it is set
+};
+
+extern struct function functions[FUNCTIONS];
+
+/// The function called `name`, or NOBODY when it has no cells.
+uint32_t function_named(const char *name);
+
+/// Makes room for one more cell: in the directory of `function`, or for NOBODY in one that is nobody's; `*function` is then that
+/// one. Returns 0, or an errno.
+int function_add_cell(struct cgroups *groups, uint32_t *function);
+
+/// A cell's directories are gone. The last one's makes the function's directory nobody's again.
+void function_lose_cell(struct cgroups *groups, uint32_t function);
+
+/// Gives a directory that is nobody's to the function called `name`.
+void function_take(uint32_t function, const char *name);
+
+/// The path of a function's directory.
+void function_path(uint32_t function, char out[16]);
+
+// A cell's head start (BH_HEAD_START) would be worth nothing inside a function that has none: see functions.c. Each of these
+// sets the function's weight where it changes, and returns 0 or an errno.
+
+/// A cell of the function is bound, with a head start.
+int function_started(struct cgroups *groups, uint32_t function);
+
+/// One of its running cells has no head start any more.
+int function_demoted(struct cgroups *groups, uint32_t function);
+
+/// One of its running cells is none any more.
+int function_ended(struct cgroups *groups, uint32_t function, bool was_demoted);
