@@ -131,7 +131,7 @@ def exchange(host, data, seconds=20):
                 answer += chunk
                 head, end, body = answer.partition(b"\r\n\r\n")
                 length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
-                if end and length and len(body) >= int(length[1]):
+                if end and (status(head) in (204, 304) or length and len(body) >= int(length[1])):
                     break
         except (TimeoutError, ConnectionResetError):
             pass

@@ -76,7 +76,7 @@ ANSWERS = {
     "a cookie of 1 MiB": (json.dumps({"statusCode": 200, "cookies": ["a=" + "b" * MIB]}), REFUSED),
     "5 values of 1 MiB": (json.dumps({"statusCode": 200, "headers": many(5, "v" * MIB)}), REFUSED),
     "cookies, five million empty strings wide": ('{"statusCode":200,"cookies":[' + '"",' * 1_500_000 + '""]}', EITHER),
-    "a nested header": (f'{{"statusCode":200,"headers":{{"a":{NESTED}}}}}', REFUSED),
+    "a nested header": (f'{{"statusCode":200,"headers":{{"a":{NESTED}}}}}', EITHER),
     "nested headers": (f'{{"statusCode":200,"headers":{NESTED}}}', EITHER),
     "nested cookies": (f'{{"statusCode":200,"cookies":{NESTED}}}', EITHER),
     "a nested body": (f'{{"statusCode":200,"body":{NESTED}}}', EITHER),
@@ -196,7 +196,7 @@ LINES = {
     "a result and an error": ('{"jsonrpc":"2.0","id":ID,"result":1,"error":{"code":1,"message":"m"}}', REFUSED),
     "a nested result": (f'{{"jsonrpc":"2.0","id":ID,"result":{NESTED}}}', EITHER),
     "a result of 100,000 digits": (f'{{"jsonrpc":"2.0","id":ID,"result":{LONG}}}', EITHER),
-    "no end of stdout but no process": ("", REFUSED),
+    "an empty line": ("", REFUSED),
 }
 
 
@@ -211,3 +211,10 @@ def test_reactor(target, case):
         problem(reply, reply.outcome)
     else:
         assert reply.body in (NESTED.encode(), LONG.encode()), reply
+
+
+def test_a_reactor_that_hangs_up_and_stays(target):
+    """No line will ever come: that is known when it closes its output, not when its time is over."""
+    script = REACTOR.replace("for line in sys.stdin:", "import os, time\nfor line in sys.stdin:\n    os.close(1); time.sleep(60)")
+    reply = target.invoke(bundle(target, "run: ./run\nmode: reactor\n", {"run": script, "line": ""}), {}, timeout=PATIENCE)
+    problem(reply, "protocol_error")
