@@ -25,12 +25,12 @@ SECONDS = 8  # an attack goes on for so long
 COUNTER = b"#!/bin/sh\nsleep 1\nexec wc -c\n"
 
 
-def talker(host, mebibytes, **query):
+def talker(host, mebibytes, before="", behind=""):
     """A function, open to all, that answers with so many MiB."""
     name = unique_name("talker")
-    script = f"#!/bin/sh\nhead -c {mebibytes * MIB - 100} /dev/zero | tr '\\0' a\n".encode()
-    host.upload(name, script, {"auth": "none", "output": f"{mebibytes + 1}MiB", "memory": "64MiB", "wall": "60s",
-                               "max": "1000", **query})
+    script = f"#!/bin/sh\nprintf '{before}'\nhead -c {mebibytes * MIB - 100} /dev/zero | tr '\\0' a\nprintf '{behind}'\n"
+    host.upload(name, script.encode(), {"auth": "none", "output": f"{mebibytes + 1}MiB", "memory": "64MiB", "wall": "60s",
+                                        "max": "1000"})
     return name
 
 
@@ -66,9 +66,9 @@ class Attacks:
         self.host, self.stack = host, ExitStack()
         self.counter = unique_name("counter")
         host.upload(self.counter, COUNTER, {"auth": "none", "wall": "20s", "max": "100"})
-        self.talkers = [talker(host, 16) for _ in range(10)]
+        page = '{"statusCode":200,"body":"', '"}'
+        self.talkers = [talker(host, 16, *(page if number % 2 else ())) for number in range(10)]
         self.modest = talker(host, 5)
-        self.quick = talker(host, 1)
 
     def controls(self):
         """16 clients without a token: 6 MiB each that JSON makes six times as many."""
@@ -98,10 +98,12 @@ class Attacks:
             return list(pool.map(one, self.talkers))
 
     def pipeline(self):
-        """One client asks two hundred times on one connection, and reads nothing."""
-        connection = send(self.host, request(self.modest) * 200, self.stack)
+        """One client asks two hundred times on one connection, and reads nothing; for each way in."""
+        direct = (f"POST /v1/functions/{self.modest}/invocations HTTP/1.1\r\nHost: localhost\r\n"
+                  f"Authorization: Bearer {self.host.token}\r\nContent-Length: 2\r\n\r\n{{}}").encode()
+        connections = [send(self.host, one * 200, self.stack) for one in (request(self.modest), direct)]
         time.sleep(SECONDS)
-        return [first_line(connection)]
+        return [first_line(connection) for connection in connections]
 
     def deaf(self):
         """Sixty clients ask once and read nothing."""
