@@ -151,8 +151,10 @@ def entries(count, size=1):
 @pytest.mark.parametrize("manifest", [
     "args: [" + "a, " * 299 + "a]", "env: { " + entries(300) + " }", "args: [" + ", ".join(["'" + "a" * 30_000 + "'"] * 100) + "]",
     "env: { " + entries(128, 30_000) + " }", "allow:\n  files.read: [" + ", ".join(f"/usr/share/x{n}" for n in range(300)) + "]",
-    "args: [" + ", ".join(["'" + "a" * 500 + "'"] * 128) + "]\nenv: { " + entries(128, 30_000) + " }",
-], ids=["300 arguments", "300 variables", "long arguments", "long variables", "300 grants", "both"])
+    "args: [" + ", ".join(["'" + "a" * 2_100 + "'"] * 128) + "]", "env: { " + entries(128, 2_100) + " }",
+    "args: [" + ", ".join(["'" + "a" * 1_100 + "'"] * 128) + "]\nenv: { " + entries(128, 1_100) + " }",
+], ids=["300 arguments", "300 variables", "long arguments", "long variables", "300 grants", "270 KB of arguments",
+        "270 KB of variables", "270 KB of both"])
 def test_a_plan_that_cannot_be_made(host, manifest):
     """Refused at upload as the uploader's, and the version before goes on serving."""
     name = unique_name("unplanned")
@@ -165,24 +167,24 @@ def test_a_plan_that_cannot_be_made(host, manifest):
 
 
 @pytest.mark.parametrize("mode", ["command", "reactor", "snapshot"])
-def test_a_launch_failure_says_where(host, tmp_path, mode):
-    """Also when the worker was to be started ahead: what is granted is gone by then."""
-    tmp_path.chmod(0o755)
-    granted = tmp_path / "granted"
+@pytest.mark.parametrize("warm", [0, 1])
+def test_a_launch_failure_says_where(hosts, tmp_path_factory, mode, warm):
+    """Also when the worker was to be started ahead. What was granted is gone since the host's last start."""
+    granted = tmp_path_factory.mktemp("grant") / "granted"
     granted.mkdir()
-    for parent in granted.parents:
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    name = bundle(host, f"run: ./run\nmode: {mode}\nconcurrency: {{ warm: 1 }}\nallow:\n  files.read: ['{granted}']\n",
-                  {"run": ECHO if mode == "command" else "#!/bin/sh\nexit 9\n"})
+    for folder in (granted, *granted.parents[:3]):
+        folder.chmod(0o755)
+    host = hosts()
+    manifest = (f"run: ./run\nmode: {mode}\nlimits: {{ init: 2s }}\nconcurrency: {{ warm: {warm} }}\n"
+                f"allow:\n  files.read: ['{granted}']\n")
+    bundle(host, manifest, {"run": ECHO}, "grantee")
+    assert host.stop() == 0
     granted.rmdir()
-    time.sleep(0.5)
-
-    def refused():
-        reply = host.invoke(name, {})
-        return reply if reply.outcome == "launch_failed" else None
-    told = failed(eventually(refused, 5, "it cannot be launched"), "launch_failed")
-    assert told["stage"] and told["errno"] and str(granted) not in json.dumps(told["stage"])
+    host = hosts(host.data)
+    time.sleep(1)
+    for _ in range(2):
+        told = failed(host.invoke("grantee", {}, timeout=20), "launch_failed")
+        assert told["stage"] and told["errno"] == "ENOENT", told
 
 
 # -- Metrics, lists ---------------------------------------------------------------------------------------------------
