@@ -4,6 +4,7 @@ What is unpacked to the disk's harm stands in test_bad_uploads.py; this is about
 """
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -26,15 +27,23 @@ RUN = b"#!/bin/sh\nexec cat\n"
 SECONDS = 1.0 * SLOWNESS
 
 
+@functools.cache
+def crc_of_zeros(size):
+    """By the MiB; a wrong one would end the unpacking by itself."""
+    check, block = 0, bytes(MIB)
+    for _ in range(size // MIB):
+        check = zlib.crc32(block, check)
+    return check
+
+
 def gzip_zeros(size):
     """A gzip of so many zeros, made from one deflated block said again and again: not a second for 10 GB."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packer.compress(bytes(MIB))
     packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)  # depends on nothing before it
-    check = 0
     return (b"\x1f\x8b\x08\0\0\0\0\0\0\3" + block * (size // MIB) + packer.flush(zlib.Z_FINISH)
-            + struct.pack("<LL", check, size & 0xFFFFFFFF))
+            + struct.pack("<LL", crc_of_zeros(size), size & 0xFFFFFFFF))
 
 
 def layers(count, size=10 << 30):
@@ -42,6 +51,18 @@ def layers(count, size=10 << 30):
     for _ in range(count - 1):
         packed = gzip.compress(packed, 9)
     return packed
+
+
+def skipped(kind, size=4 << 30):
+    """A tar whose second entry has no content, and so many bytes of it all the same."""
+    plain = tar_entry("function.yaml", MANIFEST)[0].tobuf(tarfile.USTAR_FORMAT) + MANIFEST.ljust(512, b"\0")
+    header = tar_header("x", b"\x80" + size.to_bytes(11, "big"), kind)
+    return gzip.compress(plain + header) + gzip_zeros(size)  # members one behind the other are one stream
+
+
+def endless_name(size, letter=b"a"):
+    """A gzip's header whose name has no end, in a gzip: who looks for its NUL holds all of it."""
+    return gzip.compress(b"\x1f\x8b\x08\x08\0\0\0\0\0\3" + letter * size, 9)
 
 
 def tar_header(name, size_field, kind=tarfile.REGTYPE):
@@ -86,13 +107,6 @@ def zip_with_fields(**fields):
     return bytes(data)
 
 
-def zip_entries_end(count):
-    data = bytearray(zip_of({"function.yaml": MANIFEST, "run": (RUN, 0o755)}))
-    at = data.rindex(b"PK\x05\x06")
-    struct.pack_into("<HH", data, at + 8, count, count)
-    return bytes(data)
-
-
 def overlapping_zip(count, size):
     """`count` entries that all are the same deflated zeros: a quine's cousin, quadratic in what it unpacks to."""
     packed = zlib.compress(bytes(size), 9)[2:-4]
@@ -118,21 +132,23 @@ BOMBS = {
     "five layers of gzip": (lambda: layers(5), GZIP),
     "10 GB of zeros in gzip": (lambda: layers(1), GZIP),
     "a tar in two layers": (lambda: gzip.compress(tar_gz([tar_entry("function.yaml", MANIFEST), tar_entry("run", RUN, 0o755)])), GZIP),
+    "a name without an end": (lambda: endless_name(512 * MIB), GZIP),
+    "a name without an end, in two layers": (lambda: gzip.compress(endless_name(512 * MIB)), GZIP),
+    **{f"4 GiB behind a header of type {kind.decode()}": (lambda kind=kind: skipped(kind), GZIP)
+       for kind in (b"5", b"V", b"g", b"1", b"2", b"6", b"M", b"N", b"D", b"Z")},
+    **{f"4 GiB behind a header of type {kind.decode()}, in three layers":
+       (lambda kind=kind: gzip.compress(gzip.compress(skipped(kind))), GZIP) for kind in (b"5", b"V", b"1")},
     "bzip2 in gzip": (lambda: gzip.compress(bz2.compress(bytes(64 * MIB))), GZIP),
     "xz in gzip": (lambda: gzip.compress(lzma.compress(bytes(256 * MIB), preset=0)), GZIP),
     "bzip2 said to be gzip": (lambda: bz2.compress(bytes(64 * MIB)), GZIP),
     "xz said to be gzip": (lambda: lzma.compress(bytes(256 * MIB), preset=0), GZIP),
-    "a zip said to be gzip": (lambda: zip_of({"function.yaml": MANIFEST, "run": (RUN, 0o755)}), GZIP),
-    "a tar said to be a zip": (lambda: tar_gz([tar_entry("function.yaml", MANIFEST), tar_entry("run", RUN, 0o755)]), ZIP),
     "a gzip said to be a zip": (lambda: layers(3), ZIP),
     "a zip in gzip": (lambda: gzip.compress(zip_of({"function.yaml": MANIFEST, "run": (RUN, 0o755)})), GZIP),
     "gzips one behind the other": (lambda: gzip.compress(b"") * 500_000, GZIP),
     "2 GiB of zeros in a zip": (lambda: zip_bomb(2 << 30), ZIP),
     "a zip whose entries overlap": (lambda: overlapping_zip(60_000, 32 * MIB), ZIP),
     "a zip in a zip in a zip": (lambda: nested_zip(3), ZIP),
-    "a zip of 2^32 - 1 bytes": (lambda: zip_with_fields(size=(24, 0xFFFFFFFF), packed=(20, 0xFFFFFFFF)), ZIP),
     "a zip whose entry lies beyond its end": (lambda: zip_with_fields(offset=(42, 0xFFFFFFF0)), ZIP),
-    "a zip of no entries that has some": (lambda: zip_entries_end(0), ZIP),
     "a tar of 2^33 bytes": (lambda: tar_of_size(b"77777777777\0"), GZIP),
     "a tar of 2^60 bytes": (lambda: tar_of_size(b"\x80" + (1 << 60).to_bytes(11, "big")), GZIP),
     "a tar of 2^63 bytes": (lambda: tar_of_size(b"\x80" + (1 << 63).to_bytes(11, "big")), GZIP),
@@ -181,8 +197,9 @@ def test_bomb(bombed, made, case):
         told = problem(reply, reply.json()["outcome"])
         assert told["outcome"] in ("invalid_request", "payload_too_large"), reply
         # What fills a disk may take a moment to be counted; what fills none may not.
-        assert took < (SECONDS if "in a zip" not in case else 6 * SLOWNESS), f"{took:.1f} s"
-        assert used < SECONDS, f"{used:.1f} s of the supervisor's CPU time"
+        really = told["outcome"] == "payload_too_large"
+        assert took < (6 * SLOWNESS if really else SECONDS), f"{took:.1f} s"
+        assert used < SECONDS * (3 if really else 1), f"{used:.1f} s of the supervisor's CPU time"
         assert bombed.get(f"/v1/functions/{name}").status == 404
 
 
