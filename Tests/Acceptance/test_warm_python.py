@@ -4,6 +4,7 @@ And what one invocation leaves half written does not begin what the next one say
 """
 
 import json
+import re
 import time
 
 import pytest
@@ -16,7 +17,7 @@ from supervising import Lasting, echo
 from system import eventually
 
 HANDLER = """
-import os, sys
+import os, sys, threading
 seen = 0
 
 def handler(event, context):
@@ -24,6 +25,11 @@ def handler(event, context):
     seen += 1
     if isinstance(event, dict) and "write" in event:
         os.write(2, event["write"].encode())
+    if isinstance(event, dict) and "late" in event:
+        def write():
+            for _ in range(200):
+                os.write(2, event["late"].encode())
+        threading.Thread(target=write, daemon=True).start()
     if isinstance(event, dict) and event.get("print"):
         sys.stdout.write(event["print"])
         sys.stderr.write(event["print"])
@@ -147,6 +153,20 @@ def test_half_a_log_line(bench, mode, half):
     plain = "".join(found[first]).replace("\\u{1b}", "\u001b")
     assert "half" in plain or "x" * 1_000 in plain or "error" in plain, found
     assert found[first] == found[third]
+
+
+def test_halves_of_a_hundred(bench):
+    """Each fork's last words, written as it answers or just behind that, are its own or nobody's."""
+    name = deploy(bench, "snapshot", 8)
+    ids = {}
+    for number in range(100):
+        word = f"<{number}>"
+        reply = bench.invoke(name, {("late" if number % 2 else "write"): word}, expect="ok")
+        ids[reply["Bulkhead-Invocation-Id"]] = word
+    time.sleep(0.5)
+    for identifier, word in ids.items():
+        for line in bench.logs(name, invocation=identifier, limit=1000):
+            assert set(re.findall(r"<\d+>", line["text"])) <= {word}, (word, line)
 
 
 @pytest.mark.parametrize("mode", ["snapshot", "reactor"])
