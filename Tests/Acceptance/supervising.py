@@ -27,6 +27,14 @@ def supervisor(host):
     return max(named, key=threads)
 
 
+def launchers(host):
+    """The keeper, which starts launchers and does nothing else, and the launcher of this moment; whatever is above them."""
+    named = {process.pid: process for process in host.members if process.name == system.LAUNCHER}
+    keeper = next((process for process in named.values() if process.parent not in named), None)
+    launcher = next((process for process in named.values() if keeper and process.parent == keeper.pid), None)
+    return keeper, launcher
+
+
 def supervisor_pid(host):
     return supervisor(host).pid
 

@@ -1,6 +1,7 @@
 """The chaos run: see Tests/Chaos/run."""
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -18,17 +19,22 @@ sys.path.insert(0, str(ACCEPTANCE))
 import system  # noqa: E402
 from attacks import GONE, Attacks, manifest_of  # noqa: E402
 from bulkhead_host import ZIP, Host  # noqa: E402
-from supervising import memory_mib, supervisor  # noqa: E402
+from supervising import launchers, memory_mib, supervisor  # noqa: E402
 
 RATE = 200  # requests a second of all honest functions together
 HONEST = [("reactor", f"honest-{number}") for number in range(5)] + [("snapshot", "honest-5")]
 HONEST += [("command", f"honest-{number}") for number in range(6, 10)]
-CALLERS = 2  # for each honest function
+CALLERS = 4  # for each honest function
 ATTACKERS = 4
 BOUND = 512  # MiB
 GRACE = 1.0  # seconds after a kill in which a request may fail
 HANDLER = "def handler(event, context):\n    return event\n"
 COMMAND = "#!/bin/sh\n# {}\nexec cat\n"
+
+
+def percentiles(took):
+    took = sorted(took) or [0]
+    return ", ".join(f"p{share} {took[min(len(took) - 1, len(took) * share // 100)] * 1000:.0f} ms" for share in (50, 99, 100))
 
 
 class Run:
@@ -38,7 +44,7 @@ class Run:
         self.folder.chmod(0o755)
         self.host = Host(os.environ["BULKHEAD_BIN"], self.folder / "data", self.folder / "log").start()
         self.kills, self.failures, self.asked, self.peak, self.back = [], [], Counter(), 0, []
-        self.slowest, self.left_out = 0, Counter()
+        self.took, self.left_out, self.pids = [], Counter(), set()
         self.seen = {}
         for mode, name in HONEST:
             self.deploy(mode, name)
@@ -79,7 +85,7 @@ class Run:
                 self.failures.append((began, ended, name, wrong))
                 time.sleep(0.05)
             else:
-                self.slowest = max(self.slowest, ended - began)
+                self.took.append(ended - began)
         if connection:
             connection.close()
 
@@ -90,9 +96,19 @@ class Run:
 
     # -- The others ---------------------------------------------------------------------------------------------------
 
-    def attack(self):
-        while not self.over.wait(random.uniform(0, 0.1)):
-            self.attacks.once()
+    def attack(self, over, told):
+        """In a process of its own, so that the honest clients need not share an interpreter with it."""
+        os.nice(5)
+
+        def one():
+            while not over.wait(random.uniform(0, 0.2)):
+                self.attacks.once()
+        threads = [threading.Thread(target=one) for _ in range(ATTACKERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        told.put((self.attacks.done, self.attacks.accepted, self.attacks.versions))
 
     def redeploy(self):
         """An honest function gets a new version every few seconds, and loses no request by that."""
@@ -105,9 +121,11 @@ class Run:
 
     def watch(self):
         """The supervisor's memory, whichever process it is."""
-        while not self.over.wait(0.05):
+        while not self.over.wait(0.1):
             try:
-                self.peak = max(self.peak, memory_mib(supervisor(self.host).pid, "VmHWM"))
+                serving = supervisor(self.host)
+                self.peak = max(self.peak, memory_mib(serving.pid, "VmHWM"))
+                self.pids |= {process.pid for process in (serving, *launchers(self.host)) if process}
             except (OSError, AssertionError, TypeError):
                 pass  # between two of them
 
@@ -116,19 +134,17 @@ class Run:
         while targets and not self.over.wait(random.uniform(*self.options.every)):
             target = random.choice(targets)
             try:
-                serving = supervisor(self.host)
-                victims = [serving] if target == "supervisor" else [
-                    process for process in system.processes()
-                    if process.name == system.LAUNCHER and process.parent == serving.pid]
-                if not victims:
+                keeper, launcher = launchers(self.host)
+                victim = {"supervisor": supervisor(self.host), "launcher": launcher, "keeper": keeper}[target]
+                if not victim:
                     self.left_out[f"kills of the {target}"] += 1
                     continue
                 self.kills.append(time.monotonic())
-                os.kill(victims[0].pid, 9)
+                os.kill(victim.pid, 9)
             except (OSError, AssertionError):
                 self.left_out["kills"] += 1
                 continue
-            print(f"killed the {target}, {victims[0].pid}", flush=True)
+            print(f"killed the {target}, {victim.pid}", flush=True)
             self.back.append((target, self.wait_until_served()))
             if self.back[-1][1] is None:
                 self.over.set()
@@ -155,18 +171,25 @@ class Run:
         sys.setswitchinterval(0.001)
         threads = [threading.Thread(target=self.call, args=[name, index / RATE * CALLERS])
                    for index, (_, name) in enumerate(HONEST * CALLERS)]
-        threads += [threading.Thread(target=self.attack) for _ in range(ATTACKERS)]
         threads += [threading.Thread(target=deed) for deed in (self.redeploy, self.watch, self.kill)]
         for name in ("other-0", *(f"other-{number}" for number in range(1, 5))):
             self.host.upload(name, b"#!/bin/sh\nexec cat\n")
+        context = multiprocessing.get_context("fork")
+        over, told = context.Event(), context.Queue()
+        attackers = context.Process(target=self.attack, args=[over, told], daemon=True)
+        attackers.start()
         began = time.monotonic()
         for thread in threads:
             thread.start()
         self.over.wait(self.options.minutes * 60)
         self.over.set()
+        over.set()
         for thread in threads:
             thread.join()
-        return time.monotonic() - began
+        seconds = time.monotonic() - began
+        self.attacks.done, self.attacks.accepted, self.attacks.versions = told.get(timeout=60)
+        attackers.join()
+        return seconds
 
     def lost(self):
         """What was answered 201 or 202 and is not there."""
@@ -185,7 +208,7 @@ class Run:
         unexcused = [failure for failure in self.failures if not self.excused(*failure[:2])]
         asked = sum(self.asked.values())
         complaints = []
-        print(f"{asked} honest requests in {seconds:.0f} s, {asked / seconds:.0f} a second; slowest {self.slowest:.2f} s")
+        print(f"{asked} honest requests in {seconds:.0f} s, {asked / seconds:.0f} a second; {percentiles(self.took)}")
         print(f"attacks: {self.attacks.done}; accepted {len(self.attacks.accepted)}; left out: {dict(self.left_out)}")
         print(f"kills: {len(self.kills)}; served again after {[(t, round(s, 2) if s else s) for t, s in self.back]}")
         print(f"failures: {len(self.failures)}, of them not within {GRACE} s after a kill: {len(unexcused)}")
@@ -211,10 +234,17 @@ class Run:
         complaints, members = [], self.host.members
         if self.host.running and (code := self.host.stop(60)) != 0:
             complaints.append(f"serve exited {code} after SIGTERM:\n{self.host.log_tail()}")
-        try:
-            self.host.traces.assert_gone(members, 5)
-        except AssertionError as error:
-            complaints.append(str(error))
+        # Others may serve on this machine, and begin or end meanwhile: a cgroup has the number of the host's own process.
+        deadline = time.monotonic() + 5
+        while True:
+            left = self.host.traces.left(members)
+            left["cgroups"] = [path for path in left["cgroups"] if int(path.rpartition("-")[2]) in self.pids]
+            if not any(left.values()):
+                break
+            if time.monotonic() > deadline:
+                complaints.append(f"left behind 5 s after the host's end: {left}")
+                break
+            time.sleep(0.05)
         shutil.rmtree(self.folder, ignore_errors=True)
         return complaints
 
@@ -222,7 +252,7 @@ class Run:
 def main():
     parser = argparse.ArgumentParser(prog="Tests/Chaos/run")
     parser.add_argument("minutes", type=float, nargs="?", default=10)
-    parser.add_argument("--kill", default="supervisor,launcher", help="which are killed; none when empty")
+    parser.add_argument("--kill", default="supervisor,launcher", help="which are killed, of supervisor, launcher and keeper; none when empty")
     parser.add_argument("--every", type=lambda text: [float(part) for part in text.split("-")], default=[5, 15],
                         help="seconds between two kills, at random: 5-15")
     parser.add_argument("--seed", type=int, default=int(time.time()))
