@@ -150,7 +150,7 @@ extension Gateway {
         let limit = host.options.largestUpload
         let tooLarge = Failure(
             .payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
+        if Self.length(request.headers) > limit { throw tooLarge }
         let bundles = host.catalogue.bundles
         let arrival = try await offload { try bundles.beginArrival() }
         do {

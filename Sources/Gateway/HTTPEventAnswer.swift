@@ -58,7 +58,11 @@ struct HTTPEventAnswer {
         guard members.says("isBase64Encoded", "true") else { return text }
         // Encoders break lines; anything else that is no base64 is an error.
         let letters = text.readableBytesView.filter { ![0x0A, 0x0D, 0x20, 0x09].contains($0) }
-        guard let bytes = Data(base64Encoded: Data(letters)) else {
+        let padding = letters.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+        // Foundation takes padding for a character where there is none.
+        guard padding <= 2, !letters.dropLast(padding).contains(UInt8(ascii: "=")), letters.count % 4 == 0,
+            let bytes = Data(base64Encoded: Data(letters))
+        else {
             throw Failure(.protocolError, "the result's body is not base64, though isBase64Encoded says so")
         }
         return ByteBuffer(bytes: bytes)

@@ -37,24 +37,23 @@ extension Gateway {
         guard let version = served else { throw Self.noFunction(name) }
         let id = Self.makeID()
         let event = try await event(of: request, headers, context, id: id, name: name)
-        let completion = await watch.watching(context.channel) { cancellation in
+        // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
+        let (completion, answer) = await watch.watching(context.channel) { cancellation in
             await host.invoke(
-                version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation)
+                version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation,
+                reading: Self.answer)
         }
         var response: Response
-        var outcome = completion.outcome
-        switch await Self.answer(of: completion) {
+        switch answer {
         case .success(let answer):
             response = Response(
                 status: HTTPResponse.Status(code: answer.status), body: .charged(answer.body, to: completion.charge))
             for (name, value) in answer.headers { response.headers.append(HTTPField(name: name, value: value)) }
         case .failure(let failure):
-            outcome = failure.outcome
             response = try Problem(failure, invocationID: id, isHolder: isHolder).response(
                 retryAfter: failure.retryAfter)
         }
         Self.describe(completion, id: id, version: version, isHolder: isHolder, in: &response.headers)
-        response.headers[.bulkheadOutcome] = outcome.rawValue
         return response
     }
 

@@ -138,9 +138,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             try gateway.authorize(head.headerFields, .invoke)
             version = try gateway.host.version(of: gateway.name(name), number: nil, alias: nil)
             let limit = gateway.host.options.largestEvent
-            if let length = head.headerFields[.contentLength].flatMap({ Int($0) }), length > limit {
-                throw Gateway.tooLarge(limit)
-            }
+            if Gateway.length(head.headerFields) > limit { throw Gateway.tooLarge(limit) }
         } catch {
             failure = error
         }

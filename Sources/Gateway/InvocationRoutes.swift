@@ -89,9 +89,7 @@ extension Gateway {
     /// - Parameter isJSON: whether it has to be JSON.
     func event(of request: Request, isJSON: Bool = true) async throws -> ArrivedEvent {
         let limit = host.options.largestEvent
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-            throw Self.tooLarge(limit)
-        }
+        if Self.length(request.headers) > limit { throw Self.tooLarge(limit) }
         var reader = readers.begin(isJSON: isJSON)
         do {
             for try await chunk in request.body { try reader.add(chunk) }
@@ -101,6 +99,9 @@ extension Gateway {
         }
         return reader.finish()
     }
+
+    /// What a head says of its body's length, in bytes: what is beyond all numbers is larger than any limit.
+    static func length(_ headers: HTTPFields) -> Int { headers[.contentLength].map { Int($0) ?? .max } ?? 0 }
 
     static func tooLarge(_ limit: Int) -> Failure {
         Failure(.payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")

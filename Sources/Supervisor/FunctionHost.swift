@@ -156,9 +156,9 @@ package final class FunctionHost: Sendable {
     /// What only the final manifest can tell, before anything is committed.
     private func check(_ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName) throws {
         let memory = stored.manifest.limits.memory
-        guard memory.bytes <= options.memoryBudget else {
+        guard max(memory.bytes, stored.manifest.limits.scratch.bytes) <= options.memoryBudget else {
             throw UploadRefused(
-                "limits.memory (\(memory)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
+                "limits.memory (\(memory)) or limits.scratch (\(stored.manifest.limits.scratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
             )
         }
         // Compiled as its longest number would have it: a policy or argument list that cannot work is told to whoever
@@ -253,6 +253,31 @@ package final class FunctionHost: Sendable {
         }
     }
 
+    /// As `invoke`; `reading` makes something of the result, and its failure is the invocation's.
+    package func invoke<Answer: Sendable>(
+        _ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?, cancellation: Cancellation,
+        reading: @Sendable (Completion) async -> Result<Answer, Failure>
+    ) async -> (Completion, Result<Answer, Failure>) {
+        let began = ContinuousClock.now
+        noteBegin(version, id)
+        var completion = await withCheckedContinuation { continuation in
+            run(
+                version, id: id, event: event, traceparent: traceparent, cancellation: cancellation,
+                isAsynchronous: false, nil
+            ) { continuation.resume(returning: $0) }
+        }
+        let answer = await reading(completion)
+        if case .failure(let failure) = answer { completion.result = .failure(failure) }
+        ended(version, id: id, completion, elapsed: .now - began, keepsResult: false)
+        return (completion, answer)
+    }
+
+    private func noteBegin(_ version: FunctionVersion, _ id: String) {
+        invocations.add(
+            InvocationRecord(
+                id: id, function: version.name, version: version.number, status: .running, startedAt: Date()))
+    }
+
     /// As `invoke`, without a task: `completion` is called exactly once, from any thread.
     package func submit(
         _ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?, cancellation: Cancellation,
@@ -260,11 +285,7 @@ package final class FunctionHost: Sendable {
         completion: @escaping @Sendable (Completion) -> Void
     ) {
         let began = ContinuousClock.now
-        if !isAsynchronous {
-            invocations.add(
-                InvocationRecord(
-                    id: id, function: version.name, version: version.number, status: .running, startedAt: Date()))
-        }
+        if !isAsynchronous { noteBegin(version, id) }
         run(
             version, id: id, event: event, traceparent: traceparent, cancellation: cancellation,
             isAsynchronous: isAsynchronous, eventLoop

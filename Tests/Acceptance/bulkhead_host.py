@@ -102,8 +102,13 @@ class Host:
     url = None
 
     @property
+    def supervisor(self):
+        """The process that serves: the guardian's child."""
+        return next(one for one in self.members if one.parent == self.process.pid and one.name == "bulkhead")
+
+    @property
     def members(self):
-        """The server, its launcher, and all cells and workers at this moment."""
+        """The guardian, the supervisor, its launcher, and all cells and workers at this moment."""
         return system.family(self.process.pid)
 
     def stop(self, seconds=20):

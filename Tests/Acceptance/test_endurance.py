@@ -84,4 +84,4 @@ def test_nothing_grows(hosts):
     assert after["threads"] <= before["threads"] + 4, (before, after)
     # The newest 10,000 invocations are kept, with what went wrong in each: some KiB, and no more of them after that.
     assert after["resident KiB"] <= before["resident KiB"] + 4096 + COUNT // 2 * 6, (before, after)
-    assert int(Path(f"/proc/{host.process.pid}/status").read_text().split("VmRSS:")[1].split()[0]) < 400_000
+    assert int(Path(f"/proc/{host.supervisor.pid}/status").read_text().split("VmRSS:")[1].split()[0]) < 400_000

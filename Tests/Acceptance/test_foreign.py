@@ -48,7 +48,7 @@ def invoke_all(host, name, events, bystander):
     """Invokes `name` with each event, some at once, while `bystander` is asked all the time."""
     latencies(host, bystander, 20)
     quiet = latencies(host, bystander, 300)
-    serving, mounts = host.process.pid, system.mounts()
+    serving, mounts = host.supervisor.pid, system.mounts()
     with ThreadPoolExecutor(AT_ONCE + 1) as pool:
         running = [pool.submit(host.invoke, name, event, timeout=120) for event in events]
         busy = list(itertools.chain.from_iterable(
@@ -58,7 +58,7 @@ def invoke_all(host, name, events, bystander):
     told = f"p99 {p99(quiet) * 1000:.1f} ms quiet, {p99(busy) * 1000:.1f} ms beside {name}: {dict(outcomes)}"
     print(told)
     assert set(outcomes) <= GUESTS_OWN, [future.result() for future in running if future.result().outcome not in GUESTS_OWN]
-    assert host.running and host.process.pid == serving
+    assert host.running and host.supervisor.pid == serving
     assert p99(busy) <= ALLOWED * max(p99(quiet), TURN), told
     # By the host's own count: stress-ng gives its processes other names.
     eventually(lambda: cells(host) == 0, 10 * SLOWNESS, "no cell is left")

@@ -37,7 +37,7 @@ def raw(host, data, patience=5, close_after=False):
 
 def memory(host):
     """The supervisor's resident MiB."""
-    return int(Path(f"/proc/{host.process.pid}/status").read_text().split("VmRSS:")[1].split()[0]) >> 10
+    return int(Path(f"/proc/{host.supervisor.pid}/status").read_text().split("VmRSS:")[1].split()[0]) >> 10
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_attack(host, example, attacker, attack):
     """The attack ends as one of its outcomes and breaches nothing; nobody else notices, and nothing is left."""
     assert PROGRAM.exists(), f"there is no {PROGRAM}; build it, or name the folder with BULKHEAD_FUNCTIONS"
     echo = example("echo")
-    before, serving = system.mounts(), host.process.pid
+    before, serving = system.mounts(), host.supervisor.pid
     with Bystander(host, echo) as bystander:
         reply = host.invoke(attacker, {"attack": attack}, timeout=120)
     outcomes, errors = ATTACKS[attack]
@@ -106,7 +106,7 @@ def test_attack(host, example, attacker, attack):
     assert bystander.count and not bystander.wrong, bystander.wrong[:1]
     assert bystander.slowest < BYSTANDER_SECONDS, f"another function waited {bystander.slowest:.3f} s"
     assert host.get("/readyz", token=None).status == 200
-    assert host.process.pid == serving and host.running
+    assert host.supervisor.pid == serving and host.running
     began = time.monotonic()
     host.invoke(attacker, {"attack": "exit-42"}, expect="exit")
     assert time.monotonic() - began < BYSTANDER_SECONDS

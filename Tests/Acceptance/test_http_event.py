@@ -42,7 +42,7 @@ def event_of(host, method, path, **options):
 def test_payload_2_0(host, mirrored):
     """Every field that a handler written for AWS reads."""
     headers = {"X-Mixed-Case": "Value", "User-Agent": "acceptance/1", "Cookie": "a=1; b=two words",
-               "Host": "example.test"}
+               "Host": "example.localhost"}
     before = time.time() * 1000
     event = event_of(host, "GET", f"/fn/{mirrored}/some/path?x=1&y=a%20b&x=2&empty=", headers=headers)
     assert event["version"] == "2.0"
@@ -61,7 +61,7 @@ def test_payload_2_0(host, mirrored):
     assert context["http"]["protocol"] == "HTTP/1.1"
     assert context["http"]["sourceIp"] == "127.0.0.1"
     assert context["http"]["userAgent"] == "acceptance/1"
-    assert context["domainName"].startswith("example.test")
+    assert context["domainName"].startswith("example.localhost")
     assert context["requestId"]
     for key in ("accountId", "apiId", "domainPrefix", "routeKey", "stage"):
         assert isinstance(context[key], str), key
@@ -138,7 +138,7 @@ def test_status_headers_cookies_body(host, answering):
     """The four things a handler can set."""
     name = answering({"statusCode": 418, "headers": {"Content-Type": "text/html", "X-A": "b, c"},
                       "cookies": ["a=1; Path=/", "b=2"], "body": "<p>\u20ac</p>"})
-    reply = host.get(f"/fn/{name}", token=None)
+    reply = host.get(f"/fn/{name}")
     assert reply.status == 418
     assert reply["Content-Type"] == "text/html"
     assert reply["X-A"] == "b, c"
@@ -217,7 +217,7 @@ def test_framing_is_the_hosts(host, answering, headers):
 def test_outcome_headers_are_the_hosts(host, answering):
     """A function cannot speak in the host's name."""
     headers = {"Bulkhead-Outcome": "exit", "bulkhead-invocation-id": "forged"}
-    carries_all(host.get(f"/fn/{answering({'statusCode': 200, 'headers': headers, 'body': 'x'})}", token=None))
+    carries_all(host.get(f"/fn/{answering({'statusCode': 200, 'headers': headers, 'body': 'x'})}"))
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 1000, -1, 200.5, "abc", None, [], 10**30])
@@ -229,8 +229,12 @@ def test_impossible_status(host, answering, status):
 
 
 def test_failure(host, deed):
-    """A failure is a 502 with its outcome, not a page of the function's."""
-    problem(host.get(f"/fn/{deed('exit', 3, auth='none').name}", token=None), "exit")
+    """A failure is a 502 with its outcome, not a page of the function's. What went wrong is for holders of a token."""
+    name = deed("exit", 3, auth="none").name
+    problem(host.get(f"/fn/{name}"), "exit")
+    reply = host.get(f"/fn/{name}", token=None)
+    assert (reply.status, reply.media_type, reply.outcome) == (502, "application/problem+json", "exit")
+    assert set(reply.json()) == {"title", "status", "invocationId"}
 
 
 # -- Who may ----------------------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ def launcher_of(host):
     """The process that starts cells: of the chain below the server, the one whose parent only keeps it alive."""
     named = [process for process in host.members if process.name == LAUNCHER]
     assert named, f"no process named {LAUNCHER} below the server"
-    keeper = next(process for process in named if process.parent == host.process.pid)
+    keeper = next(process for process in named if process.parent == host.supervisor.pid)
     return next((process for process in named if process.parent == keeper.pid), keeper)
 
 

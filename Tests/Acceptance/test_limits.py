@@ -20,10 +20,10 @@ def assert_nobody_left(function):
 
 @pytest.mark.parametrize("code", [1, 3, 127, 255])
 def test_exit(host, deed, code):
-    """A status other than 0, with the status; what it printed is no result."""
-    reply = host.invoke(deed("exit", code).name)
-    assert failed(reply, "exit")["exitCode"] == code
-    assert b"must not be taken" not in reply.body
+    """A status other than 0, with the status; what it printed is no result, and is told beside it."""
+    told = failed(host.invoke(deed("exit", code).name), "exit")
+    assert told["exitCode"] == code
+    assert "must not be taken" in told["stdout"] and "log" in told
 
 
 @pytest.mark.parametrize("what, signal", [

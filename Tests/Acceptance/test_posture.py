@@ -356,14 +356,14 @@ def test_init(worker):
 def test_supervisor(posture_host):
     """The process that reads what clients and tenants send is confined itself."""
     host = posture_host
-    status = next(one for one in host.members if one.pid == host.process.pid).status()
+    status = host.supervisor.status()
     assert "0" not in status["Uid"].split() and "0" not in status["Gid"].split()
     if host.is_root:
         assert status["Groups"] == ""
     assert status["CapEff"] == status["CapPrm"] == status["CapAmb"] == "0" * 16
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
-    for task in os.listdir(f"/proc/{host.process.pid}/task"):
-        text = Path(f"/proc/{host.process.pid}/task/{task}/status").read_text()
+    for task in os.listdir(f"/proc/{host.supervisor.pid}/task"):
+        text = Path(f"/proc/{host.supervisor.pid}/task/{task}/status").read_text()
         assert re.search(r"^Seccomp:\s*2$", text, re.MULTILINE), f"thread {task} is not filtered"
         assert re.search(r"^NoNewPrivs:\s*1$", text, re.MULTILINE)
 
@@ -377,8 +377,9 @@ def test_supervisor_confines_itself_first(workspace):
                "127.0.0.1:0", "--data", data, *SERVE_OPTIONS]
     with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as tracer:
         assert tracer.stdout.readline().startswith("bulkhead: listening on ")
-        supervisor = int(next(Path("/proc").glob(f"{tracer.pid}/task/*/children")).read_text().split()[0])
-        os.kill(supervisor, signal.SIGTERM)
+        guardian, = [one.pid for one in family(tracer.pid) if one.name.startswith("bulkhead-guard")]
+        supervisor, = [one.pid for one in family(guardian) if one.parent == guardian]
+        os.kill(guardian, signal.SIGTERM)
         tracer.wait(30 * SLOWNESS)
 
     def calls(path):
@@ -388,7 +389,8 @@ def test_supervisor_confines_itself_first(workspace):
 
     own = calls(Path(f"{trace}.{supervisor}"))
     everything = [row for path in workspace.glob("confinement.*") for row in calls(path)]
-    listening = min(when for when, call in everything if call.startswith("listen("))
+    # The guardian's socket listened before: the supervisor takes it over when it serves.
+    listening = min(when for when, call in own if call.startswith("listen("))
     first_thread = min(when for when, call in own if "CLONE_THREAD" in call)
     for name in ("landlock_restrict_self(", "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC"):
         when, = [when for when, call in own if call.startswith(name)]

@@ -70,7 +70,7 @@ def directories(keeper):
 
 
 def directories_of(host):
-    keeper, = [process.pid for process in host.members if process.name == LAUNCHER and process.parent == host.process.pid]
+    keeper, = [process.pid for process in host.members if process.name == LAUNCHER and process.parent == host.supervisor.pid]
     return directories(keeper)
 
 
