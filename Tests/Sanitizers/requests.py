@@ -91,7 +91,8 @@ class Launcher:
             os.dup2(high[1], 4)
 
         self.keeper = subprocess.Popen(
-            [program, "--first-uid", "710000001", "--ready", "2"], preexec_fn=arrange, close_fds=False)
+            [program, "--first-uid", "710000001", "--ready", "4", "--total-memory", str(1 << 30), "--total-tasks", "4000"],
+            preexec_fn=arrange, close_fds=False)
         for fd in high + [folder]:
             os.close(fd)
         theirs.close()
@@ -130,8 +131,9 @@ class Launcher:
         assert events[0]["kind"] == FAILED, events
         assert events[0]["error"] > 0, events
 
-    def works(self, version=0):
-        events = self.launch(make_plan(), version=version)
+    def works(self, version=0, function="host"):
+        strings = [function, "/function/true", "/function/true", "A=b", DIGEST, "/function"]
+        events = self.launch(make_plan(strings), version=version)
         assert [event["kind"] for event in events][-2:] == [EXITED, GONE] and events[-2]["status"] == 0, events
 
     def works_at_once(self, count, version):
@@ -249,6 +251,9 @@ def main():
             launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, 1 << 63, 7))
         for version in range(8, 200):  # more than the launcher keeps in mind
             launcher.works(version=version)
+        for number in range(100):  # more functions than directories are kept for
+            launcher.works(version=400 + number % 70, function=f"function-{number}")
+            launcher.works(function="x" * 60 + str(number))
         for plan in itertools.islice(wrong_plans(), 40):
             launcher.refused(plan, version=300)
         launcher.works(version=300)
