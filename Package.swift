@@ -29,6 +29,7 @@ let package = Package(
     products: [
         .executable(name: "bulkhead", targets: ["bulkhead"]),
         .executable(name: "bulkhead-launcher", targets: ["bulkhead-launcher"]),
+        .executable(name: "bulkhead-guardian", targets: ["bulkhead-guardian"]),
         .executable(name: "bulkhead-probe", targets: ["bulkhead-probe"]),
     ],
     dependencies: [
@@ -59,6 +60,11 @@ let package = Package(
                 .define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fno-pie"]),
             ],
             linkerSettings: staticC),
+        // What `serve` becomes: it keeps the listening socket, and starts the supervisor again when it dies.
+        .executableTarget(
+            name: "bulkhead-guardian", path: "sandbox/guardian",
+            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror"])],
+            linkerSettings: staticC),
         // What `doctor` runs inside a cell.
         .executableTarget(
             name: "bulkhead-probe", path: "sandbox/probe",
@@ -70,9 +76,10 @@ let package = Package(
 
         .target(name: "HostSystem", dependencies: ["CHostSystem"]),
         .target(
-            name: "SandboxProfiles", path: "sandbox/profiles",
+            name: "SandboxProfiles", path: "sandbox/profiles", exclude: ["table.py"],
             resources: [
-                .embedInCode("base.profile"), .embedInCode("roots.profile"), .embedInCode("supervisor.profile"),
+                .embedInCode("base.profile"), .embedInCode("locked.profile"), .embedInCode("roots.profile"),
+                .embedInCode("supervisor.profile"),
             ]),
         .target(
             name: "PythonRuntime", path: "sandbox/python", resources: [.embedInCode("bulkhead_runtime.py")]),
@@ -108,7 +115,9 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOExtras", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio, resources: [.embedInCode("openapi.json")]),
         .target(
             name: "BulkheadCommands",

@@ -90,12 +90,29 @@ struct ListCommand: ParsableCommand {
 
     private struct Page: Decodable {
         let functions: [FunctionSummary]
+        let next: String?
     }
 
     func run() throws {
-        let answer = try host.client().get(.GET, "/v1/functions?limit=1000")
-        if host.json { return printJSON(answer) }
-        let functions = try JSONDecoder().decode(Page.self, from: answer.body).functions
+        let client = try host.client()
+        var functions: [FunctionSummary] = []
+        var documents: [Any] = []
+        var cursor: String?
+        repeat {
+            let from = cursor.map { "&cursor=\(escaped($0))" } ?? ""
+            let answer = try client.get(.GET, "/v1/functions?limit=1000\(from)")
+            let page = try JSONDecoder().decode(Page.self, from: answer.body)
+            functions += page.functions
+            cursor = page.next
+            if host.json, let object = try JSONSerialization.jsonObject(with: answer.body) as? [String: Any] {
+                documents += object["functions"] as? [Any] ?? []
+            }
+        } while cursor != nil
+        if host.json {
+            let list = try JSONSerialization.data(
+                withJSONObject: ["functions": documents], options: [.sortedKeys, .withoutEscapingSlashes])
+            return FileHandle.standardOutput.write(list + Data("\n".utf8))
+        }
         let rows = functions.map {
             [$0.name, String($0.version), $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt]
         }

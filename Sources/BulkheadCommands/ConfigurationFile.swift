@@ -6,7 +6,7 @@ import Yams
 /// What `serve --config FILE` reads. Options on the command line win.
 struct ConfigurationFile {
     static let keys =
-        "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent"
+        "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent, maxBuffered, maxStored, maxVersions, maxStoredByKey, maxVersionsByKey, maxHostMemory, hosts"
 
     var listen: String?
     var data: String?
@@ -20,6 +20,15 @@ struct ConfigurationFile {
     var maxQueued: Int?
     var maxUpload: ByteSize?
     var maxEvent: ByteSize?
+    var maxBuffered: ByteSize?
+    var maxStored: ByteSize?
+    var maxVersions: Int?
+    var maxStoredByKey: ByteSize?
+    var maxVersionsByKey: Int?
+    /// Bytes that the supervisor itself may use.
+    var maxHostMemory: ByteSize?
+    /// Names that requests may come for: see `HostNames`.
+    var hosts: [String]?
 
     init() {}
 
@@ -78,10 +87,30 @@ struct ConfigurationFile {
             return number != nil
         case "maxUpload":
             maxUpload = ByteSize(text)
-            return maxUpload != nil
+            return maxUpload.map { $0.bytes <= 4 << 30 } ?? false
         case "maxEvent":
+            // A buffer's length has 32 bits, and an event is written into another one.
             maxEvent = ByteSize(text)
-            return maxEvent != nil
+            return maxEvent.map { $0.bytes <= 512 << 20 } ?? false
+        case "maxBuffered":
+            maxBuffered = ByteSize(text)
+            return maxBuffered.map { $0.bytes >= 1 << 20 } ?? false
+        case "maxStored":
+            maxStored = ByteSize(text)
+            return maxStored != nil
+        case "maxVersions":
+            maxVersions = number
+            return number != nil
+        case "maxStoredByKey":
+            maxStoredByKey = ByteSize(text)
+            return maxStoredByKey != nil
+        case "maxVersionsByKey":
+            maxVersionsByKey = number
+            return number != nil
+        case "maxHostMemory":
+            maxHostMemory = ByteSize(text)
+            return maxHostMemory.map { $0.bytes >= 128 << 20 } ?? false
+        case "hosts": hosts = value.sequence?.compactMap { $0.scalar?.string } ?? [text]
         default: return false
         }
         return !text.isEmpty || value.sequence != nil
@@ -96,6 +125,11 @@ struct ConfigurationFile {
         if let maxQueued { options.mostQueued = maxQueued }
         if let maxUpload { options.largestUpload = maxUpload.bytes }
         if let maxEvent { options.largestEvent = maxEvent.bytes }
+        if let maxBuffered { options.mostBuffered = maxBuffered.bytes }
+        if let maxStored { options.quota.mostBytes = maxStored.bytes }
+        if let maxVersions { options.quota.mostVersions = maxVersions }
+        if let maxStoredByKey { options.quota.mostBytesByKey = maxStoredByKey.bytes }
+        if let maxVersionsByKey { options.quota.mostVersionsByKey = maxVersionsByKey }
         return options
     }
 }

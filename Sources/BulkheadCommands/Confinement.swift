@@ -8,14 +8,13 @@ enum Confinement {
     /// Call while this process has one thread: Landlock binds the thread that asks, and those it starts.
     /// - Parameters:
     ///   - data: the only folder that may be written.
-    ///   - port: the only TCP port that may be listened on; 0: one that the kernel picks.
     ///   - withLandlock: false where the kernel has none.
     /// - Throws: `CommandFailure`.
-    static func apply(data: String, port: Int, withLandlock: Bool) throws {
+    static func apply(data: String, withLandlock: Bool) throws {
         guard bh_thread_count() == 1 else {
             throw CommandFailure("the supervisor cannot be confined: it has more than one thread already")
         }
-        if withLandlock { try restrictReach(data: data, port: port) }
+        if withLandlock { try restrictReach(data: data) }
         let filter: SeccompFilter
         do {
             filter = try SeccompFilter.supervisor()
@@ -33,14 +32,14 @@ enum Confinement {
     /// libdispatch looks at its own threads as /proc/TID, and takes a refusal for a broken process, which it ends.
     private static let read = ["/usr", "/lib", "/lib64", "/etc", "/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu"]
 
-    private static func restrictReach(data: String, port: Int) throws {
+    private static func restrictReach(data: String) throws {
         let paths = [(data, true), ("/dev/null", true), ("/dev/urandom", false)] + read.map { ($0, false) }
         let names = paths.map { strdup($0.0) }
         defer { for name in names { free(name) } }
         let reach = zip(names, paths).compactMap { name, path in
             name.map { bh_reach(path: $0, writes: path.1 ? 1 : 0) }
         }
-        let error = bh_restrict_reach(reach, Int32(reach.count), UInt16(port))
+        let error = bh_restrict_reach(reach, Int32(reach.count))
         guard error == 0 else {
             throw CommandFailure("the supervisor's files cannot be restricted: \(String(cString: strerror(error)))")
         }

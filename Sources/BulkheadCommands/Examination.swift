@@ -83,6 +83,9 @@ struct Examination {
 
     private func denial() throws -> Finding {
         let completion = try invoke("ptrace")
+        if [.timeout, .cpuExceeded, .overloaded].contains(completion.outcome) {
+            return Finding("denied calls", .degraded("not proved: the probe did not finish; run doctor again"))
+        }
         guard case .failure(let failure) = completion.result, failure.outcome == .denied, failure.syscall == "ptrace"
         else {
             return Finding("denied calls", .missing("ptrace ended as \(completion.outcome.rawValue)"))
@@ -93,6 +96,13 @@ struct Examination {
     private func memory() throws -> Finding {
         guard features.limitsMemory else { return Finding("memory limit", .degraded(DegradableLayer.memory.advice)) }
         let outcome = try invoke("memory").outcome
+        // A probe that was ended for its time has not tried all: that says nothing of the layer.
+        if [.timeout, .cpuExceeded, .overloaded].contains(outcome) {
+            return Finding(
+                "memory limit",
+                .degraded("not proved: the probe did not finish on this busy machine (\(outcome.rawValue)); run doctor again")
+            )
+        }
         return Finding(
             "memory limit", outcome == .memoryExceeded, else: "taking memory without end ended as \(outcome.rawValue)")
     }
@@ -148,7 +158,7 @@ struct Examination {
             try probe.withUnsafeBytes { try arrival.append($0) }
             let version = try await host.deploy(arrival, format: .executable, manifest: manifest, name: name).0
             return await host.invoke(
-                version, id: UUID().uuidString, event: ByteBuffer(), traceparent: nil, cancellation: Cancellation())
+                version, id: UUID().uuidString, event: ArrivedEvent(ByteBuffer()), traceparent: nil, cancellation: Cancellation())
         }
     }
 
@@ -180,7 +190,7 @@ struct Examination {
             switch event {
             case .started(let pid, _): shared.tell(pid)
             case .failed: shared.tell(0)
-            case .refused, .cleared, .exited, .gone: break
+            case .refused, .cleared, .locked, .exited, .gone: break
             }
         }
         defer { host.launcher.kill(cell) }

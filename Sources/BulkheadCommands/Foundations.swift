@@ -22,8 +22,16 @@ struct Foundations {
         var keepsRoot = false
         /// See `Launcher.Options.observer`.
         var observer: Int32?
-        /// The port to serve on, for a process that confines itself: see `Confinement`.
-        var confinedToPort: Int?
+        /// See `Confinement`: for a process that serves.
+        var confines = false
+        /// The pid of this process's guardian, whose death is its own.
+        var guardian: Int32?
+        /// Bytes that this process may use, where there are cgroups; nil: not bounded.
+        var hostMemory: Int?
+        /// Bytes that all cells together get.
+        var totalMemory = FunctionHost.Options.standardMemory
+        /// Processes and threads of all cells together.
+        var totalTasks = 32_768
     }
 
     /// Call while this process has one thread: the mount table is a thread's own.
@@ -34,6 +42,7 @@ struct Foundations {
         // Inherited by the launcher and the cells' inits, not by workers: what tenants burn must not hold up the host. An
         // ordinary user may not, and goes without.
         setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)
+        try data.requireOwner(isRoot ? [0, options.firstUID] : [geteuid()])
         try data.create()
         mkdir(data.path + "/bundles", 0o755)
         if isRoot, !options.keepsRoot { try Self.giveAway(data.path, to: options.firstUID) }
@@ -57,6 +66,9 @@ struct Foundations {
             firstUID: options.firstUID + 1)
         launcherOptions.observer = options.observer
         launcherOptions.readyCells = options.readyCells
+        launcherOptions.totalMemory = options.totalMemory
+        launcherOptions.totalTasks = options.totalTasks
+        launcherOptions.hostMemory = options.hostMemory
         launcherOptions.allowsNoLandlock = options.degraded.contains(.landlock)
         do {
             launcher = try Launcher(launcherOptions, logger: logger) {
@@ -74,10 +86,14 @@ struct Foundations {
                 throw CommandFailure("root cannot be given up: \(String(cString: strerror(error)))")
             }
         }
-        if let port = options.confinedToPort {
+        // A change of identity has undone what the guardian set, prctl(2).
+        if let guardian = options.guardian, bh_die_with_parent(guardian) != 0 {
+            throw CommandFailure("the guardian has gone")
+        }
+        if options.confines {
             // Where it is missing, `require` decides, and says what to do.
             let hasLandlock = launcher.features.map { $0.landlockABI > 0 } ?? true
-            try Confinement.apply(data: path, port: port, withLandlock: hasLandlock)
+            try Confinement.apply(data: path, withLandlock: hasLandlock)
         }
         launcher.startReading()
     }

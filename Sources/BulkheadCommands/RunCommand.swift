@@ -62,7 +62,7 @@ struct RunCommand: ParsableCommand {
         let result = try blocking {
             let version = try await host.deploy(source)
             let completion = await host.invoke(
-                version, id: UUID().uuidString.lowercased(), event: event, traceparent: nil,
+                version, id: UUID().uuidString.lowercased(), event: ArrivedEvent(event), traceparent: nil,
                 cancellation: Cancellation())
             return (completion, host.logs.lines(of: version.name, limit: 10_000, invocation: nil))
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CHostSystem
 import Catalogue
 import CoreMetrics
 import Foundation
@@ -34,11 +35,19 @@ struct ServeCommand: ParsableCommand {
     var logLevel = "info"
 
     func run() throws {
+        bh_bound_heap()
         let file = try config.map(ConfigurationFile.init(path:)) ?? ConfigurationFile()
         let address = try ListenAddress(listen ?? file.listen ?? "127.0.0.1:8080")
         let degraded = try Set((allowDegraded + (file.allowDegraded ?? [])).map(DegradableLayer.init(named:)))
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw CommandFailure("--log-level \(logLevel) is no level", .usage)
+        }
+        let hostOptions = try file.hostOptions()
+        let directory = DataDirectory(data ?? file.data)
+        guard let guardian = Guardian.own else {
+            // Said here, before there is anything to guard.
+            try directory.requireOwner(geteuid() == 0 ? [0, file.firstUid ?? Foundations.Options().firstUID] : [geteuid()])
+            try Guardian.become(listening: address)
         }
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -46,19 +55,24 @@ struct ServeCommand: ParsableCommand {
             return handler
         }
         let logger = Logger(label: "bulkhead")
-        let directory = DataDirectory(data ?? file.data)
         var options = Foundations.Options()
         options.degraded = degraded
-        options.confinedToPort = address.port
+        options.confines = true
+        options.guardian = guardian.pid
+        options.hostMemory = file.maxHostMemory?.bytes ?? 512 << 20
+        options.totalMemory = hostOptions.memoryBudget
         if let uid = file.firstUid { options.firstUID = uid }
         if let count = file.readyCells { options.readyCells = count }
         let foundations = try Foundations(data: directory, options: options, logger: logger)
         try foundations.require(allowing: degraded)
-        let host = try foundations.host(options: try file.hostOptions(), logger: logger)
+        let host = try foundations.host(options: hostOptions, logger: logger)
         MetricsSystem.bootstrap(RegistryMetrics(host.metrics))
         let inside = DataDirectory(foundations.path)
         do {
-            try blocking { try await Self.serve(host, at: address, in: inside, logger: logger) }
+            try blocking { 
+                try await Self.serve(
+                    host, for: guardian, at: address, names: file.hosts ?? [], in: inside, logger: logger)
+             }
         } catch {
             host.stop()
             throw error
@@ -67,12 +81,14 @@ struct ServeCommand: ParsableCommand {
         host.stop()
     }
 
-    private static func serve(_ host: FunctionHost, at address: ListenAddress, in data: DataDirectory, logger: Logger)
-        async throws
-    {
+    private static func serve(
+        _ host: FunctionHost, for guardian: Guardian, at address: ListenAddress, names: [String],
+        in data: DataDirectory, logger: Logger
+    ) async throws {
         try await makeAdminToken(for: host, in: data)
-        let application = Gateway(host: host).application(
-            host: address.host, port: address.port, group: MultiThreadedEventLoopGroup.singleton, logger: logger
+        let gateway = Gateway(host: host, listener: address.host, names: names)
+        let listener = Listener(
+            gateway, socket: guardian.socket, group: MultiThreadedEventLoopGroup.singleton, logger: logger
         ) { port in
             let shown = address.host.contains(":") ? "[\(address.host)]" : address.host
             let url = "http://\(shown):\(port)"
@@ -82,13 +98,18 @@ struct ServeCommand: ParsableCommand {
                 logger.warning("clients cannot find this host by its data directory", metadata: ["reason": "\(error)"])
             }
             host.warmUp()
+            guardian.tellServing()
+            guard guardian.restarts == 0 else {
+                return logger.notice("serving again", metadata: ["restarts": "\(guardian.restarts)"])
+            }
             // Not print(): a script that waits for this line must get it at once, also through a pipe.
             try? FileHandle.standardOutput.write(contentsOf: Data("bulkhead: listening on \(url)\n".utf8))
         }
         // Ended in reverse: first nothing new is taken, then what runs is finished, then what waits.
         var configuration = ServiceGroupConfiguration(
             services: [
-                .init(service: AsynchronousRunner(host: host)), .init(service: application),
+                .init(service: BundleCollection(host: host, logger: logger)),
+                .init(service: AsynchronousRunner(host: host)), .init(service: listener),
                 .init(service: DrainService(host: host)),
             ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // The longest invocation there can be; a client that dawdles over its request must not hold up the end for ever.

@@ -19,7 +19,6 @@
 #define FS_TRUNCATE (1ull << 14)   // ABI 3
 #define NET_BIND (1ull << 0)       // ABI 4
 #define NET_CONNECT (1ull << 1)    // ABI 4
-#define RULE_NET_PORT 2            // ABI 4
 #define FS_IOCTL_DEV (1ull << 15)  // ABI 5
 #define SCOPE_ALL 3ull             // ABI 6: abstract unix sockets, signals
 
@@ -51,7 +50,7 @@ static int allow(int ruleset, uint64_t known, const struct bh_reach *reach) {
     return error;
 }
 
-int bh_restrict_reach(const struct bh_reach *reach, int count, uint16_t port) {
+int bh_restrict_reach(const struct bh_reach *reach, int count) {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 0) return errno;
     struct {
@@ -65,10 +64,6 @@ int bh_restrict_reach(const struct bh_reach *reach, int count, uint16_t port) {
     if (ruleset < 0) return errno;
     int error = 0;
     for (int i = 0; i < count && !error; i++) error = allow(ruleset, handled.fs, &reach[i]);
-    struct {
-        uint64_t access, port;
-    } listening = {NET_BIND, port};
-    if (!error && abi >= 4 && syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &listening, 0) < 0) error = errno;
     if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) error = errno;
     if (!error && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) error = errno;
     close(ruleset);

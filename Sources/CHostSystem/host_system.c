@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/openat2.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -22,6 +24,19 @@ int bh_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? errno : 0; }
 
 int bh_packet_pair(int ends[2]) {
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? errno : 0;
+}
+
+int bh_readable_bytes(int pipe) {
+    int count = 0;
+    return ioctl(pipe, FIONREAD, &count) < 0 ? 0 : count;
+}
+
+void bh_bound_heap(void) {
+    // Set, they no longer grow with what is freed (mallopt(3)): a block of a megabyte goes back to the kernel at once, and is
+    // not what small ones are cut from ever after.
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    mallopt(M_ARENA_MAX, 4);
 }
 
 int bh_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
@@ -122,6 +137,11 @@ int bh_spawn(pid_t *pid, const char *program, char *const *argv, char *const *en
     posix_spawn_file_actions_destroy(&actions);
     for (int i = 0; i < fd_count; i++) close(high[i]);
     return error;
+}
+
+int bh_die_with_parent(pid_t parent) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
+    return getppid() == parent ? 0 : ESRCH;  // it may have died before that line
 }
 
 int bh_give_away(const char *path, uid_t uid) {

@@ -9,14 +9,20 @@ struct ArchiveUnpacker: ~Copyable {
     /// Bounds of what an archive may become.
     static let mostEntries = 10_000
     static let mostBytes = 256 << 20
+    /// What may be read out of the compression, headers and all, and how long that may take.
+    private static let mostRead = mostBytes + mostEntries * (64 << 10)
+    private static let mostCPU = Duration.seconds(10), longest = Duration.seconds(180)
+    private let began = ContinuousClock.now
+    private let usedBefore = threadCPU()
 
     private let folder: Folder
 
     init(into folder: consuming Folder) { self.folder = folder }
 
     /// - Parameter file: the archive.
+    /// - Returns: how many bytes its files have together.
     /// - Throws: `UploadRefused`, naming the entry, or `SystemError`.
-    func unpack(_ file: borrowing OwnedDescriptor) throws {
+    func unpack(_ file: borrowing OwnedDescriptor) throws -> Int {
         // libarchive converts names by way of the locale: in "C" every name beyond ASCII would be refused.
         guard let locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", nil) else { throw SystemError("newlocale") }
         let before = uselocale(locale)  // of this thread alone, uselocale(3)
@@ -33,6 +39,10 @@ struct ArchiveUnpacker: ~Copyable {
         else {
             throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")
         }
+        // libarchive undoes as many layers as it finds, and each multiplies what a small file can become.
+        guard archive_filter_count(archive) <= 2 else {
+            throw UploadRefused("the archive is compressed more than once; compress the tar once, with gzip")
+        }
         var entries = 0, bytes = 0, depth = 0
         while true {
             var entry: OpaquePointer?
@@ -41,6 +51,7 @@ struct ArchiveUnpacker: ~Copyable {
             guard result == ARCHIVE_OK || result == ARCHIVE_WARN, let entry else {
                 throw UploadRefused("the archive is broken: \(Self.problem(of: archive))")
             }
+            try checkEffort(archive)
             entries += 1
             guard entries <= Self.mostEntries else {
                 throw UploadRefused("the archive has more than \(Self.mostEntries) entries")
@@ -52,6 +63,19 @@ struct ArchiveUnpacker: ~Copyable {
         }
         guard entries > 0 else { throw UploadRefused("the archive is empty") }
         try folder.sync()
+        return bytes
+    }
+
+    private func checkEffort(_ archive: OpaquePointer) throws {
+        guard archive_filter_bytes(archive, 0) <= Int64(Self.mostRead) else {
+            throw UploadRefused(
+                "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
+        }
+        guard threadCPU() - usedBefore <= Self.mostCPU, .now - began <= Self.longest else {
+            throw UploadRefused(
+                "the archive takes too long to unpack: more than \(Self.mostCPU.components.seconds) s of CPU time, or \(Self.longest.components.seconds) s in all; fewer or smaller files do"
+            )
+        }
     }
 
     private func take(_ entry: OpaquePointer, of archive: OpaquePointer, bytes: inout Int, depth: inout Int) throws {
@@ -111,6 +135,7 @@ struct ArchiveUnpacker: ~Copyable {
                 throw UploadRefused(
                     "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
             }
+            try checkEffort(archive)
             try buffer[..<length].withUnsafeBytes { try file.writeAll($0) }
         }
         try file.sync()
@@ -130,4 +155,11 @@ struct ArchiveUnpacker: ~Copyable {
     private static func problem(of archive: OpaquePointer) -> String {
         archive_error_string(archive).map { String(cString: $0) } ?? "it is neither zip nor tar"
     }
+}
+
+/// CPU time of the thread that asks, clock_gettime(2).
+private func threadCPU() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
 }

@@ -20,6 +20,8 @@ package final class BundleStore: Sendable {
         package let digest: String
         package let manifest: Manifest
         package let executable: Executable?
+        /// Bytes of its files.
+        package let bytes: Int
     }
 
     /// - Parameter path: the data directory.
@@ -34,9 +36,31 @@ package final class BundleStore: Sendable {
         for name in try incoming.names() { try incoming.removeTree(name) }
     }
 
-    /// Removes bundles that no version names. Only at the start, when no worker can be using one.
-    package func collectGarbage(keeping digests: Set<String>) throws {
-        for name in try bundles.names() where !digests.contains(name) { try bundles.removeTree(name) }
+    /// Bundles that are being taken in: stored, and not yet named by a version.
+    private let pinned = Mutex<[String: Int]>([:])
+
+    /// Removes bundles that nobody names, uses or takes in. Blocks.
+    /// - Parameter isNeeded: asked while no bundle can be taken in.
+    package func collectGarbage(unless isNeeded: (String) -> Bool) throws {
+        var moved: [String] = []
+        for name in try bundles.names() {
+            // Out of the way in one step: what is stored in this moment, under the same name, is another one.
+            let trash = randomName() + ".gone"
+            let isGone = try pinned.withLock { pinned in
+                guard pinned[name] == nil, !isNeeded(name) else { return false }
+                return try bundles.move(name, to: incoming, as: trash)
+            }
+            if isGone { moved.append(trash) }
+        }
+        for name in moved { try incoming.removeTree(name) }
+    }
+
+    /// The bundle is named by a version now, or was not taken after all.
+    package func unpin(_ stored: Stored) {
+        pinned.withLock { pinned in
+            let left = (pinned[stored.digest] ?? 1) - 1
+            pinned[stored.digest] = left > 0 ? left : nil
+        }
     }
 
     // MARK: - Arriving
@@ -83,7 +107,7 @@ package final class BundleStore: Sendable {
     // MARK: - Taking in
 
     /// Checks a whole upload and moves it into the store. Blocks.
-    /// - Returns: the bundle, and the SHA-256 of the uploaded bytes.
+    /// - Returns: the bundle, pinned until `unpin`, and the SHA-256 of the uploaded bytes.
     /// - Throws: `UploadRefused` or `SystemError`.
     package func store(
         _ arrival: Arrival, format: Format, manifest given: Manifest, name: FunctionName,
@@ -97,9 +121,10 @@ package final class BundleStore: Sendable {
         defer { try? incoming.removeTree(staging) }  // gone already when it was moved
 
         var manifest = given
+        var bytes = arrival.size
         switch format {
         case .archive:
-            try ArchiveUnpacker(into: incoming.folder(staging)).unpack(arrival.file)
+            bytes = try ArchiveUnpacker(into: incoming.folder(staging)).unpack(arrival.file)
             manifest = try readManifest(in: incoming.folder(staging))
         case .executable:
             let file = manifest.runtime == .python ? Self.moduleFile(manifest) : manifest.run ?? name.text
@@ -113,12 +138,20 @@ package final class BundleStore: Sendable {
         let executable = try check(&manifest, in: incoming.folder(staging), visible: interpreterIsVisible)
         manifest.limits.spellOut()
 
-        // The same bytes under another file name are another bundle.
-        let digest = hex(SHA256.hash(data: Array("\(format):\(manifest.run ?? manifest.handler ?? ""):\(sha256)".utf8)))
+        // The same bytes under another file name, or for another runtime, are another bundle.
+        let use = "\(format):\(manifest.runtime):\(manifest.run ?? manifest.handler ?? "")"
+        let digest = hex(SHA256.hash(data: Array("\(use):\(sha256)".utf8)))
         let folder = try incoming.folder(staging)
         try folder.sync()
-        if try incoming.move(staging, to: bundles, as: digest) { try bundles.sync() }
-        return (Stored(digest: digest, manifest: manifest, executable: executable), sha256)
+        let stored = Stored(digest: digest, manifest: manifest, executable: executable, bytes: bytes)
+        pinned.withLock { $0[digest, default: 0] += 1 }
+        do {
+            if try incoming.move(staging, to: bundles, as: digest) { try bundles.sync() }
+        } catch {
+            unpin(stored)
+            throw error
+        }
+        return (stored, sha256)
     }
 
     private func place(_ arrival: Arrival, as path: String, in folder: borrowing Folder) throws {

@@ -49,35 +49,49 @@ package final class Catalogue: Sendable {
 
     package var snapshot: Snapshot { state.withLock { $0.snapshot } }
 
-    /// Digests that versions name.
-    package var bundleDigests: Set<String> {
-        let snapshot = snapshot
-        return Set(snapshot.names.flatMap { snapshot.versions(of: $0).map(\.bundle) })
-    }
-
     // MARK: - Functions
 
-    /// Enters a stored bundle as a function's next version, unless its newest is the same.
+    /// Unnamed old versions that are kept of a function.
+    package static let mostKept = 20
+
+    /// Enters a stored bundle as a function's next version, unless its newest is the same. Versions beyond the newest
+    /// `mostKept` are forgotten.
+    /// - Parameter key: id of the key that uploaded it.
     /// - Returns: the version, and whether it is new.
     package func add(
-        _ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName
+        _ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName, key: String?
     ) async throws -> (FunctionVersion, isNew: Bool) {
-        let result = try await database.write { database in
+        try await database.write { [self] database in
             let newest = try VersionRecord.filter(Column("name") == name.text).order(Column("number").desc).fetchOne(
                 database)
-            if let newest = try newest?.version(), newest.bundle == stored.digest,
-                try isSame(newest.manifest, stored.manifest)
-            {
+            if let newest = try newest?.version(), newest.sha256 == sha256, try isSame(newest.manifest, stored.manifest) {
                 return (newest, isNew: false)
             }
+            // A number is never used again, also not by a function that was deleted and made anew.
+            let last = try Int.fetchOne(
+                database, sql: "SELECT lastNumber FROM function WHERE name = ?", arguments: [name.text])
+            let number = max(last ?? 0, newest?.number ?? 0) + 1
             let version = FunctionVersion(
-                name: name, number: (newest?.number ?? 0) + 1, sha256: sha256, size: size, bundle: stored.digest,
-                createdAt: timestamp(), manifest: stored.manifest, executable: stored.executable)
+                name: name, number: number, sha256: sha256, size: size, bundle: stored.digest,
+                createdAt: timestamp(), manifest: stored.manifest, executable: stored.executable,
+                storedBytes: stored.bytes, key: key)
             try VersionRecord(version).insert(database)
+            try database.execute(
+                sql: "INSERT INTO function (name, lastNumber) VALUES (?, ?) "
+                    + "ON CONFLICT (name) DO UPDATE SET lastNumber = excluded.lastNumber",
+                arguments: [name.text, number])
+            try database.execute(
+                sql: "DELETE FROM version WHERE name = ? AND number NOT IN "
+                    + "(SELECT number FROM version WHERE name = ? ORDER BY number DESC LIMIT ?)",
+                arguments: [name.text, name.text, Self.mostKept + 1])
+            onCommit(database) { $0.add(version, keeping: Self.mostKept + 1) }
             return (version, isNew: true)
         }
-        if result.isNew { state.withLock { $0.snapshot.add(result.0) } }
-        return result
+    }
+
+    /// Changes the snapshot in the order of commits: whoever commits later is seen later.
+    private func onCommit(_ database: Database, _ change: @escaping @Sendable (inout Snapshot) -> Void) {
+        database.afterNextTransaction { [self] _ in state.withLock { change(&$0.snapshot) } }
     }
 
     /// By bytes: to an argument that differs from another one in its normalization only, `==` is blind.
@@ -89,9 +103,11 @@ package final class Catalogue: Sendable {
 
     /// - Returns: false when there was no such function.
     package func remove(_ name: FunctionName) async throws -> Bool {
-        let count = try await database.write { try VersionRecord.filter(Column("name") == name.text).deleteAll($0) }
-        state.withLock { $0.snapshot.remove(name) }
-        return count > 0
+        try await database.write { [self] database in
+            let count = try VersionRecord.filter(Column("name") == name.text).deleteAll(database)
+            onCommit(database) { $0.remove(name) }
+            return count > 0
+        }
     }
 
     // MARK: - Tokens
@@ -160,6 +176,18 @@ package final class Catalogue: Sendable {
                 table.column("createdAt", .text).notNull()
                 table.column("hash", .text).notNull().unique()
             }
+        }
+        migrator.registerMigration("2 numbers for ever, sizes and owners") { database in
+            try database.create(table: "function") { table in
+                table.primaryKey("name", .text)
+                table.column("lastNumber", .integer).notNull()
+            }
+            try database.execute(sql: "INSERT INTO function SELECT name, max(number) FROM version GROUP BY name")
+            try database.alter(table: "version") { table in
+                table.add(column: "storedBytes", .integer).notNull().defaults(to: 0)
+                table.add(column: "key", .text)
+            }
+            try database.execute(sql: "UPDATE version SET storedBytes = size")
         }
         return migrator
     }

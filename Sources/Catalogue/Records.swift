@@ -18,6 +18,8 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
     var createdAt: String
     var manifest: String
     var executable: String?
+    var storedBytes: Int
+    var key: String?
 
     init(_ version: FunctionVersion) throws {
         name = version.name.text
@@ -27,6 +29,8 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
         bundle = version.bundle
         createdAt = version.createdAt
         manifest = String(decoding: try JSONEncoder().encode(version.manifest), as: UTF8.self)
+        storedBytes = version.storedBytes
+        key = version.key
         executable = try version.executable.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
     }
 
@@ -37,7 +41,8 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
         return FunctionVersion(
             name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
             manifest: try JSONDecoder().decode(Manifest.self, from: Data(manifest.utf8)),
-            executable: try executable.map { try JSONDecoder().decode(Executable.self, from: Data($0.utf8)) })
+            executable: try executable.map { try JSONDecoder().decode(Executable.self, from: Data($0.utf8)) },
+            storedBytes: storedBytes, key: key)
     }
 }
 

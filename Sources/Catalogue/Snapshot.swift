@@ -25,6 +25,28 @@ package struct Snapshot: Sendable {
         functions[name]?.first { $0.number == number }
     }
 
-    mutating func add(_ version: FunctionVersion) { functions[version.name, default: []].append(version) }
+    /// Digests that versions name.
+    package var bundleDigests: Set<String> { Set(functions.values.flatMap { $0.map(\.bundle) }) }
+
+    /// What the bundles of all versions take on the disk, each counted once, and how many versions there are.
+    /// - Parameter key: only of versions that this key uploaded; nil: of all.
+    package func stored(by key: String? = nil) -> (bytes: Int, count: Int) {
+        var bundles: [String: Int] = [:]
+        var count = 0
+        for versions in functions.values {
+            for version in versions where key == nil || version.key == key {
+                bundles[version.bundle] = version.storedBytes
+                count += 1
+            }
+        }
+        return (bundles.values.reduce(0, +), count)
+    }
+
+    /// - Parameter most: versions of the function that are kept.
+    mutating func add(_ version: FunctionVersion, keeping most: Int) {
+        functions[version.name, default: []].append(version)
+        let surplus = (functions[version.name]?.count ?? 0) - most
+        if surplus > 0 { functions[version.name]?.removeFirst(surplus) }
+    }
     mutating func remove(_ name: FunctionName) { functions[name] = nil }
 }

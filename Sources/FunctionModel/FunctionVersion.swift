@@ -14,9 +14,14 @@ package struct FunctionVersion: Sendable, Hashable {
     /// What `manifest.run` is; nil for a Python handler.
     package var executable: Executable?
 
+    /// What the bundle takes on the disk, unpacked, in bytes.
+    package var storedBytes: Int
+    /// Id of the key that uploaded it; nil where nobody knows.
+    package var key: String?
+
     package init(
         name: FunctionName, number: Int, sha256: String, size: Int, bundle: String, createdAt: String,
-        manifest: Manifest, executable: Executable?
+        manifest: Manifest, executable: Executable?, storedBytes: Int = 0, key: String? = nil
     ) {
         self.name = name
         self.number = number
@@ -26,9 +31,11 @@ package struct FunctionVersion: Sendable, Hashable {
         self.createdAt = createdAt
         self.manifest = manifest
         self.executable = executable
+        self.storedBytes = storedBytes
+        self.key = key
     }
 
-    /// Whether both are one: a function deleted and made anew counts its versions from 1 again.
+    /// Whether both are one.
     package func isSameVersion(as other: FunctionVersion) -> Bool {
         name == other.name && number == other.number && bundle == other.bundle && createdAt == other.createdAt
     }

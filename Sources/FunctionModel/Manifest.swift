@@ -94,6 +94,8 @@ package struct Manifest: Sendable, Hashable {
     package var env: [String: String] = [:]
     package var limits = Limits()
     package var concurrency = Concurrency()
+    /// Once a reactor or snapshot has said ready, a second filter leaves it no open, exec, fork and signals.
+    package var lock = false
     package var allow = Grants()
 
     package init() {}

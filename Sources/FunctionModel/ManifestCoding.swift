@@ -1,7 +1,7 @@
 extension Manifest: Codable {
     // One shape for the API's JSON and the catalogue's: the contract's keys with the contract's units.
     private enum Keys: String, CodingKey {
-        case name, runtime, run, handler, args, mode, auth, env, limits, concurrency, allow
+        case name, runtime, run, handler, args, mode, auth, env, limits, concurrency, lock, allow
     }
     private enum LimitKeys: String, CodingKey {
         case wall, `init`, cpu, memory, processes, threads, output, log, scratch
@@ -34,6 +34,7 @@ extension Manifest: Codable {
         try pool.encode(concurrency.warm, forKey: .warm)
         try pool.encode(concurrency.reuse, forKey: .reuse)
         try pool.encode(concurrency.idle.description, forKey: .idle)
+        try root.encode(lock, forKey: .lock)
         var grants = root.nestedContainer(keyedBy: GrantKeys.self, forKey: .allow)
         if !allow.filesRead.isEmpty { try grants.encode(allow.filesRead, forKey: .filesRead) }
     }
@@ -50,6 +51,7 @@ extension Manifest: Codable {
             try set(path, .text(String(number)))
         }
         for key in [Keys.name, .runtime, .run, .handler, .mode, .auth] { try text(root, key, key.rawValue) }
+        lock = try root.decodeIfPresent(Bool.self, forKey: .lock) ?? false
         try set("args", .list(root.decode([String].self, forKey: .args)))
         try set("env", .table(root.decode([String: String].self, forKey: .env)))
         let limit = try root.nestedContainer(keyedBy: LimitKeys.self, forKey: .limits)

@@ -36,6 +36,10 @@ struct ManifestField: Sendable {
         },
         word("mode", \.mode),
         word("auth", \.auth),
+        text("lock", accepts: "true, false") { manifest, text in
+            manifest.lock = text == "true"
+            return text == "true" || text == "false"
+        },
         ManifestField(path: "env", accepts: "NAME: value pairs, up to 128, names out of A-Z, a-z, 0-9 and _") {
             guard case .table(let table) = $1, table.count <= 128,
                 table.allSatisfy({ isVariable($0.key) && isPlain($0.value) })

@@ -83,6 +83,10 @@ extension Manifest {
             throw ManifestError(
                 "concurrency.warm (\(concurrency.warm)) is more than concurrency.max (\(concurrency.max))")
         }
+        if lock, mode == .command {
+            throw ManifestError(
+                "lock has no meaning with mode: command: it takes effect once a reactor or snapshot has said ready")
+        }
         if mode == .snapshot, limits.scratch.bytes > 0 {
             throw ManifestError(
                 "limits.scratch has no meaning with mode: snapshot: its invocations share one cell, and would find each other's files; use mode: command or reactor"

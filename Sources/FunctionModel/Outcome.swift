@@ -119,6 +119,9 @@ package struct Failure: Error, Sendable, Hashable {
     /// Where a launch failed, in the launcher's words.
     package var stage: String?
     package var errno: String?
+    /// The ends of what it wrote, 4 KiB at most: for `exit` and `signal`.
+    package var stdout: String?
+    package var log: String?
     /// Seconds after which a retry makes sense.
     package var retryAfter: Int?
 

@@ -96,7 +96,7 @@ extension Gateway {
     // MARK: - Upload
 
     private func upload(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        try authorize(request, .admin)
+        let key = try authorize(request, .admin)
         let name = try name(context)
         let format = try format(of: request)
         let query = decodedQuery(of: request)
@@ -116,8 +116,11 @@ extension Gateway {
             }
             manifest = Manifest()
         }
-        let arrival = try await receive(request)
-        let (version, isNew) = try await host.deploy(arrival, format: format, manifest: manifest, name: name)
+        // Each may take the largest upload's room on the disk, and time to unpack.
+        let (version, isNew) = try await uploads.holding("uploads") { [manifest] in
+            let arrival = try await receive(request)
+            return try await host.deploy(arrival, format: format, manifest: manifest, name: name, key: key.id)
+        }
         var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok)
         response.headers[.location] = "/v1/functions/\(name)"
         return response

@@ -5,44 +5,25 @@ import Glibc
 import HTTPTypes
 package import Hummingbird
 import HummingbirdCore
-package import Logging
-package import NIOCore
+import Logging
+import NIOCore
 package import Supervisor
 
 /// The HTTP side of the host.
 package struct Gateway: Sendable {
     let host: FunctionHost
     let watch = ClientWatch()
-    let budget: BodyBudget
+    let readers: EventReaders
+    let names: HostNames
+    let uploads = Places(16)
 
-    /// Further clients wait in the kernel's queue: connections must not take the descriptors that workers need.
-    private static var mostConnections: Int {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 256 }
-        return Int(min(limit.rlim_cur / 4, 4096))
-    }
-
-    package init(host: FunctionHost) {
+    /// - Parameters:
+    ///   - listener: the name or address that is listened on.
+    ///   - names: further names that requests may come for: see `HostNames`.
+    package init(host: FunctionHost, listener: String, names: [String]) {
         self.host = host
-        budget = BodyBudget(largestEvent: host.options.largestEvent)
-    }
-
-    /// The server, as a service to run.
-    /// - Parameter serving: told the port once connections are taken.
-    package func application(
-        host address: String, port: Int, group: any EventLoopGroup, logger: Logger,
-        serving: @escaping @Sendable (Int) async -> Void
-    ) -> some ApplicationProtocol {
-        // No idle timeout of the framework's: it knows nothing of what `InvocationHandler` serves. `HeadDeadline` has it.
-        let connection = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [watch.makeHandler(), HeadDeadline(), InvocationHandler(self)])
-        return Application(
-            router: router(), server: .http1(configuration: connection),
-            configuration: ApplicationConfiguration(
-                address: .hostname(address, port: port), serverName: "bulkhead",
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections)),
-            onServerRunning: { await serving($0.localAddress?.port ?? port) },
-            eventLoopGroupProvider: .shared(group), logger: logger)
+        readers = EventReaders(budget: host.budget, largestEvent: host.options.largestEvent)
+        self.names = HostNames(listener: listener, configured: names)
     }
 
     /// All routes.
@@ -61,12 +42,14 @@ package struct Gateway: Sendable {
     // MARK: - What several routes need
 
     /// - Throws: `Failure` unauthorized or forbidden.
-    func authorize(_ request: Request, _ scope: AccessKey.Scope) throws(Failure) {
+    @discardableResult
+    func authorize(_ request: Request, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
         try authorize(request.headers, scope)
     }
 
     /// - Throws: `Failure` unauthorized or forbidden.
-    func authorize(_ headers: HTTPFields, _ scope: AccessKey.Scope) throws(Failure) {
+    @discardableResult
+    func authorize(_ headers: HTTPFields, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
         guard let header = headers[.authorization] else {
             throw Failure(
                 .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
@@ -79,6 +62,7 @@ package struct Gateway: Sendable {
             throw Failure(
                 .forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
         }
+        return key
     }
 
     /// The token of an `Authorization: Bearer` header. RFC 6750, 2.1: it is ASCII; and ours are short.
@@ -86,6 +70,10 @@ package struct Gateway: Sendable {
         guard header.utf8.count <= 1024, header.isASCII else { return nil }
         let parts = header.split(separator: " ", maxSplits: 1)
         return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
+    }
+
+    static func noFunction(_ name: FunctionName) -> Failure {
+        Failure(.notFound, "there is no function named \(name); GET /v1/functions lists what there is")
     }
 
     /// The function's name in the path.

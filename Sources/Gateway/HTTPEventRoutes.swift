@@ -2,6 +2,7 @@ import Catalogue
 import Foundation
 import FunctionModel
 import HTTPTypes
+import HostSystem
 import Hummingbird
 import NIOCore
 import Supervisor
@@ -16,52 +17,110 @@ extension Gateway {
         }
     }
 
+    /// What is larger is taken apart elsewhere: see `SlowLane`.
+    private static let quick = 64 << 10
+
     private func answer(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let name = try name(context)
         var headers = request.headers
-        if let served = host.catalogue.snapshot.latest(name), served.manifest.auth == .none {
-            // Open to all: whatever Authorization says is the function's affair.
+        // Read once: what says who may call it, and what is called, is one and the same version.
+        let served = host.catalogue.snapshot.latest(name)
+        var isHolder = true
+        if let served, served.manifest.auth == .none {
+            // Open to all: an Authorization that is not this host's is the function's affair.
+            isHolder = (try? authorize(headers, .invoke)) != nil
         } else {
             // Without a token a caller does not even learn which functions there are.
             try authorize(request, .invoke)
-            headers[.authorization] = nil  // the host's token is not the function's to see
         }
-        let version = try host.version(of: name, number: nil, alias: nil)
+        if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see
+        guard let version = served else { throw Self.noFunction(name) }
         let id = Self.makeID()
-        let body = try await body(of: request)
+        let event = try await event(of: request, headers, context, id: id, name: name)
+        let completion = await watch.watching(context.channel) { cancellation in
+            await host.invoke(
+                version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation)
+        }
+        var response: Response
+        var outcome = completion.outcome
+        switch await Self.answer(of: completion) {
+        case .success(let answer):
+            response = Response(
+                status: HTTPResponse.Status(code: answer.status), body: .charged(answer.body, to: completion.charge))
+            for (name, value) in answer.headers { response.headers.append(HTTPField(name: name, value: value)) }
+        case .failure(let failure):
+            outcome = failure.outcome
+            response = try Problem(failure, invocationID: id, isHolder: isHolder).response(
+                retryAfter: failure.retryAfter)
+        }
+        Self.describe(completion, id: id, version: version, isHolder: isHolder, in: &response.headers)
+        response.headers[.bulkheadOutcome] = outcome.rawValue
+        return response
+    }
+
+    private func event(
+        of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, name: FunctionName
+    ) async throws -> ArrivedEvent {
+        let body = try await event(of: request, isJSON: false)
         let prefix = "/fn/\(name)"
         let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
         let event = HTTPEvent(
             .init(
                 method: request.method.rawValue, path: path.isEmpty ? "/" : path, query: request.uri.query ?? "",
-                parameters: decodedQuery(of: request),
-                authority: request.head.authority ?? "", headers: headers, body: body,
+                parameters: decodedQuery(of: request), authority: request.head.authority ?? "", headers: headers,
                 clientAddress: context.channel.remoteAddress?.ipAddress ?? "", invocationID: id, function: name,
                 now: Date()))
-        let encoded = ByteBuffer(bytes: try JSONEncoder().encode(event))
-        let completion = await watch.watching(context.channel) { cancellation in
-            await host.invoke(
-                version, id: id, event: encoded, traceparent: traceparent(request), cancellation: cancellation)
+        let type = headers[.contentType] ?? ""
+        let encoded =
+            body.bytes.readableBytes <= Self.quick
+            ? try event.encoded(body: body.bytes, type: type)
+            : try await SlowLane.shared.run { try event.encoded(body: body.bytes, type: type) }
+        // Both are held for a moment; from here on only the event is.
+        if let charge = body.charge {
+            guard charge.add(max(0, encoded.readableBytes - body.bytes.readableBytes)) else { throw Self.crowded }
         }
-        var response: Response
-        var outcome = completion.outcome
-        switch Self.answer(of: completion) {
-        case .success(let answer):
-            response = Response(
-                status: HTTPResponse.Status(code: answer.status), body: ResponseBody(byteBuffer: answer.body))
-            for (name, value) in answer.headers { response.headers.append(HTTPField(name: name, value: value)) }
-        case .failure(let failure):
-            outcome = failure.outcome
-            response = try Problem(failure, invocationID: id).response(retryAfter: failure.retryAfter)
-        }
-        Self.describe(completion, id: id, version: version, in: &response.headers)
-        response.headers[.bulkheadOutcome] = outcome.rawValue
-        return response
+        return ArrivedEvent(encoded, charge: body.charge, problem: nil)
     }
 
-    private static func answer(of completion: Completion) -> Result<HTTPEventAnswer, Failure> {
-        completion.result.flatMap { output in
+    private static func answer(of completion: Completion) async -> Result<HTTPEventAnswer, Failure> {
+        let output: Completion.Output
+        switch completion.result {
+        case .success(let value): output = value
+        case .failure(let failure): return .failure(failure)
+        }
+        @Sendable func read() -> Result<HTTPEventAnswer, Failure> {
             Result { () throws(Failure) in try HTTPEventAnswer(result: output.body, kind: output.kind) }
+        }
+        guard output.body.readableBytes > quick else { return read() }
+        do {
+            return try await SlowLane.shared.run(read)
+        } catch {
+            return .failure(Failure(.protocolError, "\(error)"))  // not reached: reading gives its failure back
+        }
+    }
+}
+
+extension Completion {
+    /// What its result is charged to.
+    var charge: MemoryBudget.Charge? {
+        if case .success(let output) = result { output.charge } else { nil }
+    }
+}
+
+extension ResponseBody {
+    private static let slice = 128 << 10
+
+    /// A body whose bytes are charged until the client has them. A long one is written in copied slices, each once the one
+    /// before has gone out, so that a client that reads nothing holds the charge, and nothing is held without one.
+    static func charged(_ bytes: ByteBuffer, to charge: MemoryBudget.Charge?) -> ResponseBody {
+        guard bytes.readableBytes > slice else { return ResponseBody(byteBuffer: bytes) }
+        return ResponseBody(contentLength: bytes.readableBytes) { writer in
+            var rest = bytes
+            while let part = rest.readSlice(length: min(rest.readableBytes, slice)), part.readableBytes > 0 {
+                try await writer.write(ByteBuffer(bytes: part.readableBytesView))
+            }
+            try await writer.finish(nil)
+            withExtendedLifetime(charge) {}
         }
     }
 }

@@ -1,5 +1,6 @@
 import FunctionModel
 import HTTPTypes
+import HostSystem
 import NIOCore
 import WorkerPool
 import WorkerProtocol
@@ -9,6 +10,8 @@ struct InvocationAnswer {
     let status: HTTPResponse.Status
     var headers: HTTPFields
     let body: ByteBuffer
+    /// What the body is charged to until the client has it.
+    private(set) var charge: MemoryBudget.Charge?
 
     init(_ completion: Completion, id: String, version: FunctionVersion) {
         switch completion.result {
@@ -16,6 +19,7 @@ struct InvocationAnswer {
             self.init(status: .ok, headers: [.contentType: output.kind.rawValue], body: output.body)
         case .failure(let failure): self.init(failure, id: id)
         }
+        charge = completion.charge
         Gateway.describe(completion, id: id, version: version, in: &headers)
     }
 
@@ -26,9 +30,9 @@ struct InvocationAnswer {
     }
 
     /// A refusal, before or after there was an invocation.
-    init(_ failure: Failure, id: String? = nil) {
-        let problem = Problem(failure, invocationID: id)
-        status = HTTPResponse.Status(code: problem.status)
+    init(_ failure: Failure, status: Int? = nil, id: String? = nil) {
+        let problem = Problem(failure, status: status, invocationID: id)
+        self.status = HTTPResponse.Status(code: problem.status)
         headers = problem.headers(retryAfter: failure.retryAfter)
         // Strings and numbers: there is nothing in it that cannot be encoded. The status says the most of it, should that change.
         body = (try? problem.encoded()) ?? ByteBuffer()

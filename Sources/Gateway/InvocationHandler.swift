@@ -6,6 +6,7 @@ import NIOHTTP1
 import NIOHTTPTypes
 import Supervisor
 import WorkerPool
+import WorkerProtocol
 
 /// Serves `POST /v1/functions/{name}/invocations` right on the connection's event loop, in front of the HTTP framework,
 /// which serves all the rest: with an idle reactor, routing, tasks and their hops between threads cost more than the
@@ -24,6 +25,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// An invocation's event is arriving.
         case reading
         case running
+        /// The client has not taken its answer yet: until then nothing further is begun.
+        case draining
         /// The last answer is on its way; nothing more is taken.
         case closing
     }
@@ -45,10 +48,9 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var version: FunctionVersion?
     private var failure: Failure?
     private var traceparent: String?
-    private var event = ByteBuffer()
     private var passedOver = 0
     private static let longestPassedOver = 64 << 10
-    private var reading: BodyBudget.Reading?
+    private var reading: EventReader?
     private var cancellation: Cancellation?
 
     init(_ gateway: Gateway) { self.gateway = gateway }
@@ -68,7 +70,12 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         switch (state, part) {
         case (.passing, .head(let head)):
             if let flaw = Self.flaw(in: head) {
-                refuse(flaw, context)
+                refuse(Failure(.invalidRequest, flaw), status: nil, context)
+            } else if !gateway.names.accepts(head.authority) {
+                let name = (head.authority ?? "").prefix(bytes: 80)
+                let flaw =
+                    "this host does not answer for \"\(printable(name))\"; name it under hosts: in the configuration, or use an address"
+                refuse(Failure(.invalidRequest, flaw), status: 421, context)
             } else if passed == 0, let name = Self.invokedName(head) {
                 state = .reading
                 begin(name, head)
@@ -80,7 +87,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.reading, .body(let bytes)): add(bytes, context)
         case (.reading, .end): run(context)
         case (.reading, .head), (.closing, _): break  // no parser gives a head within a request
-        case (.running, _): held.append(part)
+        case (.running, _), (.draining, _): held.append(part)
         }
     }
 
@@ -97,10 +104,10 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         return long.map { "the header \($0.name) has more than \(longestBeyondASCII) bytes that are not all ASCII" }
     }
 
-    private func refuse(_ flaw: String, _ context: ChannelHandlerContext) {
+    private func refuse(_ failure: Failure, status: Int?, _ context: ChannelHandlerContext) {
         // Behind requests that are not answered yet there is no place for an answer.
         guard passed == 0 else { return context.close(promise: nil) }
-        answer(InvocationAnswer(Failure(.invalidRequest, flaw)), closes: true, context)
+        answer(InvocationAnswer(failure, status: status), closes: true, context)
     }
 
     /// The name in the path of a plain invocation; nil for every other request.
@@ -125,7 +132,6 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func begin(_ name: String, _ head: HTTPRequest) {
         version = nil
         failure = nil
-        event = ByteBuffer()
         passedOver = 0
         traceparent = Gateway.traceparent(head.headerFields)
         do throws(Failure) {
@@ -138,25 +144,21 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         } catch {
             failure = error
         }
-        reading = gateway.budget.begin()
+        reading = gateway.readers.begin()
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         if let failure {
             // Refused already: the rest is read past, if it is short, and answered then.
             passedOver += bytes.readableBytes
-            let isInTime = (try? reading?.add(bytes.readableBytes)) != nil
-            if passedOver > Self.longestPassedOver || !isInTime {
+            if passedOver > Self.longestPassedOver {
                 reading = nil
                 answer(InvocationAnswer(failure), closes: true, context)
             }
             return
         }
         do throws(Failure) {
-            let limit = gateway.host.options.largestEvent
-            guard event.readableBytes + bytes.readableBytes <= limit else { throw Gateway.tooLarge(limit) }
-            try reading?.add(bytes.readableBytes)
-            if event.readableBytes == 0 { event = bytes } else { event.writeImmutableBuffer(bytes) }
+            try reading?.add(bytes)
         } catch {
             // The rest of it is not waited for.
             reading = nil
@@ -167,10 +169,9 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: - Running
 
     private func run(_ context: ChannelHandlerContext) {
+        let event = reading?.finish()
         reading = nil
-        let event = event
-        self.event = ByteBuffer()
-        guard failure == nil, let version else {
+        guard failure == nil, let version, let event else {
             return answer(InvocationAnswer(failure ?? Failure(.notFound, "no version")), closes: false, context)
         }
         state = .running
@@ -220,8 +221,22 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             }
             return
         }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if let charge = answer.charge {
+            context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in withExtendedLifetime(charge) {} }
+        } else {
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        }
+        // Whoever asks on and on and reads nothing must not be answered on and on.
+        guard context.channel.isWritable else {
+            state = .draining
+            return
+        }
         goOn(context)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if case .draining = state, context.channel.isWritable { goOn(context) }
+        context.fireChannelWritabilityChanged()
     }
 
     /// The next request's turn. Not called by itself: requests that are answered at once must not pile up on the stack.
@@ -255,7 +270,13 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A client that sends more requests than are answered waits: nothing grows meanwhile.
     func read(context: ChannelHandlerContext) {
-        if held.isEmpty { context.read() } else { wantsRead = true }
+        if case .draining = state {
+            wantsRead = true
+        } else if held.isEmpty {
+            context.read()
+        } else {
+            wantsRead = true
+        }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -292,6 +313,12 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private var isPassing: Bool { if case .passing = state { true } else { false } }
-    private var isRunning: Bool { if case .running = state { true } else { false } }
+    /// Whether what comes has to wait.
+    private var isRunning: Bool {
+        switch state {
+        case .running, .draining: true
+        case .passing, .reading, .closing: false
+        }
+    }
     private var isClosing: Bool { if case .closing = state { true } else { false } }
 }

@@ -2,6 +2,7 @@ import Catalogue
 import Foundation
 import FunctionModel
 import HTTPTypes
+import HostSystem
 import Hummingbird
 import NIOCore
 import NIOHTTP1
@@ -28,12 +29,12 @@ extension Gateway {
         router.get("/v1/invocations/:id") { request, context in
             try authorize(request, .invoke)
             let id = context.parameters.get("id") ?? ""
-            guard let record = host.invocations.record(id) else {
+            guard let record = host.record(id) else {
                 throw Failure(
                     .notFound,
                     "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, in memory")
             }
-            return try InvocationDocument(record).response()
+            return try await InvocationDocument.response(of: record)
         }
     }
 
@@ -42,7 +43,7 @@ extension Gateway {
         let name = try name(context)
         let number = try number("version", request, in: 1...Int.max)
         let version = try host.version(of: name, number: number, alias: request.uri.queryParameters.get("alias"))
-        let event = try await body(of: request)
+        let event = try await event(of: request)
         let id = Self.makeID()
         if prefersAsync(request) {
             try host.enqueue(version, id: id, event: event, traceparent: traceparent(request))
@@ -59,7 +60,7 @@ extension Gateway {
         }
         let answer = InvocationAnswer(completion, id: id, version: version)
         return Response(
-            status: answer.status, headers: answer.headers, body: ResponseBody(byteBuffer: answer.body))
+            status: answer.status, headers: answer.headers, body: .charged(answer.body, to: answer.charge))
     }
 
     // MARK: - Shared with the HTTP event route
@@ -84,24 +85,21 @@ extension Gateway {
         }
     }
 
-    /// The event's bytes, up to the limit.
-    func body(of request: Request) async throws -> ByteBuffer {
+    /// The event, up to the limit.
+    /// - Parameter isJSON: whether it has to be JSON.
+    func event(of request: Request, isJSON: Bool = true) async throws -> ArrivedEvent {
         let limit = host.options.largestEvent
-        let tooLarge = Self.tooLarge(limit)
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit { throw tooLarge }
-        var event = ByteBuffer()
-        var reading = budget.begin()
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+            throw Self.tooLarge(limit)
+        }
+        var reader = readers.begin(isJSON: isJSON)
         do {
-            for try await chunk in request.body {
-                guard event.readableBytes + chunk.readableBytes <= limit else { throw tooLarge }
-                try reading.add(chunk.readableBytes)
-                event.writeImmutableBuffer(chunk)
-            }
+            for try await chunk in request.body { try reader.add(chunk) }
         } catch let error as HTTPParserError {
             // Its head was sound, so the parser says it only here.
             throw Self.notFramed(error)
         }
-        return event
+        return reader.finish()
     }
 
     static func tooLarge(_ limit: Int) -> Failure {
@@ -135,11 +133,16 @@ extension Gateway {
     }
 
     /// The headers that every invocation's response carries.
-    static func describe(_ completion: Completion, id: String, version: FunctionVersion, in headers: inout HTTPFields) {
+    /// - Parameter isHolder: whether the caller holds a token: what it cost exactly is not for strangers.
+    static func describe(
+        _ completion: Completion, id: String, version: FunctionVersion, isHolder: Bool = true,
+        in headers: inout HTTPFields
+    ) {
         headers[.bulkheadInvocation] = id
         headers[.bulkheadOutcome] = completion.outcome.rawValue
         headers[.bulkheadVersion] = String(version.number)
         headers[.bulkheadStart] = completion.start.rawValue
+        guard isHolder else { return }
         let usage = completion.usage
         var fields = [
             "wall-ms=\(decimal(usage.wall))", "cpu-ms=\(decimal(usage.cpu))", "memory-bytes=\(usage.memoryBytes)",
@@ -186,10 +189,11 @@ private struct InvocationDocument: Encodable {
     let problem: Problem?
     /// Text or, in base64, bytes. JSON goes in as it is, see `response`.
     let result: String?
+    let resultEncoding: String?
     private let json: ByteBuffer?
 
     private enum CodingKeys: String, CodingKey {
-        case id, function, version, status, outcome, start, usage, startedAt, problem, result
+        case id, function, version, status, outcome, start, usage, startedAt, problem, result, resultEncoding
     }
 
     init(_ record: InvocationRecord) {
@@ -207,22 +211,40 @@ private struct InvocationDocument: Encodable {
         startedAt = record.startedAt.map { timestamp($0) }
         problem = record.failure.map { Problem($0, invocationID: record.id) }
         json = record.resultKind == .json ? record.result : nil
-        result =
-            json != nil
-            ? nil
-            : record.result.map { bytes in
-                String(validating: bytes.readableBytesView, as: UTF8.self)
-                    ?? Data(bytes.readableBytesView).base64EncodedString()
-            }
+        guard json == nil, let bytes = record.result else {
+            result = nil
+            resultEncoding = json == nil ? nil : "json"
+            return
+        }
+        if record.resultKind == .text {
+            result = String(buffer: bytes)
+            resultEncoding = "text"
+        } else {
+            result = Data(bytes.readableBytesView).base64EncodedString()
+            resultEncoding = "base64"
+        }
+    }
+
+    /// A large result is put into its document elsewhere than on a thread that others wait for.
+    static func response(of record: InvocationRecord) async throws -> Response {
+        guard record.result?.readableBytes ?? 0 > 64 << 10 else {
+            return try Self.response(with: Self(record).encoded())
+        }
+        return Self.response(with: try await SlowLane.shared.run { try Self(record).encoded() })
+    }
+
+    private static func response(with body: ByteBuffer) -> Response {
+        Response(status: .ok, headers: [.contentType: "application/json"], body: .charged(body, to: nil))
     }
 
     /// The document, with a JSON result put in as the function wrote it.
-    func response() throws -> Response {
-        guard let json else { return try Response.json(self) }
+    private func encoded() throws -> ByteBuffer {
+        guard let json else { return ByteBuffer(bytes: try JSONEncoder.ours.encode(self)) }
         var body = ByteBuffer(bytes: try JSONEncoder().encode(self).dropLast())
+        body.reserveCapacity(body.writerIndex + json.readableBytes + 16)
         body.writeString(#","result":"#)
         body.writeImmutableBuffer(json)
         body.writeString("}")
-        return Response(status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: body))
+        return body
     }
 }

@@ -7,9 +7,9 @@ struct JSONMembers {
     private let bytes: ByteBuffer
     private let ranges: [MemberName: Range<Int>]
 
-    /// Nil when `bytes` is no JSON object.
-    init?(_ bytes: ByteBuffer) {
-        guard let ranges = bytes.withUnsafeReadableBytes(JSONText.members(of:)) else { return nil }
+    /// Nil when `bytes` is no JSON object, or has more than `most` members.
+    init?(_ bytes: ByteBuffer, most: Int = 1000) {
+        guard let ranges = bytes.withUnsafeReadableBytes({ JSONText.members(of: $0, most: most) }) else { return nil }
         self.bytes = bytes
         self.ranges = ranges
     }
@@ -27,32 +27,43 @@ struct JSONMembers {
     /// Whether the member's value stands there as `text`.
     func says(_ name: MemberName, _ text: StaticString) -> Bool { bytes(name).map { Self.says($0, text) } ?? false }
 
-    func object(_ name: MemberName) -> JSONMembers? { bytes(name).flatMap { JSONMembers($0) } }
+    static func says(_ bytes: ByteBuffer, _ text: StaticString) -> Bool {
+        text.withUTF8Buffer { bytes.readableBytesView.elementsEqual($0) }
+    }
 
-    /// A string's text, or a number or boolean as it is written; nil for anything else.
-    func scalar(_ name: MemberName) -> String? {
-        guard let raw = bytes(name) else { return nil }
-        if let text = Self.string(raw) { return text }
-        guard let first = raw.readableBytesView.first, first != UInt8(ascii: "{"), first != UInt8(ascii: "["),
+    /// A string's text, or a number or boolean as it is written; nil for anything else, and for what is longer.
+    func scalar(_ name: MemberName, longest: Int) -> String? {
+        guard let raw = bytes(name), let first = raw.readableBytesView.first else { return nil }
+        if first == UInt8(ascii: "\"") {
+            guard raw.readableBytes <= longest * 6 + 2, let text = Self.text(raw), text.readableBytes <= longest else {
+                return nil
+            }
+            return String(buffer: text)
+        }
+        guard raw.readableBytes <= longest, first != UInt8(ascii: "{"), first != UInt8(ascii: "["),
             !Self.says(raw, "null")
         else { return nil }
         return String(buffer: raw)
     }
 
-    /// An array's strings; empty when it is no array of strings.
-    func strings(_ name: MemberName) -> [String] {
-        guard let raw = bytes(name), raw.readableBytes <= 1 << 20 else { return [] }
-        return (try? JSONDecoder().decode([String].self, from: Data(raw.readableBytesView))) ?? []
+    /// An array's strings; nil when it is no array of strings, or longer than `longest` bytes.
+    static func strings(_ raw: ByteBuffer, longest: Int) -> [String]? {
+        guard raw.readableBytes <= longest * 2 else { return nil }
+        return try? JSONDecoder().decode([String].self, from: Data(raw.readableBytesView))
     }
 
-    private static func says(_ bytes: ByteBuffer, _ text: StaticString) -> Bool {
-        text.withUTF8Buffer { bytes.readableBytesView.elementsEqual($0) }
+    static func isString(_ bytes: ByteBuffer) -> Bool {
+        bytes.readableBytesView.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "\"")
     }
 
     /// The text of a JSON string; nil for any other value.
-    static func string(_ bytes: ByteBuffer) -> String? {
-        let first = bytes.readableBytesView.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-        guard first == UInt8(ascii: "\"") else { return nil }
-        return try? JSONDecoder().decode(String.self, from: Data(bytes.readableBytesView))
+    static func text(_ bytes: ByteBuffer) -> ByteBuffer? {
+        var trimmed = bytes
+        let spaces: [UInt8] = [0x20, 0x09, 0x0A, 0x0D]
+        while let byte = trimmed.readableBytesView.first, spaces.contains(byte) { trimmed.moveReaderIndex(forwardBy: 1) }
+        while let byte = trimmed.readableBytesView.last, spaces.contains(byte) {
+            trimmed.moveWriterIndex(to: trimmed.writerIndex - 1)
+        }
+        return JSONString.text(of: trimmed)
     }
 }

@@ -8,13 +8,13 @@ import NIOCore
 
 /// A failure as RFC 9457 problem+json.
 struct Problem: Encodable {
-    let type: String
+    var type: String?
     let title: String
     let status: Int
-    let detail: String
-    let outcome: Outcome
-    let blame: Outcome.Blame
-    let retryable: Bool
+    var detail: String?
+    var outcome: Outcome?
+    var blame: Outcome.Blame?
+    var retryable: Bool?
     var invocationId: String?
     var error: Failure.HandlerError?
     var exitCode: Int?
@@ -25,16 +25,21 @@ struct Problem: Encodable {
     var limit: String?
     var stage: String?
     var errno: String?
+    var stdout: String?
+    var log: String?
 
-    init(_ failure: Failure, status: Int? = nil, invocationID: String? = nil) {
-        type = "urn:bulkhead:outcome:\(failure.outcome.rawValue)"
+    /// - Parameter isHolder: whether it is told to the holder of a token. What went wrong inside a function, or in starting
+    ///   it, is nobody else's business.
+    init(_ failure: Failure, status: Int? = nil, invocationID: String? = nil, isHolder: Bool = true) {
         title = failure.outcome.title
         self.status = status ?? failure.outcome.httpStatus
+        invocationId = invocationID
+        guard isHolder || !(failure.outcome.blame == .guest || failure.outcome == .launchFailed) else { return }
+        type = "urn:bulkhead:outcome:\(failure.outcome.rawValue)"
         detail = failure.detail
         outcome = failure.outcome
         blame = failure.outcome.blame
         retryable = failure.outcome.isRetryable
-        invocationId = invocationID
         error = failure.error
         exitCode = failure.exitCode
         signal = failure.signal
@@ -44,6 +49,8 @@ struct Problem: Encodable {
         limit = failure.limit
         stage = failure.stage
         errno = failure.errno
+        stdout = failure.stdout
+        log = failure.log
     }
 
     func response(retryAfter: Int?) throws -> Response {
@@ -55,7 +62,7 @@ struct Problem: Encodable {
     func headers(retryAfter: Int?) -> HTTPFields {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let retryAfter { headers[.retryAfter] = String(retryAfter) }
-        if outcome == .unauthorized { headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
+        if status == 401 { headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
         return headers
     }
 

@@ -41,6 +41,9 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
     }
 }
 
+/// How many bytes wait on a pipe to be read; 0 when nobody can tell (FIONREAD, ioctl_tty(2)).
+package func readableBytes(of pipe: Int32) -> Int { Int(bh_readable_bytes(pipe)) }
+
 /// A memfd that nobody can change any more: safe to share with a process that must not trust its writer.
 package final class SealedFile: Sendable {
     private let descriptor: OwnedDescriptor

@@ -8,6 +8,12 @@ extension SeccompProfile {
     /// - Throws: `Flaw`; a test keeps that from happening.
     package static func base(singleProcess: Bool) throws -> SeccompProfile { try (singleProcess ? one : many).get() }
 
+    private static let lock = Result { try SeccompProfile(text: SandboxProfiles.locked, singleProcess: false) }
+
+    /// What is left of it to a worker that is locked. Parsed once.
+    /// - Throws: as `base`.
+    package static func locked() throws -> SeccompProfile { try lock.get() }
+
     /// What in a manifest would have let a refused call through; nil when nothing would.
     package static func grant(for syscall: String, refusedWith errno: String) -> String? {
         guard let profile = try? base(singleProcess: true) else { return nil }
@@ -19,6 +25,8 @@ extension SeccompProfile {
 
     /// Why the profile denies this call; nil when no rule names it (a foreign ABI's entry).
     package static func denialReason(of syscall: String, _ arguments: [UInt64]) -> String? {
-        (try? base(singleProcess: true))?.rule(for: syscall, arguments)?.reason
+        let rule = (try? base(singleProcess: true))?.rule(for: syscall, arguments)
+        // What the profile allows is only ever denied by the lock.
+        return rule?.action == .allow ? "after `lock: true` has taken effect" : rule?.reason
     }
 }

@@ -16,6 +16,8 @@ package enum CellEvent: Sendable {
     case refused(RefusedCall)
     /// Nothing is left in the cell but its worker, which has so many threads; nil when that could not be brought about.
     case cleared(threads: Int?)
+    /// Its worker may make only the calls that are left to it from now on.
+    case locked
     case exited(CellExit)
     /// No process, cgroup or mount of the cell is left.
     case gone

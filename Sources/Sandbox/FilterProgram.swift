@@ -224,7 +224,11 @@ struct FilterWriter {
         guard let place = search(ranges, &reader) else { return nil }
         let distance = backwards.count - place - 1
         if distance < 254 { return place }
-        return append(backwards[place].isAnswer ? backwards[place] : .jump(over: distance))
+        guard backwards[place].isAnswer else { return append(.jump(over: distance)) }
+        // Who comes next finds this one nearer.
+        let copy = append(backwards[place])
+        placed[.way(.answer(backwards[place].constant))] = copy
+        return copy
     }
 
     private mutating func append(_ instruction: FilterProgram.Instruction) -> Int {

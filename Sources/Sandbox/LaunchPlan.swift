@@ -30,6 +30,8 @@ package struct LaunchPlan: Sendable {
     package var limits: Manifest.Limits
     package var filter: SeccompFilter
     package var mountsProc = false
+    /// Of a snapshot that is locked the template goes on making forks; they may not.
+    package var sparesTemplate = false
 
     package struct TooLarge: Error, CustomStringConvertible {
         package let description: String
@@ -68,7 +70,7 @@ package struct LaunchPlan: Sendable {
         plan.magic = BH_MAGIC
         plan.version = BH_ABI_VERSION
         plan.size = UInt32(stringsOffset + strings.count)
-        plan.flags = mountsProc ? BH_PLAN_PROC : 0
+        plan.flags = (mountsProc ? BH_PLAN_PROC : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
         plan.memory_max = UInt64(limits.memory.bytes)
         plan.scratch_bytes = UInt64(limits.scratch.bytes)
         plan.scratch_inodes = Self.inodes(forScratch: limits.scratch.bytes)

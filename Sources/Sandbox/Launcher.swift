@@ -23,6 +23,11 @@ package final class Launcher: Sendable {
         package var allowsNoLandlock = false
         /// For `policy learn`: where cells write a `bh_observation` of each path that they look for. Stays its owner's.
         package var observer: Int32?
+        /// Bytes and tasks of all cells together; nil: as many as there are.
+        package var totalMemory: Int?
+        package var totalTasks: Int?
+        /// Bytes that this process itself may use, where there are cgroups; nil: not bounded.
+        package var hostMemory: Int?
 
         package init(program: String, store: String, firstUID: UInt32) {
             self.program = program
@@ -100,6 +105,12 @@ package final class Launcher: Sendable {
         var arguments = ["--first-uid", String(options.firstUID), "--ready", String(options.readyCells)]
         if options.allowsNoLandlock { arguments.append("--allow-no-landlock") }
         if options.observer != nil { arguments.append("--observe") }
+        if let memory = options.totalMemory {
+            // No plan may ask for more than all have, whoever writes it.
+            arguments += ["--total-memory", String(memory), "--max-memory", String(memory), "--max-scratch", String(memory)]
+        }
+        if let tasks = options.totalTasks { arguments += ["--total-tasks", String(tasks)] }
+        if let memory = options.hostMemory { arguments += ["--host-memory", String(memory)] }
         keeper = try spawn(
             options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
             descriptors: [theirs.number, store.number])
@@ -257,6 +268,9 @@ package final class Launcher: Sendable {
     /// Ends every process of a cell but its worker. `CellEvent.cleared` says when that is done.
     package func clear(_ cell: CellID) { tell(BH_REQUEST_CLEAR, cell) }
 
+    /// From now on the cell's worker may make only the calls that its filter lets through after that. For good.
+    package func lock(_ cell: CellID) { tell(BH_REQUEST_LOCK, cell) }
+
     // MARK: - Events
 
     /// Begins to hand out events. Call once, before the first cell.
@@ -324,7 +338,7 @@ package final class Launcher: Sendable {
             switch decoded {
             case .started: cell.started = true
             case .failed, .exited: cell.ended = true
-            case .refused, .cleared: break
+            case .refused, .cleared, .locked: break
             case .gone:
                 state.cells[event.cell] = nil
                 endedSilently = !cell.ended
@@ -369,6 +383,7 @@ extension CellEvent {
         case BH_EVENT_REFUSED: self = .refused(RefusedCall(event))
         case BH_EVENT_CLEARED:
             self = .cleared(threads: event.error == 0 ? Int(event.status) : nil)
+        case BH_EVENT_LOCKED: self = .locked
         case BH_EVENT_EXITED: self = .exited(CellExit(event))
         case BH_EVENT_GONE: self = .gone
         default: return nil
@@ -394,7 +409,7 @@ extension CellExit {
         }
         self.init(
             status: event.status, wasOutOfMemory: event.flags & BH_FLAG_OOM != 0, denied: denied,
-            wasKilled: event.flags & BH_FLAG_KILLED != 0, cpu: .nanoseconds(Int64(event.cpu_ns)),
-            memoryPeak: Int(event.memory_peak))
+            wasKilled: event.flags & BH_FLAG_KILLED != 0, cpu: .nanoseconds(Int64(clamping: event.cpu_ns)),
+            memoryPeak: Int(clamping: event.memory_peak))
     }
 }

@@ -5,7 +5,7 @@ package struct PolicyDescription: Sendable, Encodable {
     /// One line of the profile, for one call.
     package struct SystemCall: Sendable, Encodable {
         package let name: String
-        /// allow, refuse, quiet (refused, not counted) or deny.
+        /// allow, refuse, quiet (refused, not counted), pretend (answered 0, not made) or deny.
         package let action: String
         /// What a refused call returns.
         package let errno: String?
@@ -114,6 +114,7 @@ extension PolicyDescription.SystemCall {
         conditions = rule.conditions.map { .init(argument: $0.argument, mask: $0.mask, value: $0.value) }
         switch rule.action {
         case .allow: (action, errno) = ("allow", nil)
+        case .pretend: (action, errno) = ("pretend", nil)
         case .deny: (action, errno) = ("deny", nil)
         case .refuse(let name, let isQuiet): (action, errno) = (isQuiet ? "quiet" : "refuse", name)
         }

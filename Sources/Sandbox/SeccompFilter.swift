@@ -10,6 +10,7 @@ private let allow: UInt32 = 0x7FFF_0000
 private let notify: UInt32 = 0x7FC0_0000
 private let kill: UInt32 = 0x8000_0000
 private func fail(_ number: Int32) -> UInt32 { 0x0005_0000 | UInt32(number) & 0xFFFF }
+private let untilLocked: UInt32 = fail(0) | BH_UNTIL_LOCKED
 private func failAndCount(_ number: Int32) -> UInt32 { fail(number) | BH_REFUSE_COUNTED }
 
 /// A seccomp program, compiled by libseccomp, as the launcher takes it: an array of 8-byte `struct sock_filter`.
@@ -32,6 +33,8 @@ package struct SeccompFilter: Sendable {
         /// A worker under `policy learn`, where the launcher observes: paths are written down, and what would be denied
         /// is refused instead, so that one run shows everything.
         case observedWorker
+        /// A worker that will be locked: what `locked.profile` does not name goes through only until then.
+        case lockedWorker
         /// A process without anybody to ask: what is refused just fails, what is denied ends it.
         case lone
 
@@ -39,7 +42,7 @@ package struct SeccompFilter: Sendable {
 
         fileprivate var denying: UInt32 {
             switch self {
-            case .worker: notify
+            case .worker, .lockedWorker: notify
             case .observedWorker: failAndCount(EPERM)
             case .lone: kill
             }
@@ -64,11 +67,17 @@ package struct SeccompFilter: Sendable {
             "set the foreign ABI's action")
         // A binary tree over the call numbers instead of one long list.
         try Self.check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "set the optimisation")
-        for rule in profile.rules { try Self.add(rule, for: subject, to: context) }
+        let locked = subject == .lockedWorker ? try SeccompProfile.locked() : nil
+        for rule in profile.rules {
+            let isLost = rule.action == .allow && locked.map { !$0.keeps(rule) } == true
+            try Self.add(rule, for: subject, allowing: isLost ? untilLocked : allow, to: context)
+        }
         program = FilterProgram(try Self.export(context)).shortened().bytes
     }
 
-    private static func add(_ rule: SeccompProfile.Rule, for subject: Subject, to context: scmp_filter_ctx) throws {
+    private static func add(
+        _ rule: SeccompProfile.Rule, for subject: Subject, allowing: UInt32, to context: scmp_filter_ctx
+    ) throws {
         let number = seccomp_syscall_resolve_name(rule.syscall)
         guard number >= 0 else {
             if number == -1 {
@@ -80,7 +89,8 @@ package struct SeccompFilter: Sendable {
         switch rule.action {
         case .allow:
             let path = subject == .observedWorker ? pathArguments[rule.syscall] : nil
-            action = path.map { BH_OBSERVE | $0 } ?? allow
+            action = path.map { BH_OBSERVE | $0 } ?? allowing
+        case .pretend: action = fail(0)
         case .deny: action = subject.denying
         case .refuse(let name, let isQuiet):
             guard let number = errnoNumbers[name] else {
@@ -113,7 +123,7 @@ package struct SeccompFilter: Sendable {
 
     private static let errnoNumbers: [String: Int32] = [
         "EPERM": EPERM, "ENOSYS": ENOSYS, "EAGAIN": EAGAIN, "ENOLCK": ENOLCK, "EOPNOTSUPP": EOPNOTSUPP,
-        "EAFNOSUPPORT": EAFNOSUPPORT, "EACCES": EACCES, "EINVAL": EINVAL,
+        "EAFNOSUPPORT": EAFNOSUPPORT, "EACCES": EACCES, "EINVAL": EINVAL, "ENOMEM": ENOMEM,
     ]
 }
 

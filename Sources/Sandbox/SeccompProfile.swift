@@ -4,6 +4,8 @@ package struct SeccompProfile: Sendable {
         case allow
         /// The call fails with this errno. Unless it is quiet, it is counted.
         case refuse(String, isQuiet: Bool = false)
+        /// The call answers 0 and is not made.
+        case pretend
         /// The worker ends; its outcome names the call.
         case deny
     }
@@ -44,6 +46,14 @@ package struct SeccompProfile: Sendable {
         rules.first { rule in rule.syscall == syscall && rule.conditions.allSatisfy { $0.matches(arguments) } }
     }
 
+    /// Whether a call that `rule` of another profile allows is allowed here too: by name alone, or with the same conditions.
+    package func keeps(_ rule: Rule) -> Bool {
+        rules.contains { own in
+            own.action == .allow && own.syscall == rule.syscall
+                && (own.conditions.isEmpty || own.conditions == rule.conditions)
+        }
+    }
+
     /// - Parameter singleProcess: which of the `@one` and `@many` lines hold.
     /// - Throws: `Flaw`, naming the line.
     package init(text: String, singleProcess: Bool) throws(Flaw) {
@@ -71,6 +81,7 @@ package struct SeccompProfile: Sendable {
         let action: Action
         switch words.removeFirst() {
         case "allow": action = .allow
+        case "pretend": action = .pretend
         case "deny": action = .deny
         case let word where word == "refuse" || word == "quiet":
             guard !words.isEmpty else { throw flaw("\(word) needs an errno") }

@@ -42,9 +42,10 @@ extension LaunchPlan {
         self.init(
             hostname: version.name.text, executable: executable, arguments: arguments,
             environment: Self.environment(of: version), mounts: mounts, limits: limits,
-            filter: try SeccompFilter(profile, for: observing ? .observedWorker : .worker),
+            filter: try SeccompFilter(profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker),
             isReactor: manifest.mode != .command)
         if manifest.concurrency.warm > 0 { startsAhead = true }
+        sparesTemplate = manifest.lock && manifest.mode == .snapshot
     }
 
     /// The contract's variables; the manifest's own win where both name one.
@@ -58,6 +59,7 @@ extension LaunchPlan {
         if manifest.limits.scratch.bytes > 0 { variables["TMPDIR"] = "/tmp" }
         variables.merge(manifest.env) { $1 }
         if manifest.mode == .snapshot { variables["BULKHEAD_MODE"] = "snapshot" }
+        if manifest.lock { variables["BULKHEAD_LOCK"] = "1" }
         return variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     }
 }

@@ -1,70 +1,179 @@
 import FunctionModel
+import HostSystem
 import NIOCore
 import ServiceLifecycle
 import Synchronization
 import WorkerPool
 
 /// Invocations that were accepted to be run later, a bounded number, in memory: a restart loses them, and says so in
-/// the documentation.
+/// the documentation. Functions take turns, and each has slots of its own: a slow one holds up nobody else.
 final class AsynchronousQueue: Sendable {
     struct Item: Sendable {
         let version: FunctionVersion
         let id: String
-        let event: ByteBuffer
+        let event: ArrivedEvent
         let traceparent: String?
     }
 
-    /// Of all waiting events together.
-    private static let mostBytes = 256 << 20
+    /// Of one function at once; of all.
+    private static let mostOfOne = 16, mostAtOnce = 256
+    /// Of all waiting events together, in bytes.
+    private static let mostBytes = 64 << 20
 
-    private let waitingBytes = Mutex(0)
-    private let stream: AsyncStream<Item>
-    private let continuation: AsyncStream<Item>.Continuation
-
-    init(capacity: Int) {
-        (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(capacity))
+    private struct Line {
+        var items: CircularBuffer<Item> = []
+        var running = 0
+        /// It met a full house: nothing of it is tried before then.
+        var notBefore: ContinuousClock.Instant?
     }
+
+    private struct State {
+        var lines: [FunctionName: Line] = [:]
+        /// Functions with somebody waiting, whose turn it is first.
+        var turns: CircularBuffer<FunctionName> = []
+        var waiting = 0, bytes = 0, running = 0
+        var isClosed = false
+        var waiter: CheckedContinuation<Void, Never>?
+
+        mutating func claim(_ now: ContinuousClock.Instant) -> Item? {
+            guard running < mostAtOnce else { return nil }
+            for _ in 0..<turns.count {
+                let name = turns.removeFirst()
+                guard var line = lines[name], let first = line.items.first else { continue }
+                let isFull = line.running >= min(mostOfOne, first.version.manifest.concurrency.max)
+                guard !isFull, line.notBefore.map({ $0 <= now }) ?? true else {
+                    turns.append(name)
+                    continue
+                }
+                line.items.removeFirst()
+                line.running += 1
+                running += 1
+                waiting -= 1
+                bytes -= first.event.bytes.readableBytes
+                if !line.items.isEmpty { turns.append(name) }
+                lines[name] = line
+                return first
+            }
+            return nil
+        }
+
+        mutating func enter(_ item: Item, first: Bool) {
+            let name = item.version.name
+            if lines[name]?.items.isEmpty ?? true { turns.append(name) }
+            if first {
+                lines[name, default: Line()].items.prepend(item)
+            } else {
+                lines[name, default: Line()].items.append(item)
+            }
+            waiting += 1
+            bytes += item.event.bytes.readableBytes
+        }
+
+        mutating func leave(_ name: FunctionName) {
+            running -= 1
+            lines[name]?.running -= 1
+            if let line = lines[name], line.running == 0, line.items.isEmpty { lines[name] = nil }
+        }
+    }
+
+    private let capacity: Int
+    private let state = Mutex(State())
+
+    init(capacity: Int) { self.capacity = capacity }
 
     /// False when the queue is full or closed.
     func add(_ item: Item) -> Bool {
-        let size = item.event.readableBytes
-        let fits = waitingBytes.withLock { bytes in
-            guard bytes + size <= Self.mostBytes else { return false }
-            bytes += size
+        act { state in
+            guard !state.isClosed, state.waiting < capacity,
+                state.bytes + item.event.bytes.readableBytes <= Self.mostBytes
+            else { return false }
+            state.enter(item, first: false)
             return true
         }
-        guard fits else { return false }
-        if case .enqueued = continuation.yield(item) { return true }
-        taken(item)
-        return false
     }
 
-    /// The item waits no longer.
-    func taken(_ item: Item) { waitingBytes.withLock { $0 -= item.event.readableBytes } }
+    /// The next one whose turn it is, once it may run; nil when the queue is closed and nothing is left.
+    func next() async -> Item? {
+        while true {
+            let (item, isOver) = state.withLock { state in
+                (state.claim(.now), state.isClosed && state.waiting == 0 && state.running == 0)
+            }
+            if let item { return item }
+            if isOver { return nil }
+            await withCheckedContinuation { continuation in
+                let runsOn = state.withLock { state in
+                    // Something may have come in between.
+                    if let item = state.claim(.now) {
+                        state.enter(item, first: true)
+                        state.leave(item.version.name)
+                        return true
+                    }
+                    guard !(state.isClosed && state.waiting == 0 && state.running == 0) else { return true }
+                    state.waiter = continuation
+                    return false
+                }
+                if runsOn { continuation.resume() }
+            }
+        }
+    }
 
-    func close() { continuation.finish() }
+    /// It has ended, and its slot is free.
+    func finished(_ item: Item) {
+        act {
+            $0.leave(item.version.name)
+            return true
+        }
+    }
 
-    var items: AsyncStream<Item> { stream }
+    /// It met a full house and has its turn again in a while, before all others of its function: accepted is accepted.
+    func postpone(_ item: Item, by delay: Duration) {
+        act { state in
+            state.enter(item, first: true)
+            state.leave(item.version.name)
+            state.lines[item.version.name]?.notBefore = .now + delay
+            return true
+        }
+        Task {
+            try? await Task.sleep(for: delay + .milliseconds(1))
+            act { _ in true }
+        }
+    }
+
+    func close() {
+        act {
+            $0.isClosed = true
+            return true
+        }
+    }
+
+    /// Bundles of what waits.
+    var bundlesInUse: Set<String> {
+        state.withLock { Set($0.lines.values.flatMap { $0.items.map(\.version.bundle) }) }
+    }
+
+    /// Changes the state, and lets whoever waits for the next item look again.
+    @discardableResult
+    private func act(_ change: (inout State) -> Bool) -> Bool {
+        let (result, waiter) = state.withLock { state in
+            let result = change(&state)
+            defer { state.waiter = nil }
+            return (result, state.waiter)
+        }
+        waiter?.resume()
+        return result
+    }
 }
 
-/// Runs what is queued, a few at a time. Ends when the queue is closed and empty.
+/// Runs what is queued. Ends when the queue is closed and empty.
 package struct AsynchronousRunner: Service {
     private let host: FunctionHost
-    private static let atOnce = 16
 
     package init(host: FunctionHost) { self.host = host }
 
     package func run() async throws {
-        await withTaskGroup(of: Void.self) { group in
-            var running = 0
-            for await item in host.asynchronous.items {
-                if running == Self.atOnce {
-                    await group.next()
-                    running -= 1
-                }
-                host.asynchronous.taken(item)
+        await withDiscardingTaskGroup { group in
+            while let item = await host.asynchronous.next() {
                 group.addTask { await execute(item) }
-                running += 1
             }
         }
         // A service that ends before its turn counts as failed.
@@ -72,19 +181,14 @@ package struct AsynchronousRunner: Service {
     }
 
     private func execute(_ item: AsynchronousQueue.Item) async {
-        host.invocations.update(item.id) { $0.status = .running }
-        // Accepted is accepted: one that meets a full house waits for its turn.
-        for attempt in 0... {
-            let completion = await host.invoke(
-                item.version, id: item.id, event: item.event, traceparent: item.traceparent,
-                cancellation: Cancellation(), isAsynchronous: true)
-            guard completion.outcome == .throttled, attempt < 600, !host.isDraining else { return }
-            host.invocations.update(item.id) { $0.status = .queued }
-            do {
-                try await Task.sleep(for: .milliseconds(100))
-            } catch {
-                return
-            }
+        host.accepted.update(item.id) { $0.status = .running }
+        let completion = await host.invoke(
+            item.version, id: item.id, event: item.event, traceparent: item.traceparent,
+            cancellation: Cancellation(), isAsynchronous: true)
+        guard completion.outcome == .throttled || completion.outcome == .overloaded else {
+            return host.asynchronous.finished(item)
         }
+        host.accepted.update(item.id) { $0.status = .queued }
+        host.asynchronous.postpone(item, by: .milliseconds(100))
     }
 }

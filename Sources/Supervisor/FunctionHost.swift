@@ -9,31 +9,17 @@ package import Sandbox
 import Synchronization
 package import Telemetry
 package import WorkerPool
+import WorkerProtocol
 
 /// The supervisor: what is uploaded comes in here, and every invocation goes through here.
 package final class FunctionHost: Sendable {
-    package struct Options: Sendable {
-        /// Workers at once, of all functions.
-        package var mostWorkers = 1000
-        /// Bytes of memory that all workers together are expected to use at most. Default: three quarters of the machine's.
-        package var memoryBudget = Int(sysconf(Int32(_SC_PHYS_PAGES)) / 4 * 3 * sysconf(Int32(_SC_PAGESIZE)))
-        /// Synchronous invocations that may wait for a worker, and for how long.
-        package var mostWaiting = 1000
-        package var longestWait = Duration.seconds(10)
-        /// Asynchronous invocations that may wait.
-        package var mostQueued = 1000
-        /// Bytes of an upload.
-        package var largestUpload = 64 << 20
-        /// Bytes of an event.
-        package var largestEvent = 6 << 20
-
-        package init() {}
-    }
-
     package let options: Options
     package let catalogue: Catalogue
     package let logs = LogStore()
-    package let invocations = InvocationLog()
+    package let budget: MemoryBudget
+    /// The newest synchronous invocations; and, apart, so that no crowd of those pushes them out, the accepted ones.
+    let invocations = InvocationLog()
+    let accepted: InvocationLog
     package let metrics = MetricRegistry()
     package let refusals = RefusalLedger()
     package let launcher: Launcher
@@ -48,6 +34,7 @@ package final class FunctionHost: Sendable {
     private struct State {
         var plans: [String: SealedFile] = [:]
         var isDraining = false
+        var wantsCollection = false
         var observes = false
         var meters: [FunctionName: FunctionMeters] = [:]
     }
@@ -61,8 +48,11 @@ package final class FunctionHost: Sendable {
         self.launcher = launcher
         self.options = options
         self.logger = logger
+        budget = MemoryBudget(limit: options.mostBuffered)
+        accepted = InvocationLog(capacity: 10_000 + options.mostQueued)
         runtimeBundle = try catalogue.bundles.storeOwn(PythonRuntime.fileName, bytes: PythonRuntime.source)
-        try catalogue.bundles.collectGarbage(keeping: catalogue.bundleDigests.union([runtimeBundle]))
+        let needed = catalogue.snapshot.bundleDigests.union([runtimeBundle])
+        try catalogue.bundles.collectGarbage { needed.contains($0) }
         let (logs, refusals, metrics) = (logs, refusals, metrics)
         // A worker may outlive its function by a moment; what it does then is not to be told of another one by that name.
         @Sendable func isKnown(_ version: FunctionVersion) -> Bool {
@@ -70,14 +60,20 @@ package final class FunctionHost: Sendable {
                 $0.bundle == version.bundle && $0.createdAt == version.createdAt
             }
         }
-        @Sendable func log(_ version: FunctionVersion, _ invocation: String?, _ lines: [String]) {
+        @Sendable func log(
+            _ version: FunctionVersion, _ invocation: String?, _ source: LogSource, _ lines: [String]
+        ) {
             guard isKnown(version) else { return }
             let time = timestamp()
             logs.append(
-                lines.map { LogLine(time: time, invocationId: invocation, version: version.number, text: $0) },
+                lines.map {
+                    LogLine(
+                        time: time, invocationId: invocation, version: version.number, source: source,
+                        text: source == .host ? "[bulkhead: \($0)]" : $0)
+                },
                 of: version.name)
         }
-        let sinks = WorkerSinks(log: log) { version, call in
+        @Sendable func refused(_ version: FunctionVersion, _ call: RefusedCall) {
             guard isKnown(version) else { return }
             let (refusal, isNew) = refusals.add(call, of: version.name)
             metrics.add(
@@ -85,9 +81,17 @@ package final class FunctionHost: Sendable {
             // Once: a function that tries at each invocation would fill its log with it.
             guard isNew else { return }
             let advice = refusal.grant.map { "; \($0) would allow it" } ?? "; no grant allows it"
-            log(version, nil, ["[bulkhead: system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)]"])
+            log(version, nil, .host, ["system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)"])
         }
-        var poolOptions = WorkerPool.Options()
+        let sinks = WorkerSinks(log: log, refused: refused) { version, error in
+            logger.error(
+                "a worker that was to be kept warm could not be started",
+                metadata: [
+                    "fn.name": "\(version.name)", "fn.version": "\(version.number)", "stage": "\(error.stage)",
+                    "errno": "\(error.errnoText)",
+                ])
+        }
+        var poolOptions = WorkerPool.Options(budget: budget)
         poolOptions.mostWorkers = options.mostWorkers
         poolOptions.memory = options.memoryBudget
         poolOptions.mostWaiting = options.mostWaiting
@@ -112,28 +116,36 @@ package final class FunctionHost: Sendable {
     // MARK: - Functions
 
     /// Takes a whole upload in. Nothing is answered before it would survive a crash.
+    /// - Parameter key: id of the key that uploads, for its quota.
     /// - Throws: `UploadRefused`, or what the disk or database says.
     package func deploy(
-        _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName
+        _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
+        key: String? = nil
     ) async throws -> (FunctionVersion, isNew: Bool) {
-        guard manifest.limits.memory.bytes <= options.memoryBudget else {
-            throw UploadRefused(
-                "limits.memory (\(manifest.limits.memory)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
-            )
-        }
         let bundles = catalogue.bundles
         let size = arrival.size
-        let (stored, sha256) = try await offload {
+        do {
+            try options.quota.check(catalogue.snapshot, adding: size, key: key)
+        } catch {
+            bundles.discard(arrival)
+            throw error
+        }
+        // What is unpacked is a stranger's: it waits for its like, behind all that is quick.
+        let (stored, sha256) = try await SlowLane.shared.run {
             let views = try (RootView(named: "script"), RootView(named: "dynamic"))
             return try bundles.store(arrival, format: format, manifest: manifest, name: name) { path in
                 // The place must be one that cells show; what it is there the launch will say.
                 (views.0.shows(path) || views.1.shows(path)) && FileManager.default.isExecutableFile(atPath: path)
             }
         }
-        let result = try await catalogue.add(stored, sha256: sha256, size: size, name: name)
+        defer {
+            bundles.unpin(stored)
+            wantsCollection = true
+        }
+        try options.quota.check(catalogue.snapshot, adding: stored.bytes, key: key)
+        try check(stored, sha256: sha256, size: size, name: name)
+        let result = try await catalogue.add(stored, sha256: sha256, size: size, name: name, key: key)
         if result.isNew {
-            // Compiled now, so that a policy or argument list that cannot work is told to whoever uploads it.
-            _ = try plan(for: result.0)
             pool.retireOutdated()
             pool.serve(result.0)
             logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
@@ -141,10 +153,49 @@ package final class FunctionHost: Sendable {
         return result
     }
 
+    /// What only the final manifest can tell, before anything is committed.
+    private func check(_ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName) throws {
+        let memory = stored.manifest.limits.memory
+        guard memory.bytes <= options.memoryBudget else {
+            throw UploadRefused(
+                "limits.memory (\(memory)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
+            )
+        }
+        // Compiled as its longest number would have it: a policy or argument list that cannot work is told to whoever
+        // uploads it, and never served.
+        let version = FunctionVersion(
+            name: name, number: .max, sha256: sha256, size: size, bundle: stored.digest, createdAt: "",
+            manifest: stored.manifest, executable: stored.executable)
+        do {
+            _ = try LaunchPlan(version: version, runtimeBundle: runtimeBundle, observing: observes).seal()
+        } catch let error as LaunchPlan.TooLarge {
+            throw UploadRefused("the function cannot be started: \(error)")
+        }
+    }
+
+    /// Whether bundles may have become garbage since the last collection.
+    private(set) var wantsCollection: Bool {
+        get { state.withLock { $0.wantsCollection } }
+        set { state.withLock { $0.wantsCollection = newValue } }
+    }
+
+    /// Removes bundles that nothing names or uses any more.
+    func collect() async throws {
+        wantsCollection = false
+        let inUse = pool.bundlesInUse.union(asynchronous.bundlesInUse).union([runtimeBundle])
+        let hasOutdated = !inUse.subtracting(catalogue.snapshot.bundleDigests).subtracting([runtimeBundle]).isEmpty
+        try await SlowLane.shared.run { [catalogue] in
+            try catalogue.bundles.collectGarbage { inUse.contains($0) || catalogue.snapshot.bundleDigests.contains($0) }
+        }
+        // What an old worker still uses is looked for again.
+        if hasOutdated { wantsCollection = true }
+    }
+
     /// - Returns: false when there was no such function.
     package func remove(_ name: FunctionName) async throws -> Bool {
         let existed = try await catalogue.remove(name)
         state.withLock { state in
+            state.wantsCollection = true
             state.plans = state.plans.filter { !$0.key.hasPrefix(name.text + " ") }
             state.meters[name] = nil
         }
@@ -174,7 +225,6 @@ package final class FunctionHost: Sendable {
 
     /// The version's launch plan, made once.
     package func plan(for version: FunctionVersion) throws -> SealedFile {
-        // The digest too: a function deleted and made anew counts its versions from 1 again.
         let observes = observes
         let key =
             "\(version.name) \(version.number) \(version.bundle) \(version.createdAt)\(observes ? " observed" : "")"
@@ -191,9 +241,8 @@ package final class FunctionHost: Sendable {
     // MARK: - Invocations
 
     /// Runs one invocation and waits for its end.
-    /// - Parameter event: empty stands for `null`.
     package func invoke(
-        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        _ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?, cancellation: Cancellation,
         isAsynchronous: Bool = false
     ) async -> Completion {
         await withCheckedContinuation { continuation in
@@ -206,7 +255,7 @@ package final class FunctionHost: Sendable {
 
     /// As `invoke`, without a task: `completion` is called exactly once, from any thread.
     package func submit(
-        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        _ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?, cancellation: Cancellation,
         isAsynchronous: Bool = false, on eventLoop: (any EventLoop)? = nil,
         completion: @escaping @Sendable (Completion) -> Void
     ) {
@@ -228,8 +277,10 @@ package final class FunctionHost: Sendable {
     private func ended(
         _ version: FunctionVersion, id: String, _ completion: Completion, elapsed: Duration, keepsResult: Bool
     ) {
-        meters(of: version.name).record(completion, elapsed: elapsed)
-        invocations.update(id) { record in
+        // Accepted ones that met a full house have not ended: they have their turn again.
+        if keepsResult, completion.outcome == .throttled || completion.outcome == .overloaded { return }
+        meters(of: version.name)?.record(completion, elapsed: elapsed)
+        (keepsResult ? accepted : invocations).update(id) { record in
             record.status = .done
             record.outcome = completion.outcome
             record.start = completion.start
@@ -252,9 +303,11 @@ package final class FunctionHost: Sendable {
         }
     }
 
-    private func meters(of name: FunctionName) -> FunctionMeters {
+    /// Nil for a function that is gone: its series must not come back.
+    private func meters(of name: FunctionName) -> FunctionMeters? {
         state.withLock { state in
             if let meters = state.meters[name] { return meters }
+            guard catalogue.snapshot.latest(name) != nil else { return nil }
             let meters = FunctionMeters(name, in: metrics)
             state.meters[name] = meters
             return meters
@@ -262,7 +315,7 @@ package final class FunctionHost: Sendable {
     }
 
     private func run(
-        _ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
+        _ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?, cancellation: Cancellation,
         isAsynchronous: Bool, _ eventLoop: (any EventLoop)?, completion: @escaping @Sendable (Completion) -> Void
     ) {
         func refuse(_ failure: Failure) {
@@ -270,15 +323,15 @@ package final class FunctionHost: Sendable {
         }
         // What was accepted before is finished.
         if isDraining, !isAsynchronous { return refuse(Self.draining) }
-        let event = event.readableBytes == 0 ? ByteBuffer(string: "null") : event
-        if let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
+        if let problem = event.problem {
             return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))
         }
+        let bytes = event.bytes.readableBytes == 0 ? ByteBuffer(string: "null") : event.bytes
         pool.submit(
             version,
             assignment: Assignment(
-                invocationID: id, event: event, traceparent: traceparent, cancellation: cancellation,
-                eventLoop: eventLoop),
+                invocationID: id, event: bytes, traceparent: traceparent, cancellation: cancellation,
+                charge: event.charge, eventLoop: eventLoop),
             completion: completion)
     }
 
@@ -293,26 +346,29 @@ package final class FunctionHost: Sendable {
 
     /// Accepts an invocation to be run later. Its result is kept in memory.
     /// - Throws: `Failure` overloaded or invalid_request.
-    package func enqueue(_ version: FunctionVersion, id: String, event: ByteBuffer, traceparent: String?)
+    package func enqueue(_ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?)
         throws(Failure)
     {
         if isDraining { throw Self.draining }
-        if event.readableBytes > 0, let problem = event.withUnsafeReadableBytes({ JSONText.problem(in: $0) }) {
+        if let problem = event.problem {
             throw Failure(.invalidRequest, "the event is not JSON: \(problem)")
         }
-        invocations.add(
+        accepted.add(
             InvocationRecord(id: id, function: version.name, version: version.number, status: .queued))
         guard asynchronous.add(.init(version: version, id: id, event: event, traceparent: traceparent)) else {
             var failure = Failure(
                 .overloaded, "\(options.mostQueued) asynchronous invocations wait already; retry shortly")
             failure.retryAfter = 1
-            invocations.update(id) {
+            accepted.update(id) {
                 $0.status = .done
                 $0.outcome = .overloaded
             }
             throw failure
         }
     }
+
+    /// What is known of an invocation.
+    package func record(_ id: String) -> InvocationRecord? { accepted.record(id) ?? invocations.record(id) }
 
     // MARK: - State
 

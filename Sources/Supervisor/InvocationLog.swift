@@ -31,6 +31,9 @@ package final class InvocationLog: Sendable {
         var next = 0
         var resultBytes = 0, failureBytes = 0
 
+        /// From here on, in the order of arrival, results may still be there.
+        var oldestResult = 0
+
         mutating func take(_ id: String) -> InvocationRecord? {
             guard let record = records.removeValue(forKey: id) else { return nil }
             resultBytes -= record.resultBytes
@@ -38,22 +41,38 @@ package final class InvocationLog: Sendable {
             return record
         }
 
-        /// What there is no more room for is left out; what remains tells how it ended.
+        /// Older results make room for a new one; what handlers raised is left out where there is none. What remains tells how
+        /// it ended.
         mutating func put(_ record: InvocationRecord) {
             var record = record
-            if resultBytes + record.resultBytes > InvocationLog.mostResultBytes { record.result = nil }
-            if failureBytes + record.failureBytes > InvocationLog.mostFailureBytes { record.failure?.error = nil }
+            makeRoom(for: record.resultBytes)
+            if failureBytes + record.failureBytes > InvocationLog.mostFailureBytes {
+                record.failure?.error = nil
+                record.failure?.stdout = nil
+                record.failure?.log = nil
+            }
             resultBytes += record.resultBytes
             failureBytes += record.failureBytes
             records[record.id] = record
+        }
+
+        private mutating func makeRoom(for bytes: Int) {
+            guard bytes > 0 else { return }
+            for _ in 0..<order.count where resultBytes + bytes > InvocationLog.mostResultBytes {
+                if let id = order[oldestResult], let old = records[id] {
+                    resultBytes -= old.resultBytes
+                    records[id]?.result = nil
+                }
+                oldestResult = (oldestResult + 1) % order.count
+            }
         }
     }
 
     private let state: Mutex<State>
     /// Kept of all asynchronous results together.
-    private static let mostResultBytes = 256 << 20
+    private static let mostResultBytes = 64 << 20
     /// Kept of what handlers raised, apart from results: whoever raises much must not cost others theirs.
-    private static let mostFailureBytes = 32 << 20
+    private static let mostFailureBytes = 16 << 20
 
     /// - Parameter capacity: invocations kept.
     package init(capacity: Int = 10_000) { state = Mutex(State(order: Array(repeating: nil, count: capacity))) }
@@ -82,7 +101,9 @@ extension InvocationRecord {
     fileprivate var resultBytes: Int { result?.readableBytes ?? 0 }
 
     fileprivate var failureBytes: Int {
-        guard let error = failure?.error else { return 0 }
-        return error.stackTrace.reduce(error.type.utf8.count + error.message.utf8.count) { $0 + $1.utf8.count }
+        guard let failure else { return 0 }
+        let ends = (failure.stdout?.utf8.count ?? 0) + (failure.log?.utf8.count ?? 0)
+        guard let error = failure.error else { return ends }
+        return error.stackTrace.reduce(ends + error.type.utf8.count + error.message.utf8.count) { $0 + $1.utf8.count }
     }
 }

@@ -1,11 +1,14 @@
 package import FunctionModel
 import Synchronization
+package import WorkerProtocol
 
 /// One line of a function's log.
 package struct LogLine: Sendable, Hashable, Codable {
     package let time: String
     package let invocationId: String?
     package let version: Int
+    /// Whether the function wrote it, or the host says it of the function.
+    package let source: LogSource
     package let text: String
 }
 
@@ -15,16 +18,33 @@ package final class LogStore: Sendable {
         var lines: [LogLine] = []
         var bytes = 0
         var followers: [Int: AsyncStream<LogLine>.Continuation] = [:]
+
+        /// Drops the oldest lines until no more than `most` bytes are left, and returns how many went. In bulk, so that a
+        /// flood of lines does not shift the array at each.
+        mutating func drop(to most: Int) -> Int {
+            let before = bytes
+            var dropped = 0
+            while bytes > most, dropped < lines.count {
+                bytes -= lines[dropped].text.utf8.count + 64
+                dropped += 1
+            }
+            lines.removeFirst(dropped)
+            return before - bytes
+        }
     }
 
     private struct State {
         var functions: [FunctionName: Function] = [:]
         var nextFollower = 0
+        /// Of all functions together.
+        var bytes = 0
         var isClosed = false
     }
 
     /// Kept for each function.
     private let bound: Int
+    /// Kept of all logs together, in bytes.
+    private static let mostBytes = 32 << 20
     private let state = Mutex(State())
 
     /// - Parameter bound: bytes kept of each function's log.
@@ -34,17 +54,22 @@ package final class LogStore: Sendable {
         let followers = state.withLock { state in
             var function = state.functions.removeValue(forKey: name) ?? Function()
             function.lines += lines
-            for line in lines { function.bytes += line.text.utf8.count + 64 }
-            if function.bytes > bound {
-                // In bulk, so that a flood of lines does not shift the array at each.
-                var dropped = 0
-                while function.bytes > bound * 3 / 4, dropped < function.lines.count {
-                    function.bytes -= function.lines[dropped].text.utf8.count + 64
-                    dropped += 1
-                }
-                function.lines.removeFirst(dropped)
-            }
+            var added = 0
+            for line in lines { added += line.text.utf8.count + 64 }
+            function.bytes += added
+            state.bytes += added
+            if function.bytes > bound { state.bytes -= function.drop(to: bound * 3 / 4) }
             state.functions[name] = function
+            // Many functions with full logs: the longest one gives way.
+            while state.bytes > Self.mostBytes,
+                let longest = state.functions.max(by: { $0.value.bytes < $1.value.bytes })
+            {
+                var function = longest.value
+                let freed = function.drop(to: function.bytes / 2)
+                state.functions[longest.key] = function
+                state.bytes -= freed
+                if freed == 0 { break }
+            }
             return Array(function.followers.values)
         }
         for follower in followers { for line in lines { follower.yield(line) } }
@@ -78,7 +103,11 @@ package final class LogStore: Sendable {
     }
 
     package func remove(_ name: FunctionName) {
-        let followers = state.withLock { $0.functions.removeValue(forKey: name)?.followers ?? [:] }
+        let followers = state.withLock { state -> [Int: AsyncStream<LogLine>.Continuation] in
+            guard let function = state.functions.removeValue(forKey: name) else { return [:] }
+            state.bytes -= function.bytes
+            return function.followers
+        }
         for follower in followers.values { follower.finish() }
     }
 

@@ -1,4 +1,5 @@
 package import FunctionModel
+package import HostSystem
 package import NIOCore
 import Synchronization
 package import WorkerProtocol
@@ -13,17 +14,20 @@ package struct Assignment: Sendable {
 
     /// Ends the invocation when the caller has left.
     package var cancellation: Cancellation
+    /// What its event is charged to: let go of once the worker has it.
+    package var charge: MemoryBudget.Charge?
     /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
     package var eventLoop: (any EventLoop)?
 
     package init(
         invocationID: String, event: ByteBuffer, traceparent: String?, cancellation: Cancellation,
-        eventLoop: (any EventLoop)? = nil
+        charge: MemoryBudget.Charge? = nil, eventLoop: (any EventLoop)? = nil
     ) {
         self.invocationID = invocationID
         self.event = event
         self.traceparent = traceparent
         self.cancellation = cancellation
+        self.charge = charge
         self.eventLoop = eventLoop
     }
 }
@@ -73,8 +77,14 @@ package struct Completion: Sendable {
 
     package struct Output: Sendable {
         package var body: ByteBuffer
-        /// Nil when the protocol says JSON.
         package var kind: ResultKind
+        /// What its bytes are charged to, for as long as somebody holds them.
+        package var charge: MemoryBudget.Charge?
+
+        package init(body: ByteBuffer, kind: ResultKind) {
+            self.body = body
+            self.kind = kind
+        }
     }
 
     package init(result: Result<Output, Failure>, start: StartKind, usage: Usage, startTime: Duration) {

@@ -61,6 +61,15 @@ enum Ending {
         return failure
     }
 
+    static var crowdedOut: Failure {
+        var failure = Failure(
+            .overloaded,
+            "the function's answer found no room beside all that the host holds for others at this moment (maxBuffered); retry shortly"
+        )
+        failure.retryAfter = 1
+        return failure
+    }
+
     static func launchFailed(_ error: LaunchError) -> Failure {
         var failure = Failure(
             .launchFailed,

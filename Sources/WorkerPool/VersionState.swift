@@ -101,7 +101,7 @@ struct VersionState: Sendable {
         notBefore = now + delay
         guard crashes & (crashes - 1) == 0 else { return nil }
         return
-            "[bulkhead: a worker that was started ahead (concurrency.warm) ended before it was needed, \(crashes) in a row; the next is started in \(delay.inSeconds) s]"
+            "a worker that was started ahead (concurrency.warm) ended before it was needed, \(crashes) in a row; the next is started in \(delay.inSeconds) s"
     }
 
     mutating func tick(_ now: Instant) {
@@ -138,7 +138,7 @@ struct VersionState: Sendable {
     var expectedMemory: Int {
         let limit = version.manifest.limits.memory.bytes
         guard let peakMemory else { return limit }
-        return min(limit, max(Self.leastMemory, peakMemory * 2))
+        return min(limit, max(Self.leastMemory, peakMemory * 2, limit / Self.mostOvercommitted))
     }
 
     /// Whole seconds until one of the invocations under way should be over.
@@ -154,6 +154,9 @@ struct VersionState: Sendable {
     private static let longestReturn = Duration.milliseconds(20)
     private static let firstBackoff = Duration.milliseconds(100)
     private static let longestBackoff = Duration.seconds(60)
+    /// Whoever was frugal for long may use its limit at any time: all at once, that is so many times the budget at most. The
+    /// cells' own cgroup then bounds what the machine gives.
+    private static let mostOvercommitted = 8
     /// A cell's own kernel memory, and some of the worker's.
     private static let leastMemory = 4 << 20
 }

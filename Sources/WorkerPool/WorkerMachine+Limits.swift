@@ -102,7 +102,7 @@ extension WorkerMachine {
             if now - launched > limits.initialization.duration { return kill() }
             guard now >= watch.nextCPU ?? launched + initializationCPU / processors else { return [] }
             let isExceeded = watch.isExceeded(now, used: cpu(), allowance: initializationCPU, processors: processors)
-            return isExceeded ? [.note("[bulkhead: ended: it computed for too long before it was ready]")] + kill() : []
+            return isExceeded ? [.note("ended: it computed for too long before it was ready")] + kill() : []
         }
         guard let idle = watch.idle, now >= idle.next else { return [] }
         // A command is started ahead so that it can do what comes before its first read.
@@ -113,6 +113,6 @@ extension WorkerMachine {
         let pause = min(LimitWatch.idleLook, max(LimitWatch.firstIdleLook, left / processors))
         watch.idle?.next = now + pause
         let isBusy = left < .zero
-        return isBusy ? [.note("[bulkhead: ended: it computed while idle]")] + kill() : []
+        return isBusy ? [.note("ended: it computed while idle")] + kill() : []
     }
 }

@@ -19,14 +19,19 @@ struct WorkerMachine {
         case gone
         /// A snapshot's template is alone again, with so many threads; nil when that could not be brought about.
         case cleared(threads: Int?)
+        /// The second filter holds.
+        case locked
         /// Time has passed. `cpu` reads the cell's CPU time and is called only when it can matter.
         case tick(cpu: () -> Duration?)
         case cancelled
+        /// The host cannot hold what the worker writes: its memory for others is used up.
+        case crowdedOut
         /// The worker is not needed any more.
         case retire
     }
 
     enum Action {
+        /// The event; its bytes are the worker's from now on.
         case write(ByteBuffer)
         case closeInput
         case kill
@@ -34,9 +39,13 @@ struct WorkerMachine {
         case demote
         /// What is left beside a snapshot's template has to end.
         case clear
+        /// It has said ready, and asked to be left with few calls from then on.
+        case lock
         case finish(Completion)
         /// A line of the host's for the function's log.
         case note(String)
+        /// It could not be started, and no invocation is there to tell.
+        case lost(LaunchError)
         /// Its process is there, but is not ready yet.
         case launched
         /// It is ready, so long after its launch.
@@ -57,6 +66,8 @@ struct WorkerMachine {
         var began: Instant?
         var cpuAtBegin = Duration.zero
         var output = ByteBuffer()
+        /// What a command's output is, as far as it has come.
+        var kind = ResultKind.Reader()
         /// The first cause; nothing later overrides it.
         var cause: Failure?
         var answer: Completion.Output?
@@ -79,6 +90,8 @@ struct WorkerMachine {
     private var hasEnded = false
     /// Whether a snapshot's template is being rid of what an invocation left.
     private var isClearing = false
+    /// Whether it is not locked yet, as its manifest has it: until then it gets no event.
+    private var isLocking = false
     private(set) var served = 0
     /// CPU time up to the end of the last invocation.
     private var cpuAtEnd = Duration.zero
@@ -94,12 +107,15 @@ struct WorkerMachine {
         exchange = version.speaksJSONRPC ? ReactorExchange(longestResult: version.manifest.limits.output.bytes) : nil
     }
 
+    /// What is told of a failed one's output, in bytes.
+    private static let longestEnd = 4 << 10
+
     var limits: Manifest.Limits { version.manifest.limits }
     private var isSnapshot: Bool { version.manifest.mode == .snapshot }
 
     /// Whether it can take an invocation: its first, or if it speaks JSON-RPC another one.
     var isIdle: Bool {
-        isReady && serving == nil && exit == nil && !isKilled && !isClearing
+        isReady && serving == nil && exit == nil && !isKilled && !isClearing && !isLocking
             && (exchange.map(\.isIdle) ?? (served == 0))
     }
 
@@ -127,7 +143,8 @@ struct WorkerMachine {
             exit = .lostWithLauncher
             outputClosed = true
             logClosed = true
-            return blame(Ending.launchFailed(error), kill: false) + concludeIfOver(now)
+            return (serving == nil ? [.lost(error)] : []) + blame(Ending.launchFailed(error), kill: false)
+                + concludeIfOver(now)
         case .output(let bytes): return take(bytes, now)
         case .outputClosed:
             outputClosed = true
@@ -142,10 +159,16 @@ struct WorkerMachine {
             isGone = true
             return concludeIfOver(now)
         case .cleared(let threads): return cleared(threads, now)
+        case .locked:
+            isLocking = false
+            return settled(now)
         case .tick(let cpu): return tick(now, cpu)
         case .cancelled:
             guard serving != nil else { return [] }
             return blame(Failure(.cancelled, "the client left before the function answered"))
+        case .crowdedOut:
+            guard serving != nil else { return kill() }
+            return blame(Ending.crowdedOut)
         case .retire: return kill()
         }
     }
@@ -160,11 +183,13 @@ struct WorkerMachine {
             guard current.cause == nil else { return [] }
             if exchange == nil {
                 actions = [.write(current.assignment.event), .closeInput]
+                dropEvent()
             } else {
-                guard isReady, !isClearing else { return [] }
+                guard isReady, !isClearing, !isLocking else { return [] }
                 let context = context(current.assignment)
                 guard let line = exchange?.request(event: current.assignment.event, context: context) else { return [] }
                 actions = [.write(line)]
+                dropEvent()
             }
             serving?.isSent = true
         }
@@ -179,6 +204,9 @@ struct WorkerMachine {
         }
         return actions
     }
+
+    /// It is on its way: held twice, it would count twice.
+    private mutating func dropEvent() { serving?.assignment.event = ByteBuffer() }
 
     private mutating func becomeIdle(_ now: Instant) -> [Action] {
         watch.becameIdle(now, cpu: exchange == nil ? .zero : served > 0 ? cpuAtEnd : meters?.cpu ?? .zero)
@@ -199,7 +227,7 @@ struct WorkerMachine {
                 // What it computed without its event may be stale by the time that one comes.
                 return served > 0 || isKilled
                     ? []
-                    : [.note("[bulkhead: ended: it was started ahead and wrote without waiting for its event]")]
+                    : [.note("ended: it was started ahead and wrote without waiting for its event")]
                         + kill()
             }
             guard serving?.cause == nil else { return [] }
@@ -207,6 +235,7 @@ struct WorkerMachine {
                 return blame(Ending.outputExceeded(limits))
             }
             serving?.output.writeImmutableBuffer(bytes)
+            serving?.kind.read(bytes)
             return []
         }
         // In place: a copy of the exchange would copy all that it has gathered, at every read.
@@ -221,12 +250,10 @@ struct WorkerMachine {
         case .ready:
             isReady = true
             initialization = now - launched
-            let ready = Action.ready(now - launched)
-            if isSnapshot {
-                isClearing = true
-                return [ready, .clear]
-            }
-            return [ready] + (serving == nil ? becomeIdle(now) : begin(now))
+            isLocking = version.manifest.lock
+            isClearing = isSnapshot
+            let preparing: [Action] = (isLocking ? [.lock] : []) + (isClearing ? [.clear] : [])
+            return [.ready(now - launched)] + preparing + settled(now)
         case .result(let body):
             serving?.answer = Completion.Output(body: body, kind: .json)
             return []
@@ -237,7 +264,7 @@ struct WorkerMachine {
         case .tooLong: return blame(Ending.outputExceeded(limits))
         case .violation(let what, let wrote):
             serving?.answer = nil
-            return [.note("[bulkhead: \(what): \(wrote)]")]
+            return [.note("\(what): \(wrote)")]
                 + blame(Failure(.protocolError, "\(what); its log shows what it wrote"))
         }
     }
@@ -275,8 +302,14 @@ struct WorkerMachine {
                 "the snapshot has \(threads) threads, and a fork carries only one of them: start threads in the handler, not while the module loads (for numpy: OPENBLAS_NUM_THREADS=1), or use mode: reactor"
             var failure = Failure(.error, message)
             failure.error = .init(type: "SnapshotError", message: message, stackTrace: [])
-            return (serving == nil ? [.note("[bulkhead: \(message)]")] : []) + blame(failure)
+            return (serving == nil ? [.note("\(message)")] : []) + blame(failure)
         }
+        return settled(now)
+    }
+
+    /// It is ready, and nothing is to be done with it any more: it waits, or gets the event that waits for it.
+    private mutating func settled(_ now: Instant) -> [Action] {
+        guard !isClearing, !isLocking, exit == nil, !isKilled else { return [] }
         return serving == nil ? becomeIdle(now) : begin(now)
     }
 
@@ -300,12 +333,17 @@ struct WorkerMachine {
         if let current = serving {
             if current.cause == nil, current.answer == nil {
                 let used = exit.cpu - current.cpuAtBegin
-                if let failure = Ending.failure(of: exit, limits: limits, cpuUsed: used) {
+                if var failure = Ending.failure(of: exit, limits: limits, cpuUsed: used) {
+                    if failure.outcome == .exit || failure.outcome == .signal {
+                        failure.stdout = String(
+                            decoding: current.output.readableBytesView.suffix(Self.longestEnd), as: UTF8.self)
+                    }
                     serving?.cause = failure
                 } else if exchange != nil {
                     serving?.cause = Failure(.protocolError, "the worker exited without answering")
                 } else {
-                    serving?.answer = Completion.Output(body: current.output, kind: ResultKind(of: current.output))
+                    let kind = serving?.kind.finish() ?? .bytes
+                    serving?.answer = Completion.Output(body: current.output, kind: kind)
                 }
             }
             actions = finish(now)

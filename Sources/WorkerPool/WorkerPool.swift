@@ -1,9 +1,11 @@
+import Dispatch
 package import FunctionModel
 import Glibc
 package import HostSystem
 package import NIOCore
 package import Sandbox
 import Synchronization
+import WorkerProtocol
 
 /// Gives each invocation a worker: one that waits, or a new process. Acts for `PoolMachine`, which decides.
 package final class WorkerPool: Sendable {
@@ -16,8 +18,10 @@ package final class WorkerPool: Sendable {
         package var mostWaiting = 1000
         /// How long one may wait.
         package var longestWait = Duration.seconds(10)
+        /// For what workers are sent and write.
+        package var budget: MemoryBudget
 
-        package init() {}
+        package init(budget: MemoryBudget) { self.budget = budget }
     }
 
     /// What the pool asks of whoever knows the functions.
@@ -47,24 +51,11 @@ package final class WorkerPool: Sendable {
         var machine: PoolMachine
         var workers: [PoolMachine.WorkerID: WorkerRunner] = [:]
         var waiting: [PoolMachine.Ticket: Invocation] = [:]
-        /// Of their events together.
-        var waitingBytes = 0
         var nextTicket = 1
         var wheel = DeadlineWheel(origin: .now, grain: LimitWatch.grain)
         var isTicking = false
         var ticks = 0
         var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
-
-        mutating func enter(_ invocation: Invocation, _ ticket: PoolMachine.Ticket) {
-            waiting[ticket] = invocation
-            waitingBytes += invocation.assignment.event.readableBytes
-        }
-
-        mutating func take(_ ticket: PoolMachine.Ticket) -> Invocation? {
-            guard let invocation = waiting.removeValue(forKey: ticket) else { return nil }
-            waitingBytes -= invocation.assignment.event.readableBytes
-            return invocation
-        }
     }
 
     /// What the machine decided, with the things themselves.
@@ -76,15 +67,12 @@ package final class WorkerPool: Sendable {
         case note(FunctionVersion, String)
     }
 
-    /// Of all events that wait for a worker.
-    private static let mostWaitingBytes = 256 << 20
-    private static let smallEvent = 64 << 10
-
     private let launcher: Launcher
     private let loops: [any EventLoop]
     private let sinks: WorkerSinks
     private let options: Options
     private let state: Mutex<State>
+    private let clock = DispatchQueue(label: "deadlines", qos: .userInteractive)
 
     package init(launcher: Launcher, group: any EventLoopGroup, options: Options, sinks: WorkerSinks) {
         self.launcher = launcher
@@ -132,13 +120,8 @@ package final class WorkerPool: Sendable {
         act { state in
             ticket = state.nextTicket
             state.nextTicket += 1
-            state.enter(invocation, ticket)
-            let actions = state.machine.request(ticket, version, loop: loop, now: now)
-            // Small ones are always taken: who fills the memory must not keep out everybody else.
-            guard state.waitingBytes > Self.mostWaitingBytes, assignment.event.readableBytes > Self.smallEvent,
-                state.machine.abandon(ticket, version.name)
-            else { return actions }
-            return actions + [.refuse(ticket, .queueFull(retryAfter: 1))]
+            state.waiting[ticket] = invocation
+            return state.machine.request(ticket, version, loop: loop, now: now)
         }
         // Those that did not get a worker at once can be given up while they wait. One that got its worker meanwhile has
         // another thing to be done, and keeps it.
@@ -150,24 +133,28 @@ package final class WorkerPool: Sendable {
 
     private func abandon(_ ticket: PoolMachine.Ticket, _ version: FunctionVersion) {
         let invocation = state.withLock { state in
-            state.machine.abandon(ticket, version.name) ? state.take(ticket) : nil
+            state.machine.abandon(ticket, version.name) ? state.waiting.removeValue(forKey: ticket) : nil
         }
         invocation?.completion(Self.refused(Failure(.cancelled, "the client left before the function was started")))
     }
 
     private func run(_ invocation: Invocation, on worker: WorkerRunner, start: StartKind) -> Bool {
         let now = ContinuousClock.now
+        // Not the invocation as a whole: its event is the worker's to let go of.
+        let (arrived, cancellation, complete) = (
+            invocation.arrived, invocation.assignment.cancellation, invocation.completion
+        )
         let isTaken = worker.assign(invocation.assignment, start: start, requested: now) { [self] completion in
             var completion = completion
-            completion.queueTime = now - invocation.arrived
-            invocation.assignment.cancellation.finish()
+            completion.queueTime = now - arrived
+            cancellation.finish()
             state.withLock {
                 $0.machine.finished(
                     worker.id, wall: completion.usage.wall, memory: completion.usage.memoryBytes,
                     isSound: completion.outcome == .ok,
                     survives: completion.outcome == .ok || completion.outcome == .error, now: .now)
             }
-            invocation.completion(completion)
+            complete(completion)
         }
         let id = invocation.assignment.invocationID
         if isTaken { invocation.assignment.cancellation.onCancel { worker.cancel(id) } }
@@ -175,6 +162,13 @@ package final class WorkerPool: Sendable {
     }
 
     // MARK: - Versions
+
+    /// Bundles that workers use, or invocations that wait will.
+    package var bundlesInUse: Set<String> {
+        state.withLock { state in
+            Set(state.workers.values.map(\.version.bundle)).union(state.waiting.values.map(\.version.bundle))
+        }
+    }
 
     /// The version is served from now on.
     package func serve(_ version: FunctionVersion) {
@@ -213,18 +207,18 @@ package final class WorkerPool: Sendable {
     private func resolve(_ action: PoolMachine.Action, _ state: inout State) -> Step? {
         switch action {
         case .assign(let ticket, let id, let kind):
-            guard let invocation = state.take(ticket), let worker = state.workers[id] else {
+            guard let invocation = state.waiting.removeValue(forKey: ticket), let worker = state.workers[id] else {
                 return nil
             }
             return .assign(invocation, ticket, worker, kind)
         case .launch(let id, let version, let ticket, let loop):
-            let worker = WorkerRunner(id: id, version: version, launcher: launcher, sinks: sinks) { [weak self] in
+            let worker = WorkerRunner(id: id, version: version, launcher: launcher, budget: options.budget, sinks: sinks) { [weak self] in
                 self?.took($1, from: $0)
             }
             state.workers[id] = worker
-            return .launch(worker, for: ticket.flatMap { state.take($0) }, loop: loop)
+            return .launch(worker, for: ticket.flatMap { state.waiting.removeValue(forKey: $0) }, loop: loop)
         case .retire(let id): return state.workers[id].map { .retire($0) }
-        case .refuse(let ticket, let why): return state.take(ticket).map { .refuse($0, why) }
+        case .refuse(let ticket, let why): return state.waiting.removeValue(forKey: ticket).map { .refuse($0, why) }
         case .note(let version, let line): return .note(version, line)
         }
     }
@@ -235,7 +229,7 @@ package final class WorkerPool: Sendable {
             guard !run(invocation, on: worker, start: kind) else { return }
             // It ended in this moment: no tenant sees that, another one is found.
             act { state in
-                state.enter(invocation, ticket)
+                state.waiting[ticket] = invocation
                 return state.machine.lost(worker.id, ticket, invocation.version, now: .now)
             }
         case .launch(let worker, let invocation, let loop):
@@ -246,7 +240,7 @@ package final class WorkerPool: Sendable {
             }
         case .retire(let worker): worker.retire()
         case .refuse(let invocation, let why): invocation.completion(Self.refused(failure(why, invocation.version)))
-        case .note(let version, let line): sinks.log(version, nil, [line])
+        case .note(let version, let line): sinks.log(version, nil, .host, [line])
         }
     }
 
@@ -310,11 +304,15 @@ package final class WorkerPool: Sendable {
         return true
     }
 
+    /// On a thread of its own: a loop may be busy with a tenant's bytes, and that tenant's deadline must not wait for it.
     private func scheduleTicks() {
-        let grain = TimeAmount.nanoseconds(LimitWatch.grain.components.attoseconds / 1_000_000_000)
-        loops[0].scheduleRepeatedTask(initialDelay: grain, delay: grain) { [weak self] task in
-            if self?.tick() != true { task.cancel() }
+        let timer = DispatchSource.makeTimerSource(queue: clock)
+        let grain = Int(LimitWatch.grain.components.attoseconds / 1_000_000_000)
+        timer.schedule(deadline: .now() + .nanoseconds(grain), repeating: .nanoseconds(grain), leeway: .milliseconds(1))
+        timer.setEventHandler { [weak self] in
+            if self?.tick() != true { timer.cancel() }
         }
+        timer.activate()
     }
 
     /// False when nothing is left to watch.

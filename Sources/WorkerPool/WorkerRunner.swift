@@ -4,7 +4,7 @@ import HostSystem
 import NIOCore
 package import Sandbox
 import Synchronization
-import WorkerProtocol
+package import WorkerProtocol
 
 /// Acts for one worker's machine: decides under a lock, acts outside it. Safe from any thread.
 final class WorkerRunner: Sendable {
@@ -20,8 +20,17 @@ final class WorkerRunner: Sendable {
         var completion: (@Sendable (Completion) -> Void)?
         var channel: (any Channel)?
         var logChannel: (any Channel)?
+        /// The log's pipe, to ask how much is on it; nil before and after.
+        var logFile: Int32?
         var unsent: [ByteBuffer] = []
         var closesInput = false
+        /// What the event under way is charged to, until the worker has it, and what its answer is, from its first byte.
+        var eventCharge: MemoryBudget.Charge?
+        var outputCharge: MemoryBudget.Charge?
+        /// Bytes on the log's pipe that an answer must wait for, or that still belong to what came before an invocation.
+        var logBefore = 0
+        /// What is to be done once they are read.
+        var held: [WorkerMachine.Action] = []
         /// Calls refused so far, by name and errno.
         var refused: [[String]: UInt64] = [:]
         /// When the pool will call `tick`; nil: not.
@@ -47,17 +56,19 @@ final class WorkerRunner: Sendable {
     let id: PoolMachine.WorkerID
     let version: FunctionVersion
     private let launcher: Launcher
+    private let budget: MemoryBudget
     private let state: Mutex<State>
     private let sinks: WorkerSinks
     private let report: @Sendable (WorkerRunner, Event) -> Void
 
     init(
-        id: PoolMachine.WorkerID, version: FunctionVersion, launcher: Launcher, sinks: WorkerSinks,
+        id: PoolMachine.WorkerID, version: FunctionVersion, launcher: Launcher, budget: MemoryBudget, sinks: WorkerSinks,
         report: @escaping @Sendable (WorkerRunner, Event) -> Void
     ) {
         self.id = id
         self.version = version
         self.launcher = launcher
+        self.budget = budget
         self.sinks = sinks
         self.report = report
         let machine = WorkerMachine(version: version, now: .now, processors: Self.processors)
@@ -72,14 +83,23 @@ final class WorkerRunner: Sendable {
         _ assignment: Assignment, start: StartKind, requested: Instant,
         completion: @escaping @Sendable (Completion) -> Void
     ) -> Bool {
-        let canTake = state.withLock { state in
-            guard start == .cold || state.machine.isIdle else { return false }
+        let (canTake, before) = state.withLock { state -> (Bool, [String]) in
+            guard start == .cold || state.machine.isIdle else { return (false, []) }
             state.completion = completion
+            state.eventCharge = assignment.charge
+            state.outputCharge = budget.charge()
             state.invocationID = assignment.invocationID
-            return true
+            // What was written between two invocations is nobody's, half a line of it too.
+            guard start != .cold else { return (true, []) }
+            state.logBefore = state.logFile.map(readableBytes) ?? 0
+            return (true, state.log.breakLine())
         }
-        if canTake { handle(.assign(assignment, start: start, requested: requested)) }
-        return canTake
+        guard canTake else { return false }
+        emit(before, nil)
+        var assignment = assignment
+        assignment.charge = nil
+        handle(.assign(assignment, start: start, requested: requested))
+        return true
     }
 
     /// Starts the worker's process. What fails comes out as the invocation's outcome.
@@ -97,9 +117,11 @@ final class WorkerRunner: Sendable {
                 return $0.killWanted
             }
             if kill { launcher.kill(cell) }
+            let logFile = streams.logFile
+            state.withLock { $0.logFile = logFile }
             let (main, log) = streams.open(
-                on: loop, received: { [self] in handle(.output($0)) }, closed: { [self] in handle(.outputClosed) },
-                logged: { [self] in took(log: $0) }, logClosed: { [self] in handle(.logClosed) })
+                on: loop, received: { [self] in took(output: $0) }, closed: { [self] in handle(.outputClosed) },
+                logged: { [self] in took(log: $0) }, logClosed: { [self] in logClosed() })
             main.whenSuccess { [self] in attach($0) }
             log.whenSuccess { [self] channel in state.withLock { $0.logChannel = channel } }
         } catch let error as LaunchError {
@@ -109,7 +131,7 @@ final class WorkerRunner: Sendable {
             handle(.failed(LaunchError(stage: "pipes", number: error.number)))
             handle(.gone)
         } catch {
-            emit(["[bulkhead: no launch plan can be made: \(error)]"], nil)
+            tell("no launch plan can be made: \(error)", nil)
             handle(.failed(LaunchError(stage: "plan", number: EINVAL)))
             handle(.gone)
         }
@@ -151,6 +173,7 @@ final class WorkerRunner: Sendable {
                 sinks.refused(version, RefusedCall(name: call.name, errnoText: call.errnoText, count: added))
             }
         case .cleared(let threads): handle(.cleared(threads: threads))
+        case .locked: handle(.locked)
         case .exited(let exit): handle(.exited(exit))
         case .gone: handle(.gone)
         }
@@ -166,17 +189,84 @@ final class WorkerRunner: Sendable {
             return (actions, next)
         }
         if let deadline { report(self, .deadline(deadline)) }
-        for action in actions { perform(action) }
+        for action in held(back: actions) { perform(action) }
+    }
+
+    private func took(output bytes: ByteBuffer) {
+        let fits = state.withLock { state in
+            // What nobody asked for is bounded by the protocol, and ends it.
+            state.outputCharge.map { $0.add(bytes.readableBytes) } ?? true
+        }
+        handle(fits ? .output(bytes) : .crowdedOut)
+    }
+
+    // MARK: - The log
+
+    /// A worker that lives on may have written to its log before its answer, on another pipe: that is read first, so that each
+    /// line is told of the invocation that wrote it.
+    private func held(back actions: [WorkerMachine.Action]) -> [WorkerMachine.Action] {
+        state.withLock { state in
+            if state.held.isEmpty {
+                guard state.completion != nil, version.speaksJSONRPC,
+                    let at = actions.firstIndex(where: { if case .finish = $0 { true } else { false } }),
+                    let file = state.logFile, case let count = readableBytes(of: file), count > 0
+                else { return actions }
+                state.logBefore = count
+                state.held = Array(actions[at...])
+                return Array(actions[..<at])
+            }
+            // A kill is not to be waited with.
+            var now: [WorkerMachine.Action] = []
+            for action in actions {
+                if case .kill = action { now.append(action) } else { state.held.append(action) }
+            }
+            return now
+        }
     }
 
     private func took(log bytes: ByteBuffer) {
-        let (lines, id) = state.withLock { ($0.log.receive(bytes), $0.invocationID) }
+        var rest = bytes
+        let (lines, id, actions) = state.withLock { state -> ([String], String?, [WorkerMachine.Action]) in
+            let isWaitedFor = !state.held.isEmpty
+            guard state.logBefore > 0,
+                let part = rest.readSlice(length: min(state.logBefore, rest.readableBytes))
+            else {
+                rest.moveReaderIndex(to: rest.writerIndex)
+                return (state.log.receive(bytes), state.invocationID, [])
+            }
+            state.logBefore -= part.readableBytes
+            var lines = state.log.receive(part)
+            guard isWaitedFor else {
+                if state.logBefore == 0 { lines += state.log.breakLine() }
+                return (lines, nil, [])
+            }
+            guard state.logBefore == 0 else { return (lines, state.invocationID, []) }
+            defer { state.held = [] }
+            return (lines, state.invocationID, state.held)
+        }
         emit(lines, id)
+        for action in actions { perform(action) }
+        // What came behind the boundary is the next one's, or nobody's.
+        if rest.readableBytes > 0 { took(log: rest) }
+    }
+
+    private func logClosed() {
+        let actions = state.withLock { state in
+            state.logFile = nil
+            state.logBefore = 0
+            defer { state.held = [] }
+            return state.held
+        }
+        for action in actions { perform(action) }
+        handle(.logClosed)
     }
 
     private func emit(_ lines: [String], _ id: String?) {
-        if !lines.isEmpty { sinks.log(version, id, lines) }
+        if !lines.isEmpty { sinks.log(version, id, .function, lines) }
     }
+
+    /// Puts a sentence of the host's own into the function's log.
+    private func tell(_ sentence: String, _ id: String?) { sinks.log(version, id, .host, [sentence]) }
 
     // MARK: - Actions
 
@@ -187,7 +277,7 @@ final class WorkerRunner: Sendable {
                 if state.channel == nil { state.unsent.append(bytes) }
                 return state.channel
             }
-            channel?.writeAndFlush(bytes, promise: nil)
+            channel.map { write(bytes, to: $0) }
         case .closeInput:
             let channel = state.withLock { state in
                 state.closesInput = true
@@ -204,17 +294,12 @@ final class WorkerRunner: Sendable {
             if let cell = state.withLock({ $0.cell }) { launcher.demote(cell) }
         case .clear:
             if let cell = state.withLock({ $0.cell }) { launcher.clear(cell) }
-        case .finish(let completion):
-            let (complete, lines, id) = state.withLock { state in
-                defer {
-                    state.completion = nil
-                    state.invocationID = nil
-                }
-                return (state.completion, state.log.finish(), state.invocationID)
-            }
-            emit(lines, id)
-            complete?(completion)
-        case .note(let line): emit([line], state.withLock { $0.invocationID })
+        case .lock: if let cell = state.withLock({ $0.cell }) { launcher.lock(cell) }
+        case .finish(let completion): finish(completion)
+        case .note(let line): tell(line, state.withLock { $0.invocationID })
+        case .lost(let error):
+            tell("a worker could not be started: stage \(error)", nil)
+            sinks.lost(version, error)
         case .launched: report(self, .launched)
         case .ready(let time): report(self, .ready(time))
         case .becameIdle:
@@ -230,6 +315,41 @@ final class WorkerRunner: Sendable {
         }
     }
 
+    private func finish(_ completion: Completion) {
+        var completion = completion
+        let (complete, lines, dropped, id) = state.withLock { state in
+            defer {
+                state.completion = nil
+                state.invocationID = nil
+                state.eventCharge = nil
+                state.outputCharge = nil
+            }
+            switch completion.result {
+            case .success(var output):
+                output.charge = state.outputCharge
+                completion.result = .success(output)
+            case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
+                failure.log = state.log.tail
+                completion.result = .failure(failure)
+            case .failure: break
+            }
+            let (lines, dropped) = state.log.finish()
+            return (state.completion, lines, dropped, state.invocationID)
+        }
+        emit(lines, id)
+        if let dropped { tell(dropped, id) }
+        complete?(completion)
+    }
+
+    /// What the event is charged to is held until the pipe has taken it.
+    private func write(_ bytes: ByteBuffer, to channel: any Channel) {
+        guard let charge = state.withLock({ state in
+            defer { state.eventCharge = nil }
+            return state.eventCharge
+        }) else { return channel.writeAndFlush(bytes, promise: nil) }
+        channel.writeAndFlush(bytes).whenComplete { _ in withExtendedLifetime(charge) {} }
+    }
+
     /// The stdin channel is there: sends what came before it.
     private func attach(_ channel: any Channel) {
         let (unsent, closes) = state.withLock { state in
@@ -237,8 +357,7 @@ final class WorkerRunner: Sendable {
             state.channel = channel
             return (state.unsent, state.closesInput)
         }
-        for bytes in unsent { channel.write(bytes, promise: nil) }
-        channel.flush()
+        for bytes in unsent { write(bytes, to: channel) }
         if closes { channel.close(mode: .output, promise: nil) }
     }
 }
@@ -246,15 +365,20 @@ final class WorkerRunner: Sendable {
 /// Who is told what workers do.
 package struct WorkerSinks: Sendable {
     /// Lines of a function's log; the invocation is nil for what a worker writes between two.
-    package var log: @Sendable (_ version: FunctionVersion, _ invocation: String?, _ lines: [String]) -> Void
+    package var log:
+        @Sendable (_ version: FunctionVersion, _ invocation: String?, _ source: LogSource, _ lines: [String]) -> Void
     /// A kind of system call was refused `count` times more.
     package var refused: @Sendable (_ version: FunctionVersion, _ call: RefusedCall) -> Void
+    /// A worker that was to wait for an invocation could not be started.
+    package var lost: @Sendable (_ version: FunctionVersion, _ error: LaunchError) -> Void
 
     package init(
-        log: @escaping @Sendable (FunctionVersion, String?, [String]) -> Void,
-        refused: @escaping @Sendable (FunctionVersion, RefusedCall) -> Void
+        log: @escaping @Sendable (FunctionVersion, String?, LogSource, [String]) -> Void,
+        refused: @escaping @Sendable (FunctionVersion, RefusedCall) -> Void,
+        lost: @escaping @Sendable (FunctionVersion, LaunchError) -> Void
     ) {
         self.log = log
         self.refused = refused
+        self.lost = lost
     }
 }

@@ -11,6 +11,9 @@ struct WorkerStreams: ~Copyable {
     private let output: OwnedDescriptor
     private let log: OwnedDescriptor
 
+    /// The number of the log's end, to ask how much is on it.
+    var logFile: Int32 { log.number }
+
     /// - Throws: `SystemError` when this process is out of descriptors; nothing is left open then.
     init() throws(SystemError) {
         var pipes: [(read: Int32, write: Int32)] = []
@@ -49,7 +52,8 @@ struct WorkerStreams: ~Copyable {
     ) -> EventLoopFuture<any Channel> {
         let bootstrap = NIOPipeBootstrap(group: loop)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.maxMessagesPerRead, value: 16)
+            // The log in smaller bites: each of its lines costs more than its bytes.
+            .channelOption(.maxMessagesPerRead, value: UInt(output == nil ? 1 : 16))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(StreamHandler(received: received, closed: closed))

@@ -1,5 +1,8 @@
 package import NIOCore
 
+/// Who wrote a line of a function's log: so that no function can pass its own off as the host's.
+package enum LogSource: String, Sendable, Codable { case function, host }
+
 /// Cuts one invocation's stderr into lines, and says what it drops beyond the limit.
 package struct LogLines: Sendable {
     private var pending: [UInt8] = []
@@ -9,7 +12,10 @@ package struct LogLines: Sendable {
     /// A longer line is cut in two: a tenant that writes no newline must not grow a buffer.
     private static let longestLine = 16 << 10
     /// What a line counts at least: each costs the host as much as some bytes, and a tenant may write nothing but newlines.
-    private static let smallestLine = 8
+    private static let smallestLine = 32
+    /// The end of what the invocation wrote, kept for who asks why it failed.
+    private var end: [UInt8] = []
+    private static let longestEnd = 4 << 10
 
     /// - Parameter limit: bytes kept of one invocation.
     package init(limit: Int) { self.limit = limit }
@@ -18,6 +24,8 @@ package struct LogLines: Sendable {
     package mutating func receive(_ bytes: ByteBuffer) -> [String] {
         var lines: [String] = []
         var rest = bytes.readableBytesView[...]
+        end += rest.suffix(Self.longestEnd)
+        if end.count > 2 * Self.longestEnd { end.removeFirst(end.count - Self.longestEnd) }
         while !rest.isEmpty, taken < limit {
             let part = rest.prefix(min(limit - taken, Self.longestLine - pending.count))
             if let end = part.firstIndex(of: UInt8(ascii: "\n")) {
@@ -36,14 +44,21 @@ package struct LogLines: Sendable {
         return lines
     }
 
-    /// What is left at the invocation's end. The next one starts afresh.
-    package mutating func finish() -> [String] {
-        var lines = pending.isEmpty ? [] : [takePending()]
-        if dropped > 0 { lines.append("[bulkhead: \(dropped) bytes of log dropped; limits.log is \(limit) bytes]") }
+    /// What is left at the invocation's end, and what the host has to say of it. The next one starts afresh.
+    package mutating func finish() -> (lines: [String], dropped: String?) {
+        let lines = breakLine()
+        let note = dropped > 0 ? "\(dropped) bytes of log dropped; limits.log is \(limit) bytes" : nil
         taken = 0
         dropped = 0
-        return lines
+        end.removeAll(keepingCapacity: true)
+        return (lines, note)
     }
+
+    /// The last 4 KiB of what the invocation under way has written.
+    package var tail: String { String(decoding: end.suffix(Self.longestEnd), as: UTF8.self) }
+
+    /// What stands there without a line's end becomes a line of its own: what follows is somebody else's.
+    package mutating func breakLine() -> [String] { pending.isEmpty ? [] : [takePending()] }
 
     private mutating func takePending() -> String {
         defer { pending.removeAll(keepingCapacity: true) }

@@ -1,4 +1,3 @@
-import Foundation
 package import FunctionModel
 package import NIOCore
 
@@ -26,12 +25,15 @@ package struct ReactorExchange: Sendable {
     private var state = State.starting
     /// For tests; else ids are random.
     private var nextID: Int?
+    /// The line that is being read, and what is known of it so far: a line of any length costs no more at its end than a
+    /// short one.
     private var pending = ByteBuffer()
-    /// How much of `pending` is known to hold no newline.
-    private var scanned = 0
+    private var scanner = Self.lineScanner
+    private var text = UTF8Scanner()
     private let longestResult: Int
     /// What an answer needs around its result.
     private static let envelope = 256
+    private static var lineScanner: JSONScanner { JSONScanner(mostMembers: 16) }
 
     /// - Parameters:
     ///   - longestResult: in bytes.
@@ -73,22 +75,42 @@ package struct ReactorExchange: Sendable {
     /// - Returns: what it amounts to. What breaks the protocol comes alone: whatever was read with it is not to be trusted.
     package mutating func receive(_ bytes: ByteBuffer) -> [Event] {
         guard state != .broken else { return [] }
-        pending.writeImmutableBuffer(bytes)
+        var rest = bytes
         var events: [Event] = []
-        while state != .broken, let end = pending.readableBytesView.dropFirst(scanned).firstIndex(of: newline) {
-            let line = pending.readSlice(length: end - pending.readerIndex) ?? ByteBuffer()
-            pending.moveReaderIndex(forwardBy: 1)
-            scanned = 0
-            events.append(line.readableBytes > longestResult + Self.envelope ? breakOff(.tooLong) : read(line))
+        while state != .broken {
+            let end = rest.readableBytesView.firstIndex(of: newline)
+            let part = rest.readSlice(length: (end ?? rest.writerIndex) - rest.readerIndex) ?? ByteBuffer()
+            part.withUnsafeReadableBytes {
+                scanner.read($0)
+                text.read($0)
+            }
+            if pending.readableBytes == 0 { pending = part } else { pending.writeImmutableBuffer(part) }
+            let isTooLong = pending.readableBytes > longestResult + Self.envelope
+            guard end != nil else {
+                if state == .idle, pending.readableBytes > 0 {
+                    events.append(violation("the worker wrote without being asked", pending))
+                } else if isTooLong {
+                    events.append(breakOff(.tooLong))
+                }
+                break
+            }
+            rest.moveReaderIndex(forwardBy: 1)
+            events.append(isTooLong ? breakOff(.tooLong) : readLine())
         }
-        if state == .idle, pending.readableBytes > 0 {
-            events.append(violation("the worker wrote without being asked", pending))
-        } else if state != .broken, pending.readableBytes > longestResult + Self.envelope {
-            events.append(breakOff(.tooLong))
-        }
-        scanned = pending.readableBytes
-        pending.discardReadBytes()
         return state == .broken ? events.suffix(1) : events
+    }
+
+    /// What the worker has written of a line so far, in bytes.
+    package var pendingBytes: Int { pending.readableBytes }
+
+    private mutating func readLine() -> Event {
+        let line = pending
+        let isObject = scanner.finish() == nil && scanner.isOutermostObject && text.isValid
+        let members = isObject ? scanner.members : nil
+        pending = ByteBuffer()
+        scanner = Self.lineScanner
+        text = UTF8Scanner()
+        return read(line, members)
     }
 
     private mutating func violation(_ what: String, _ line: ByteBuffer) -> Event {
@@ -98,18 +120,17 @@ package struct ReactorExchange: Sendable {
 
     private mutating func breakOff(_ event: Event) -> Event {
         state = .broken
-        pending.clear()
-        scanned = 0
+        pending = ByteBuffer()
         return event
     }
 
-    private mutating func read(_ line: ByteBuffer) -> Event {
-        guard let members = line.withUnsafeReadableBytes(JSONText.members(of:)) else {
-            return violation("the worker wrote a line that is no JSON object", line)
+    private mutating func read(_ line: ByteBuffer, _ members: [MemberName: Range<Int>]?) -> Event {
+        guard let members else { return violation("the worker wrote a line that is no JSON object", line) }
+        func slice(_ name: MemberName) -> ByteBuffer? {
+            members[name].flatMap { line.getSlice(at: line.readerIndex + $0.lowerBound, length: $0.count) }
         }
         func says(_ name: MemberName, _ text: String) -> Bool {
-            let slice = members[name].flatMap { line.getSlice(at: line.readerIndex + $0.lowerBound, length: $0.count) }
-            return slice.map { $0.readableBytesView.elementsEqual(text.utf8) } ?? false
+            slice(name).map { $0.readableBytesView.elementsEqual(text.utf8) } ?? false
         }
         guard says("jsonrpc", "\"2.0\"") else {
             return violation("the worker wrote a line that is not JSON-RPC 2.0", line)
@@ -129,40 +150,15 @@ package struct ReactorExchange: Sendable {
                 return violation("an answer has either a result or an error", line)
             }
             state = .idle
-            if let range = members["result"] {
-                return .result(
-                    line.getSlice(at: line.readerIndex + range.lowerBound, length: range.count) ?? ByteBuffer())
-            }
-            guard let error = members["error"].flatMap({ readError(line, $0) }) else {
-                return violation("the worker's error needs code and message", line)
-            }
+            if let result = slice("result") { return .result(result) }
+            guard let error = slice("error").flatMap({ $0.withUnsafeReadableBytes(Failure.HandlerError.init(json:)) })
+            else { return violation("the worker's error needs code and message", line) }
             return .error(error)
         case .idle:
             return violation("the worker wrote without being asked", line)
         case .broken:
             return .tooLong  // not reached: nothing is read of a broken worker
         }
-    }
-
-    private func readError(_ line: ByteBuffer, _ range: Range<Int>) -> Failure.HandlerError? {
-        guard let bytes = line.getBytes(at: line.readerIndex + range.lowerBound, length: range.count),
-            let error = try? JSONDecoder().decode(WireError.self, from: Data(bytes))
-        else { return nil }
-        // Records of failures are kept: a handler that raises megabytes must not fill the host's memory with them.
-        return Failure.HandlerError(
-            type: (error.data?.type ?? "Error").prefix(bytes: 256), message: error.message.prefix(bytes: 8192),
-            stackTrace: (error.data?.stackTrace ?? []).prefix(64).map { $0.prefix(bytes: 1024) })
-    }
-
-    private struct WireError: Decodable {
-        struct Details: Decodable {
-            var type: String?
-            var stackTrace: [String]?
-        }
-
-        var code: Int
-        var message: String
-        var data: Details?
     }
 
     private func excerpt(_ line: ByteBuffer) -> String {

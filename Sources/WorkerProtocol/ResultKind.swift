@@ -7,10 +7,30 @@ package enum ResultKind: String, Sendable {
     case text = "text/plain; charset=utf-8"
     case bytes = "application/octet-stream"
 
-    package init(of output: ByteBuffer) {
-        self = output.withUnsafeReadableBytes { bytes in
-            if JSONText.problem(in: bytes) == nil { return .json }
-            return isUTF8(bytes) ? .text : .bytes
+    /// Finds it out as the bytes come, so that nothing is left to be done at the end.
+    package struct Reader: Sendable {
+        private var json = JSONScanner()
+        private var text = UTF8Scanner()
+
+        package init() {}
+
+        package mutating func read(_ bytes: ByteBuffer) {
+            bytes.withUnsafeReadableBytes {
+                json.read($0)
+                text.read($0)
+            }
         }
+
+        /// The bytes are complete.
+        package mutating func finish() -> ResultKind {
+            guard text.isValid else { return .bytes }
+            return json.finish() == nil ? .json : .text
+        }
+    }
+
+    package init(of output: ByteBuffer) {
+        var reader = Reader()
+        reader.read(output)
+        self = reader.finish()
     }
 }

@@ -1,6 +1,6 @@
 """What all tests share: the host under test, the guests that run in it, and the programs that talk to it.
 
-BULKHEAD_BIN        the `bulkhead` to test; default .build/debug/bulkhead of this repository
+BULKHEAD_BIN        the `bulkhead` to test; default .build/release/bulkhead of this repository
 BULKHEAD_FUNCTIONS  a folder with the built examples (echo/echo, auth/app.py, …); default functions/.out
 BULKHEAD_SLOWNESS   how many times slower this machine is than a plain one; default 1 (an emulated one: 10)
 """
@@ -21,7 +21,7 @@ from bundles import read_tree, zip_of
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-BINARY = Path(os.environ.get("BULKHEAD_BIN", REPOSITORY / ".build/debug/bulkhead"))
+BINARY = Path(os.environ.get("BULKHEAD_BIN", REPOSITORY / ".build/release/bulkhead"))
 FUNCTIONS = Path(os.environ.get("BULKHEAD_FUNCTIONS", REPOSITORY / "functions/.out"))
 
 SLOWNESS = int(os.environ.get("BULKHEAD_SLOWNESS", "1"))

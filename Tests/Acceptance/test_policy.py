@@ -70,7 +70,7 @@ def test_policy_as_json(client, host, deed):
         assert told == host.get(route, query={"version": version}).json()
         assert (told["function"], told["version"]) == (name, version)
         assert told["sentences"][0].startswith(f"{name} version {version} ")
-        assert {call["action"] for call in told["systemCalls"]} == {"allow", "refuse", "quiet", "deny"}
+        assert {call["action"] for call in told["systemCalls"]} == {"allow", "refuse", "quiet", "pretend", "deny"}
     assert json.loads(succeeded(client("policy", "show", name, "--json"))) == told == host.get(route).json()
     missing = client("policy", "show", name, "--version", "3")
     assert missing.returncode == 2 and missing.stdout == "" and "3" in missing.stderr

@@ -6,12 +6,12 @@ import Testing
 @Suite struct FilterProgramTests {
     private typealias Instruction = FilterProgram.Instruction
 
-    /// What is measured as worth it: libseccomp makes some 600 instructions of the base profile.
+    /// What is measured as worth it: libseccomp makes some 700 instructions of the base profile.
     @Test(arguments: [true, false])
     func theBaseProfileBecomesShort(single: Bool) throws {
         let profile = try SeccompProfile(text: SandboxProfiles.base, singleProcess: single)
         let count = BPFMachine(try SeccompFilter(profile).program).count
-        #expect(count < 300, "\(count)")
+        #expect(count < 340, "\(count)")
     }
 
     /// Random programs, as hostile to the search as they get: the shorter one answers the same, wherever an answer can change.

@@ -19,13 +19,15 @@ import Testing
     private func value(of action: SeccompProfile.Action) -> UInt32 {
         switch action {
         case .allow: return Self.allow
+        case .pretend: return Self.fail(0)
         case .deny: return Self.notify
         case .refuse(let name, let isQuiet):
             let numbers = [
                 "EPERM": EPERM, "ENOSYS": ENOSYS, "EAGAIN": EAGAIN, "ENOLCK": ENOLCK, "EOPNOTSUPP": EOPNOTSUPP,
-                "EAFNOSUPPORT": EAFNOSUPPORT,
+                "EAFNOSUPPORT": EAFNOSUPPORT, "EINVAL": EINVAL, "ENOMEM": ENOMEM,
             ]
-            return isQuiet ? Self.fail(numbers[name] ?? 0) : Self.counted(numbers[name] ?? 0)
+            // An errno that stands not here is none: the comparison shows it.
+            return isQuiet ? Self.fail(numbers[name] ?? 999) : Self.counted(numbers[name] ?? 999)
         }
     }
 
@@ -46,6 +48,33 @@ import Testing
                 let actual = machine.run(number: UInt32(number), architecture: Self.x86, arguments: arguments)
                 #expect(actual == expected, "call \(number) with \(arguments.map { String($0, radix: 16) })")
             }
+        }
+    }
+
+    /// What the lock takes is let through until then, by init; what it leaves, and what was never allowed, stays as it was.
+    @Test(arguments: [true, false])
+    func lockedProgramSaysWhatTheProfilesSay(single: Bool) throws {
+        let profile = try profile(single), locked = try SeccompProfile.locked()
+        let machine = BPFMachine(try SeccompFilter(profile, for: .lockedWorker).program)
+        #expect(machine.count <= 4096 - 11, "room for the launcher's greeting")
+        let untilLocked: UInt32 = 0x0005_0400
+        for (name, rules) in Dictionary(grouping: profile.rules, by: \.syscall) {
+            let number = UInt32(bitPattern: seccomp_syscall_resolve_name(name))
+            for arguments in probes(rules) {
+                let rule = rules.first { $0.conditions.allSatisfy { $0.matches(arguments) } }
+                let isLost = rule.map { $0.action == .allow && !locked.keeps($0) } == true
+                let expected = isLost ? untilLocked : rule.map { value(of: $0.action) } ?? Self.counted(ENOSYS)
+                #expect(
+                    machine.run(number: number, architecture: Self.x86, arguments: arguments) == expected, "\(name)")
+            }
+        }
+        // It names nothing that the base profile does not.
+        let base = Set(profile.rules.filter { $0.action == .allow }.map(\.syscall))
+        #expect(locked.rules.allSatisfy { $0.action == .allow && base.contains($0.syscall) })
+        for name in [
+            "open", "openat", "execve", "execveat", "fork", "clone", "kill", "tgkill", "socketpair", "sendmsg",
+        ] {
+            #expect(!locked.rules.contains { $0.syscall == name }, "\(name)")
         }
     }
 

@@ -3,159 +3,35 @@
 The launcher trusts nothing of what it is told. It must answer each with a failure that names the stage, start nothing,
 and serve the next sound request. Run against a sanitized build: a bad read ends it, and so the test.
 """
-import fcntl
+import errno
 import itertools
 import os
 import random
-import re
+import resource
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
-HEADER_FILE = os.path.join(os.path.dirname(__file__), "../../sandbox/abi/include/bulkhead_launcher_abi.h")
-with open(HEADER_FILE) as text:
-    VERSION = int(re.search(r"#define BH_ABI_VERSION (\d+)u", text.read())[1])
-MAGIC = 0x42484B44
-EVENT = "=IIQIiiiIIQQQQQQqQQQ5Q"
-HEADER = "=IIIIQQ" + "I" * 12
-PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + 64 * 8
-LAUNCH, KILL, CLEAR = 1, 2, 4
-FAILED, EXITED, GONE = 3, 4, 5
-DIGEST = "a" * 64
+from filters import CALLS, PROFILE, SOUND, TABLE, UNTIL_LOCKED, program, table, wrong_filters
+from launcher import (CLEAR, DENIED, DIGEST, EXITED, GONE, KILL, LOCK, LOCKED, MAGIC, MOUNT_SOURCE, PLAN, PLAN_SIZE, SECCOMP,
+                      STARTED, STDIO, TRUE, Launcher, granting, make_plan)
+
 ESCAPE = "/var/tmp/bulkhead-requests-escape"
+SIGPENDING, MSGQUEUE, NICE, RTPRIO = 11, 12, 13, 14
+# Of a guest that is to be locked; what it needs to start is among them.
+LOST = ("openat", "open", "execve", "execveat", "clone", "fork", "wait4", "recvmsg", "dup2", "kill", "arch_prctl", "prlimit64")
 
 
-def instructions(*rows):
-    return b"".join(struct.pack("=HBBI", *row) for row in rows)
+def guest(role):
+    """The bundle's program with its role as an argument, see guest.c."""
+    return [*TRUE[:2], role, *TRUE[3:]]
 
 
-LOAD, AND, JUMP, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x45, 0x06
-ALLOW, KILL_PROCESS, LOG, TRACE = 0x7FFF0000, 0x80000000, 0x7FFC0000, 0x7FF00000
-ALLOW_ALL = instructions((RETURN, 0, 0, ALLOW))
-NAMESPACES = 0x7E020000
-
-
-def forbidden():
-    """The numbers of the launcher's floor, out of its text and the kernel's header."""
-    with open(os.path.join(os.path.dirname(__file__), "../../sandbox/launcher/floor.c")) as text:
-        names = re.findall(r"SYS_(\w+)", text.read().split("forbidden[] = {")[1].split("};")[0])
-    with open("/usr/include/x86_64-linux-gnu/asm/unistd_64.h") as text:
-        known = {"open_tree_attr": "467"} | dict(re.findall(r"#define __NR_(\w+)\s+(\d+)", text.read()))
-    return [int(known[name]) for name in names]
-
-
-def all_but(denied, clone_mask=NAMESPACES):
-    """A program that allows every call except these and clone with namespaces."""
-    checks = [(EQUAL, 0, 1, number) for number in denied]
-    rows = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, 0xC000003E), (RETURN, 0, 0, KILL_PROCESS), (LOAD, 0, 0, 0),
-            (AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, KILL_PROCESS)]
-    for check in checks:
-        rows += [check, (RETURN, 0, 0, KILL_PROCESS)]
-    rows += [(EQUAL, 0, 3, 56), (LOAD, 0, 0, 16), (ANY_BIT, 0, 1, clone_mask), (RETURN, 0, 0, KILL_PROCESS),
-             (RETURN, 0, 0, ALLOW)]
-    return instructions(*rows)
-
-
-def make_plan(strings=None, mounts=((1, 0),), filter_bytes=all_but(forbidden()), **fields):
-    """A sound plan, but for what is given."""
-    if strings is None:
-        strings = ["host", "/function/true", "/function/true", "A=b", DIGEST, "/function"]
-    text = b"".join(item.encode() + b"\0" for item in strings) if isinstance(strings, list) else strings
-    values = dict(
-        magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text), flags=0, memory=64 << 20, scratch=0,
-        inodes=64, tasks=8, weight=100, args=1, env=1, mount_count=len(mounts), rlimits=0, filters=len(filter_bytes) // 8,
-        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), pad=0)
-    values.update(fields)
-    header = struct.pack(HEADER, *values.values()) + bytes(256)
-    header += b"".join(struct.pack("=II", *mount) for mount in mounts).ljust(512, b"\0")
-    return header + filter_bytes + text
-
-
-def memory_file(data, seals=0xE):
-    fd = os.memfd_create("plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.write(fd, data)
-    fcntl.fcntl(fd, 1033, seals)
-    return fd
-
-
-class Launcher:
-    def __init__(self, program, store):
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        folder = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in (theirs.fileno(), folder)]
-
-        def arrange():
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
-
-        self.keeper = subprocess.Popen(
-            [program, "--first-uid", "710000001", "--ready", "4", "--total-memory", str(1 << 30), "--total-tasks", "4000"],
-            preexec_fn=arrange, close_fds=False)
-        for fd in high + [folder]:
-            os.close(fd)
-        theirs.close()
-        self.control = control
-        self.socket, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(20)
-        socket.send_fds(control, [b"x"], [end.fileno()])
-        end.close()
-        self.event()
-        self.cell = 0
-
-    def event(self):
-        data, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
-        assert data, "the launcher died"
-        for fd in fds:
-            os.close(fd)
-        names = "magic kind cell stage error pid status".split()
-        return dict(zip(names, struct.unpack(EVENT, data)))
-
-    def launch(self, plan, kind=LAUNCH, fd_count=4, seals=0xE, message=None, version=0):
-        """Sends a launch and returns the events up to the cell's end."""
-        self.cell += 1
-        null = os.open("/dev/null", os.O_RDWR)
-        fds = [memory_file(plan, seals), null, null, null, null][:fd_count]
-        data = message if message is not None else struct.pack("=IIQQ", MAGIC, kind, self.cell, version)
-        socket.send_fds(self.socket, [data], fds)
-        for fd in set(fds) | {null}:
-            os.close(fd)
-        events = [self.event()]
-        while events[-1]["kind"] != GONE:
-            events.append(self.event())
-        return events
-
-    def refused(self, plan, **how):
-        events = self.launch(plan, **how)
-        assert events[0]["kind"] == FAILED, events
-        assert events[0]["error"] > 0, events
-
-    def works(self, version=0, function="host"):
-        strings = [function, "/function/true", "/function/true", "A=b", DIGEST, "/function"]
-        events = self.launch(make_plan(strings), version=version)
-        assert [event["kind"] for event in events][-2:] == [EXITED, GONE] and events[-2]["status"] == 0, events
-
-    def works_at_once(self, count, version):
-        """More than are ready, so that cells are made for a version that is known."""
-        fds = [memory_file(make_plan(), 0xE), *[os.open("/dev/null", os.O_RDWR) for _ in range(3)]]
-        first = self.cell + 1
-        for self.cell in range(first, first + count):
-            socket.send_fds(self.socket, [struct.pack("=IIQQ", MAGIC, LAUNCH, self.cell, version)], fds)
-        for fd in fds:
-            os.close(fd)
-        statuses, gone = {}, 0
-        while gone < count:
-            event = self.event()
-            gone += event["kind"] == GONE
-            if event["kind"] == EXITED:
-                statuses[event["cell"]] = event["status"]
-        assert statuses == dict.fromkeys(range(first, first + count), 0), statuses
-
-    def close(self):
-        self.socket.close()
-        self.control.close()
-        assert self.keeper.wait(20) == 0, "the keeper did not leave in peace"
+def hash_of(*what):
+    return zlib.crc32(repr(what).encode())
 
 
 def wrong_plans():
@@ -191,51 +67,148 @@ def wrong_plans():
     yield make_plan(mounts=((9, 0),))
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
-    yield make_plan(filter_bytes=struct.pack("=HBBI", 0xFFFF, 9, 9, 9))
-    yield from policies_below_the_floor()
+    yield make_plan(flags=8)
 
 
-def policies_below_the_floor():
-    """Each lets one thing through that no cell may do: by itself, by a detour, or for one odd argument only."""
-    sound = forbidden()
-    yield make_plan(filter_bytes=ALLOW_ALL)
-    for action in (LOG, TRACE):
-        yield make_plan(filter_bytes=instructions((RETURN, 0, 0, action)))
-    for number in sound:
-        yield make_plan(filter_bytes=all_but([other for other in sound if other != number]))
-    for bit in range(32):
-        if NAMESPACES >> bit & 1:
-            yield make_plan(filter_bytes=all_but(sound, NAMESPACES & ~(1 << bit)))
-    native = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, 0xC000003E)]
-    # Every call of the i386 entry, and of x32's.
-    yield make_plan(filter_bytes=instructions(*native, (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, KILL_PROCESS)))
-    yield make_plan(filter_bytes=instructions(*native, (RETURN, 0, 0, KILL_PROCESS), (LOAD, 0, 0, 0),
-                                              (AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, ALLOW),
-                                              (RETURN, 0, 0, KILL_PROCESS)))
-    # unshare, when its second argument is a number that only the attacker knows.
-    yield make_plan(filter_bytes=instructions(*native, (RETURN, 0, 0, KILL_PROCESS), (LOAD, 0, 0, 0), (EQUAL, 0, 4, 272),
-                                              (LOAD, 0, 0, 24), (JUMP, 0, 0, 0), (EQUAL, 0, 1, 0xC0FFEE),
-                                              (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, KILL_PROCESS)))
-    # An operation that the walk does not know: the accumulator plus 1.
-    yield make_plan(filter_bytes=instructions((LOAD, 0, 0, 0), (0x04, 0, 0, 1), (RETURN, 0, 0, KILL_PROCESS)))
+def check_limits(launcher):
+    """What a worker may take of what no cgroup counts: never more than the launcher's own."""
+    too_much = {
+        resource.RLIMIT_CORE: 1, resource.RLIMIT_NOFILE: 1 << 20, resource.RLIMIT_MEMLOCK: 1 << 30,
+        resource.RLIMIT_NPROC: 10, resource.RLIMIT_FSIZE: (1 << 20) + 1, resource.RLIMIT_STACK: 1 << 40,
+        SIGPENDING: 1 << 20, MSGQUEUE: 1, NICE: 1, RTPRIO: 1,
+    }
+    for number, value in too_much.items():
+        for raised in (value, 1 << 63, (1 << 64) - 1):
+            launcher.refused(make_plan(limits=[(number, raised)]), PLAN, errno.EPERM)
+    for odd in ([(resource.RLIMIT_DATA, 1 << 20)], [(16, 0)], [(1 << 31, 0)], [(0, 5), (0, 5)], [(15, 0)]):
+        launcher.refused(make_plan(limits=odd), PLAN, errno.EINVAL)
+    # Those that a plan leaves out are set all the same: the guest looks.
+    launcher.works(plan=make_plan(strings=guest("limits")))
+    return 3 * len(too_much) + 5
+
+
+def check_streams(launcher, folder):
+    """Pipes and the null device are all that becomes a worker's."""
+    file = os.open(os.path.join(folder, "file"), os.O_RDWR | os.O_CREAT)
+    named = os.path.join(folder, "named")
+    os.mkfifo(named)
+    pair, inet = socket.socketpair(), socket.socket()
+    master, slave = os.openpty()
+    wrong = [pair[0].fileno(), inet.fileno(), file, os.open(named, os.O_RDWR), os.open("/dev/zero", os.O_RDWR), master, slave,
+             os.open(folder, os.O_RDONLY), os.eventfd(0), os.memfd_create("x")]
+    for place, fd in itertools.product(range(3), wrong):
+        streams = [None] * 3
+        streams[place] = fd
+        launcher.begin(make_plan(), streams)
+        launcher.assert_refused(launcher.until(GONE), STDIO, errno.EINVAL)
+    for fd in [file, master, slave, *wrong[3:5], *wrong[7:]]:
+        os.close(fd)
+    for one in (*pair, inet):
+        one.close()
+    return 3 * len(wrong)
+
+
+def check_grants(launcher, folder):
+    """A grant is what the cell's own user may read, and no file of the kernel's, by whatever name."""
+    private, shared = (os.path.join(folder, name) for name in ("private", "shared"))
+    for place, mode in ((private, 0o700), (shared, 0o755)):
+        os.makedirs(os.path.join(place, "inner"))
+        os.chmod(place, mode)
+        with open(os.path.join(place, "file"), "w") as file:
+            file.write("x")
+        os.chmod(file.name, 0o644)
+    os.chmod(folder, 0o755)
+    closed = os.path.join(shared, "closed")
+    with open(closed, "w"):
+        os.chmod(closed, 0o640)
+    os.mkdir(unsearched := os.path.join(shared, "unsearched"))
+    os.chmod(unsearched, 0o744)
+    os.symlink(os.path.join(private, "file"), os.path.join(shared, "to-private"))
+    for name, target in (("proc", "/proc/meminfo"), ("sys", "/sys/kernel"), ("dev", "/dev"), ("magic", "/proc/self/root/etc")):
+        os.symlink(target, os.path.join(shared, name))
+    os.mkfifo(os.path.join(shared, "fifo"), 0o666)
+    os.chmod(os.path.join(shared, "fifo"), 0o666)
+    refused = [os.path.join(private, "file"), os.path.join(private, "inner"), private, closed, unsearched,
+               *(os.path.join(shared, name) for name in ("to-private", "proc", "sys", "dev", "fifo"))]
+    for path in refused:
+        launcher.refused(granting(path), MOUNT_SOURCE, errno.EACCES)
+    launcher.refused(granting(os.path.join(shared, "magic")), MOUNT_SOURCE)
+    for path in (shared, os.path.join(shared, "file"), os.path.join(shared, "inner"), "/usr/lib"):
+        launcher.works(plan=granting(path))
+    return len(refused) + 1
+
+
+def check_lock(launcher):
+    """Calls that are allowed until the lock: what the guest opens before it is there, and afterwards ends it."""
+    until = program(SOUND, dict.fromkeys((CALLS[name] for name in LOST), UNTIL_LOCKED))
+    for version in (0, 400, 400, 400):  # also in a cell that waits for its streams with the filter on
+        for role, spares, locks, ends_denied in (("open", 0, False, False), ("open", 0, True, True), ("open", 4, True, False),
+                                                 ("fork", 4, False, False), ("fork", 4, True, True)):
+            give, take = os.pipe(), os.pipe()
+            plan = make_plan(strings=guest(role), filter_bytes=until, flags=spares)
+            launcher.begin(plan, [give[0], take[1], None], version and version + hash_of(role, spares))
+            os.close(give[0])
+            os.close(take[1])
+            launcher.until(STARTED)
+            assert os.read(take[0], 1) == b"r", "the guest opened nothing"
+            if locks:
+                launcher.tell(LOCK)
+                launcher.until(LOCKED)
+            os.write(give[1], b"g")
+            end = next(event for event in launcher.until(GONE) if event["kind"] == EXITED)
+            assert bool(end["flags"] & DENIED) == ends_denied, (role, spares, locks, version, end)
+            assert ends_denied or end["status"] == 0, (role, spares, locks, version, end)
+            os.close(give[1])
+            os.close(take[0])
+        # Told before anything has started: it holds all the same.
+        for _ in range(3):
+            give, take = os.pipe(), os.pipe()
+            launcher.begin(make_plan(strings=guest("open"), filter_bytes=until), [give[0], take[1], None],
+                           version=version and version + 1)
+            launcher.tell(LOCK)
+            events = launcher.until(LOCKED)
+            os.write(give[1], b"g")
+            events += launcher.until(GONE)
+            assert any(event["flags"] & DENIED for event in events if event["kind"] == EXITED), events
+            for fd in (*give, *take):
+                os.close(fd)
+
+
+def check_caps(launched, folder):
+    """What the command line says, a plan cannot exceed."""
+    launcher = Launcher(launched, os.path.join(folder, "bundles"), "--max-memory", str(64 << 20), "--max-tasks", "8",
+                        "--max-scratch", str(1 << 20), "--max-files", "64")
+    wrong = [make_plan(memory=(64 << 20) + 1), make_plan(tasks=9), make_plan(scratch=(1 << 20) + 1),
+             make_plan(limits=[(resource.RLIMIT_NOFILE, 65)])]
+    for plan in wrong:
+        launcher.refused(plan, PLAN, errno.EPERM)
+    launcher.works(plan=make_plan(scratch=1 << 20, limits=[(resource.RLIMIT_NOFILE, 64)]))
+    launcher.close()
+    for option in ("--max-memory", "--max-tasks", "--max-scratch", "--max-files"):
+        for value in ("0", "-1", "x", "1k", "", str(1 << 60), str(1 << 70)):
+            assert subprocess.run([launched, option, value]).returncode == 2
+    return len(wrong)
 
 
 def main():
-    program = sys.argv[1]
+    launched = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="bulkhead-requests-") as folder:
         bundle = os.path.join(folder, "bundles", DIGEST)
         os.makedirs(bundle)
-        source = os.path.join(folder, "true.c")
-        with open(source, "w") as file:
-            file.write("int main(void) { return 0; }\n")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest.c")
         subprocess.run(["gcc", "-static", "-O1", source, "-o", os.path.join(bundle, "true")], check=True)
-        launcher = Launcher(program, os.path.join(folder, "bundles"))
+        launcher = Launcher(launched, os.path.join(folder, "bundles"))
         launcher.works()
+        assert table(PROFILE) == TABLE.read_text(), "profile_table.h is stale: run sandbox/profiles/table.py"
         os.makedirs(ESCAPE, exist_ok=True)
         count = 0
         for plan in wrong_plans():
             launcher.refused(plan)
             count += 1
+        for filter_bytes in wrong_filters():
+            launcher.refused(make_plan(filter_bytes=filter_bytes), SECCOMP)
+            count += 1
+        count += check_limits(launcher) + check_streams(launcher, folder)
         for how in (dict(fd_count=3), dict(fd_count=1), dict(kind=KILL), dict(kind=3), dict(kind=CLEAR),
                     dict(kind=77), dict(message=b"short"),
                     dict(message=b"x" * 4000), dict(seals=0), dict(seals=0x2)):
@@ -252,11 +225,12 @@ def main():
         for version in range(8, 200):  # more than the launcher keeps in mind
             launcher.works(version=version)
         for number in range(100):  # more functions than directories are kept for
-            launcher.works(version=400 + number % 70, function=f"function-{number}")
-            launcher.works(function="x" * 60 + str(number))
+            for name, version in ((f"function-{number}", (1 << 40) + number % 70), ("x" * 60 + str(number), 0)):
+                launcher.works(version=version, plan=make_plan(strings=[name, *TRUE[1:]]))
         for plan in itertools.islice(wrong_plans(), 40):
             launcher.refused(plan, version=300)
         launcher.works(version=300)
+        check_lock(launcher)
         # Inside the data directory, by its real path: never, whatever it is called.
         strings = ["host", "/function/true", "/function/true", "A=b", folder, "/function"]
         launcher.refused(make_plan(strings=strings, mounts=((2, 0),)))
@@ -273,6 +247,12 @@ def main():
         assert os.listdir(ESCAPE) == [], "a cell's root reached the host"
         os.rmdir(ESCAPE)
         launcher.close()
+        # Once more in a folder that is no host's data directory.
+        count += check_caps(launched, folder)
+        with tempfile.TemporaryDirectory(prefix="bulkhead-grants-") as granted:
+            launcher = Launcher(launched, os.path.join(folder, "bundles"))
+            count += check_grants(launcher, granted)
+            launcher.close()
     print(f"launcher: {count} wrong requests refused, the next sound one served")
 
 

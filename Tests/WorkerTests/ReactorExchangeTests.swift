@@ -44,6 +44,27 @@ import WorkerProtocol
         }
     }
 
+    /// A trace of megabytes is not decoded to keep 64 lines of it, and what is kept is the same wherever it stands.
+    @Test func looksAtTheBeginningOfALongError() {
+        let frame = #""\#(String(repeating: "x", count: 2000))""#
+        let trace = Array(repeating: frame, count: 10_000).joined(separator: ",")
+        for error in [
+            #"{"code":1,"message":"m","data":{"type":"T","stackTrace":[\#(trace)]}}"#,
+            #"{"data":{"other":[{"a":[1,"]"]}],"type":"T","stackTrace":[\#(trace)]},"message":"m","code":1}"#,
+        ] {
+            var exchange = asked(limit: 64 << 20)
+            let events = exchange.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"error":\#(error)}"# + "\n"))
+            guard case .error(let told)? = events.first else {
+                Issue.record("no error but \(events.count) events")
+                continue
+            }
+            #expect(told.type == "T")
+            #expect(told.stackTrace.count == 64)
+            #expect(told.stackTrace.first?.count == 1024)
+            #expect(told.message == (error.hasPrefix(#"{"code""#) ? "m" : "(the error's message stands behind more than 256 KiB of other things)"))
+        }
+    }
+
     @Test func tellsErrors() {
         var exchange = asked()
         let answer =
@@ -93,12 +114,12 @@ import WorkerProtocol
 
 @Suite struct LogLinesTests {
     @Test func cutsLinesAndSaysWhatItDrops() {
-        var log = LogLines(limit: 20)
+        var log = LogLines(limit: 80)
         #expect(log.receive(ByteBuffer(string: "abcdefg\nhi")) == ["abcdefg"])
         #expect(log.receive(ByteBuffer(string: "jklmn\n12345678")) == ["hijklmn"])
         let rest = log.finish()
-        #expect(rest.first == "1234")
-        #expect(rest.last?.contains("4 bytes of log dropped") == true)
+        #expect(rest.lines == ["12345678"])
+        #expect(rest.dropped == nil)
         #expect(log.receive(ByteBuffer(string: "the next\n")) == ["the next"])
     }
 
@@ -106,8 +127,19 @@ import WorkerProtocol
     @Test func newlinesAloneAreSoonDropped() {
         var log = LogLines(limit: 8000)
         let lines = log.receive(ByteBuffer(repeating: UInt8(ascii: "\n"), count: 8000))
-        #expect(lines.count == 1000)
-        #expect(log.finish() == ["[bulkhead: 7000 bytes of log dropped; limits.log is 8000 bytes]"])
+        #expect(lines.count == 250)
+        #expect(log.finish().dropped == "7750 bytes of log dropped; limits.log is 8000 bytes")
+    }
+
+    /// What one invocation left without a line's end does not begin the next one's line.
+    @Test func halfALineIsOneOfItsOwn() {
+        var log = LogLines(limit: 1000)
+        #expect(log.receive(ByteBuffer(string: "half")) == [])
+        #expect(log.breakLine() == ["half"])
+        #expect(log.receive(ByteBuffer(string: "whole\n")) == ["whole"])
+        #expect(log.tail == "halfwhole\n")
+        #expect(log.finish().lines == [])
+        #expect(log.tail == "")
     }
 
     @Test func aLineWithoutEndIsCut() {

@@ -55,11 +55,20 @@ struct cell_spec {
     struct plan plan;
     int stdio[3];
     int observer;               // -1: none
+    uint64_t pass;              // what the worker shows the filter until it has called exec, see filter.h
+    pid_t worker;
+    bool is_locked;             // BH_REQUEST_LOCK holds
     int trees[BH_MOUNTS_MAX];   // detached mounts, -1 for symlinks and absent optional ones
     int devices[8];             // only with user namespaces: detached mounts of the host's device nodes
 };
 
-enum report_kind { REPORT_FAILED = 1, REPORT_READY, REPORT_STARTED, REPORT_REFUSED, REPORT_DENIED, REPORT_EXITED };
+enum report_kind { REPORT_FAILED = 1, REPORT_READY, REPORT_STARTED, REPORT_REFUSED, REPORT_DENIED, REPORT_EXITED, REPORT_LOCKED };
+
+/// Launcher to init, over `status`, once the worker runs: the lock is on. Any other message ends the cell.
+struct order {
+    uint32_t kind;
+};
+#define ORDER_LOCK 0x4c4f434bu
 
 /// init to launcher, over `status`.
 struct report {
@@ -123,8 +132,8 @@ int worker_main(void *spec);
 /// One that observes keeps CAP_SYS_PTRACE, to read the worker's memory.
 int init_confine(bool observes);
 
-/// Takes one notification off the listener. A refused call is answered and counted, an observed one goes on; a denied one
-/// is reported and ends the cell.
+/// Takes one notification off the listener. A refused call is answered and counted, an observed one goes on, and so does one
+/// that is allowed until the lock; a denied one is reported and ends the cell.
 void on_notification(const struct cell_spec *spec, int listener);
 
 /// Reports the refusals that were counted since their last report.

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "floor.h"
+#include "grants.h"
 
 struct cell cells[CELLS];
 
@@ -15,6 +16,12 @@ static void close_all(const int *fds, unsigned count) {
 
 // -- Ready ------------------------------------------------------------------------------------------------------------
 
+/// The uid and gid of a cell's worker. In a user namespace every cell is the same user outside; inside it is this one.
+static uid_t user_of(const struct cell_options *options, const struct cell *cell) {
+    uid_t offset = (uid_t)(cell - cells) * IDS_PER_SLOT + cell->generation % IDS_PER_SLOT;
+    return options->mode.root ? options->first_uid + offset : 65532;
+}
+
 /// Starts the cell's init, in its cgroup, with namespaces of its own as far as no earlier cell of its version has made them.
 static int start_init(const struct cell_options *options, const struct cgroup_entry *entry, uint32_t slot,
                       const struct version *version) {
@@ -22,8 +29,7 @@ static int start_init(const struct cell_options *options, const struct cgroup_en
     static struct birth birth;
     birth = (struct birth){
         .mode = &options->mode,
-        // In a user namespace every cell is the same user outside; inside it is this one.
-        .id = options->mode.root ? options->first_uid + slot * IDS_PER_SLOT + cell->generation % IDS_PER_SLOT : 65532,
+        .id = user_of(options, cell),
         .version = version,
         .procs_count = entry->procs_count,
     };
@@ -153,53 +159,23 @@ static int read_only_tree(int fd) {
 }
 
 /// Opens what a mount entry names: a bundle by its digest inside the store, or a host path.
-static int open_source(const struct cell_options *options, const struct bh_mount *mount, const char *source) {
-    if (mount->kind == BH_MOUNT_BUNDLE)
-        return sys_openat2(options->store, source, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-    // Links are followed (/lib64 is one), magic links never. What must not be granted is refused at its real place.
-    return sys_openat2(AT_FDCWD, source, O_PATH, RESOLVE_NO_MAGICLINKS);
+static int open_source(const struct cell_options *options, uid_t id, const struct bh_mount *mount, const char *source) {
+    if (mount->kind == BH_MOUNT_HOST) return grant_open(options, id, source);
+    return sys_openat2(options->store, source, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
-/// Where a descriptor's file really is. False when the kernel cannot say.
-static bool real_path(int fd, char path[4096]) {
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, 4095);
-    if (length <= 0) return false;
-    path[length] = 0;
-    return true;
-}
-
-/// Whether `path` is `folder` or something below it.
-static bool is_within(const char *path, const char *folder) {
-    size_t length = strlen(folder);
-    return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
-}
-
-/// The kernel's own file systems, the root, and the host's data directory are never granted, however they are reached.
-static bool may_be_granted(const struct cell_options *options, int fd) {
-    static char real[4096], data[4096];
-    if (!real_path(fd, real) || !real_path(options->store, data)) return false;
-    char *store_name = strrchr(data, '/');
-    if (store_name && store_name != data) *store_name = 0;  // the data directory, tokens and all
-    return strcmp(real, "/") != 0 && !is_within(real, "/proc") && !is_within(real, "/sys") && !is_within(real, "/dev") &&
-           !is_within(real, data) && !is_within(data, real);
-}
-
-static int open_trees(const struct cell_options *options, const struct plan *plan, int trees[BH_MOUNTS_MAX],
+static int open_trees(const struct cell_options *options, uid_t id, const struct plan *plan, int trees[BH_MOUNTS_MAX],
                       uint32_t *stage) {
     for (unsigned i = 0; i < plan->header->mount_count; i++) {
         const struct bh_mount *mount = &plan->header->mounts[i];
         if (mount->kind == BH_MOUNT_SYMLINK) continue;
         *stage = mount->kind == BH_MOUNT_BUNDLE ? BH_STAGE_BUNDLE : BH_STAGE_MOUNT_SOURCE;
-        int source = open_source(options, mount, plan->mount_source[i]);
+        int source = open_source(options, id, mount, plan->mount_source[i]);
         if (source < 0) {
             if (errno == ENOENT && mount->flags & BH_MOUNT_OPTIONAL) continue;
             return errno;
         }
-        int error = 0;
-        if (mount->kind == BH_MOUNT_HOST && !may_be_granted(options, source)) error = EACCES;
-        else if ((trees[i] = read_only_tree(source)) < 0) error = errno;
+        int error = (trees[i] = read_only_tree(source)) < 0 ? errno : 0;
         close(source);
         if (error) return error;
     }
@@ -272,7 +248,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     if (can_be_shared(options, plan)) cell->version = version;
     bool shares = cell->version && !version_known(cell->version);
     if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
-    int error = open_trees(options, plan, trees, stage);
+    int error = open_trees(options, user_of(options, cell), plan, trees, stage);
     if (!error) {
         *stage = BH_STAGE_DEVICES;
         error = open_devices(options, nodes);
@@ -298,6 +274,11 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     close_all(trees, plan->header->mount_count);
     close_all(nodes, DEVICE_COUNT);
     return error;
+}
+
+void cell_lock(struct cell *cell) {
+    struct order order = {ORDER_LOCK};
+    if (send(cell->status, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof order) cell_kill(cell);
 }
 
 void cell_kill(struct cell *cell) {

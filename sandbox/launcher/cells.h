@@ -28,6 +28,7 @@ struct cell {
     uint32_t function;    // in whose directory its cgroups are
     char group[32];
     struct report denied, exit;
+    bool to_be_locked;    // as soon as the worker runs
     uint64_t clear_until, clear_next, clear_wait;  // monotonic ns; while what is beside the worker is being ended
     uint64_t requested_ns;
 };
@@ -71,6 +72,9 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
 /// to be killed.
 int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
               const int *fds, int fd_count, uint64_t version, uint32_t *stage);
+
+/// Tells the cell's init, once it watches its worker, that the lock is on. Where that cannot be told, the cell ends.
+void cell_lock(struct cell *cell);
 
 /// Ends everything in the cell.
 void cell_kill(struct cell *cell);

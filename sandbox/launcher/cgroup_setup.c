@@ -148,17 +148,27 @@ int cgroup_hand_down(struct cgroups *groups, const char *group, uint32_t control
 
 #define WANTED_V2 (CGROUP_OF_CELLS | BH_FEATURE_IO | BH_FEATURE_HUGETLB)
 
+/// 0 when it is gone.
+static pid_t parent_of(pid_t pid) {
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (read_file_at(AT_FDCWD, path, text, sizeof text) <= 0) return 0;
+    const char *after = strrchr(text, ')');  // its name may hold anything
+    int parent = 0;
+    return after && sscanf(after + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
 /// A v2 cgroup with processes of its own cannot hand controllers to children: move them one level down. An ordinary user
 /// can only do so where the cgroup is delegated to it, and there it may. Root could move anybody: it does so only when
-/// every process there is this host's own (the supervisor and us), as in a container.
+/// every process there is this host's own (guardian, supervisor and us), as in a container.
 static bool move_down(int dir) {
     if (mkdirat(dir, "bulkhead-host", 0755) < 0 && errno != EEXIST) return false;
     char text[4096], target[64] = "bulkhead-host/cgroup.procs";
     if (read_file_at(dir, "cgroup.procs", text, sizeof text) < 0) return false;
-    pid_t mine = getpid(), parent = getppid();
+    pid_t mine = getpid(), supervisor = getppid(), guardian = parent_of(supervisor);
     for (char *at = text; *at && geteuid() == 0; at += strcspn(at, "\n"), at += *at == '\n') {
         long pid = strtol(at, NULL, 10);
-        if (pid != mine && pid != parent) return false;
+        if (pid != mine && pid != supervisor && pid != guardian) return false;
     }
     for (char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
         char pid[24];
@@ -168,10 +178,22 @@ static bool move_down(int dir) {
     return true;
 }
 
+/// Where move_down() has put an earlier life of this host, its guardian's children begin: the place to build is one up.
+static int step_up(int own) {
+    struct stat here, host;
+    if (fstat(own, &here) < 0 || fstatat(own, "../bulkhead-host", &host, AT_SYMLINK_NOFOLLOW) < 0) return own;
+    if (here.st_dev != host.st_dev || here.st_ino != host.st_ino) return own;
+    int up = openat(own, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (up < 0) return own;
+    close(own);
+    return up;
+}
+
 static void open_v2(struct cgroups *groups) {
     uint32_t ignored;
     int own = cgroup_own_directory("", &ignored);
     if (own < 0) return;
+    own = step_up(own);
     uint32_t needed = BH_FEATURE_MEMORY | BH_FEATURE_PIDS;
     uint32_t held = delegate(own, WANTED_V2);
     if ((held & needed) != needed && (listed_v2(own, "cgroup.controllers") & needed) == needed && move_down(own))

@@ -1,7 +1,6 @@
-// Walks a policy's program once for each call of the floor, with the call's number known and its arguments not: if any way
-// through the program ends in "allow", the policy is refused. Jumps lead forwards only, so one pass is all.
-#include "sys.h"
-
+// Follows each way through a policy's program: with one call's number after the other, then with all numbers that no call
+// has, then for all other architectures. Arguments are not known; what the way has found out about them is kept. Where it
+// ends in letting the call through, the profile must allow all that can have come that way.
 #include "floor.h"
 
 #include <linux/audit.h>
@@ -9,124 +8,146 @@
 #include <string.h>
 
 #include "bulkhead_launcher_abi.h"
+#include "profile.h"
 
-static const unsigned short forbidden[] = {
-    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd, SYS_kcmp,  // other processes
-    SYS_unshare, SYS_setns, SYS_clone3,                      // namespaces: all of the kernel that root alone may reach
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot,      // the file tree
-    SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_move_mount, SYS_open_tree, SYS_mount_setattr,
-    SYS_open_tree_attr,
-    SYS_open_by_handle_at, SYS_fanotify_init,                // files outside any root
-    SYS_socket,                                              // all cells share one network namespace
-    SYS_bpf, SYS_perf_event_open, SYS_userfaultfd,           // programs, counters and faults of the kernel's
-    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,  // calls that no filter sees
-    SYS_shmget, SYS_shmat, SYS_semget, SYS_msgget, SYS_mq_open,     // cells of one version share an empty IPC namespace
-    SYS_keyctl, SYS_add_key, SYS_request_key,                // keyrings are shared between cells
-    SYS_splice, SYS_tee, SYS_vmsplice, SYS_sendfile,         // pages of read-only files (CVE-2026-31431)
-    SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot,
-    SYS_swapon, SYS_swapoff,                                 // the machine
-    SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr,  // real-time scheduling, with limits that a plan may raise
-};
-#define NAMESPACES 0x7E020000u  // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+#define NUMBERS 1024     // more than there are; what comes after is refused as a whole
+#define LOOKS_MAX 128    // comparisons of arguments on one way
+#define STEPS_MAX 400000 // twenty times what our own programs take; some milliseconds
 
-/// A 32-bit word of which some bits are known.
-struct word {
-    uint32_t known, value;  // value has no other bits
+enum source { NOTHING, NUMBER, ARCHITECTURE, ARGUMENT };
+
+struct range {
+    uint32_t first, last;
 };
 
-static struct word constant(uint32_t value) { return (struct word){~0u, value}; }
-static uint32_t least(struct word word) { return word.value; }
-static uint32_t most(struct word word) { return word.value | ~word.known; }
-
-/// A call as far as it is known.
-struct call {
-    struct word number, arch, first;  // first: the lower half of argument 0
+/// Where a way has come to.
+struct way {
+    size_t at;
+    struct range number, architecture;
+    enum source source;  // of what is in the accumulator
+    uint8_t argument;
+    uint32_t mask;
+    unsigned looks;
 };
 
-enum answer { NO, YES, EITHER };
+static const struct sock_fprog *policy;
+static struct look looks[LOOKS_MAX];
+static unsigned steps;
 
-static enum answer compare(uint16_t operation, struct word word, uint32_t k) {
-    switch (operation) {
-    case BPF_JEQ: return (word.value ^ k) & word.known ? NO : word.known == ~0u ? YES : EITHER;
-    case BPF_JGT: return least(word) > k ? YES : most(word) <= k ? NO : EITHER;
-    case BPF_JGE: return least(word) >= k ? YES : most(word) < k ? NO : EITHER;
-    case BPF_JSET: return word.value & k ? YES : (word.known & k) == k ? NO : EITHER;
-    default: return EITHER;
+static bool lets_through(uint32_t verdict) {
+    uint32_t action = verdict & SECCOMP_RET_ACTION_FULL;
+    // TRACE is BH_OBSERVE: such a call goes on. So does one that is denied only later.
+    return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG || action == SECCOMP_RET_TRACE ||
+           (action == SECCOMP_RET_ERRNO && verdict & BH_UNTIL_LOCKED);
+}
+
+static bool is_one(struct range range, uint32_t value) { return range.first == value && range.last == value; }
+
+/// Takes a load. False for one that no program of ours has.
+static bool load(struct way *way, uint32_t offset) {
+    const uint32_t arguments = offsetof(struct seccomp_data, args);
+    if (offset % 4 || offset >= sizeof(struct seccomp_data)) return false;
+    way->mask = ~0u;
+    way->source = NOTHING;
+    if (offset == offsetof(struct seccomp_data, nr)) way->source = NUMBER;
+    if (offset == offsetof(struct seccomp_data, arch)) way->source = ARCHITECTURE;
+    if (offset >= arguments && (offset - arguments) % 8 == 0) {
+        way->source = ARGUMENT;
+        way->argument = (uint8_t)((offset - arguments) / 8);
     }
-}
-
-static struct word load(const struct call *call, uint32_t offset) {
-    switch (offset) {
-    case offsetof(struct seccomp_data, nr): return call->number;
-    case offsetof(struct seccomp_data, arch): return call->arch;
-    case offsetof(struct seccomp_data, args): return call->first;
-    default: return (struct word){0, 0};
-    }
-}
-
-static struct {
-    bool reached;
-    struct word word;
-} states[BH_FILTER_MAX + 1];
-
-/// Another way leads to `at`, with `word` in the accumulator: known from now on is only what both ways agree on.
-static void reach(size_t at, size_t end, struct word word) {
-    if (at > end) at = end;
-    if (states[at].reached) {
-        word.known &= states[at].word.known & ~(word.value ^ states[at].word.value);
-        word.value &= word.known;
-    }
-    states[at].reached = true;
-    states[at].word = word;
-}
-
-static bool lets_through(uint32_t action) {
-    action &= SECCOMP_RET_ACTION_FULL;
-    // TRACE is BH_OBSERVE: such a call goes on.
-    return action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG || action == SECCOMP_RET_TRACE;
-}
-
-static bool may_allow(const struct sock_fprog *policy, const struct call *call) {
-    size_t end = policy->len;
-    memset(states, 0, (end + 1) * sizeof *states);
-    reach(0, end, constant(0));
-    for (size_t at = 0; at < end; at++) {
-        if (!states[at].reached) continue;
-        const struct sock_filter *instruction = &policy->filter[at];
-        struct word word = states[at].word;
-        switch (instruction->code) {
-        case BPF_LD | BPF_W | BPF_ABS: reach(at + 1, end, load(call, instruction->k)); break;
-        case BPF_ALU | BPF_AND | BPF_K:
-            word.known |= ~instruction->k;
-            word.value &= instruction->k;
-            reach(at + 1, end, word);
-            break;
-        case BPF_JMP | BPF_JA: reach(at + 1 + instruction->k, end, word); break;
-        case BPF_RET | BPF_K:
-            if (lets_through(instruction->k)) return true;
-            break;
-        default: {
-            // What is not understood might do anything.
-            if (BPF_CLASS(instruction->code) != BPF_JMP || BPF_SRC(instruction->code) != BPF_K) return true;
-            enum answer answer = compare(BPF_OP(instruction->code), word, instruction->k);
-            if (answer != NO) reach(at + 1 + instruction->jt, end, word);
-            if (answer != YES) reach(at + 1 + instruction->jf, end, word);
-        }
-        }
-    }
-    return false;
-}
-
-static bool check(const struct sock_fprog *policy) {
-    struct word unknown = {0, 0}, x86_64 = constant(AUDIT_ARCH_X86_64);
-    // The other entries into the kernel have other numbers: through them, nothing.
-    if (may_allow(policy, &(struct call){unknown, constant(AUDIT_ARCH_I386), unknown})) return false;
-    if (may_allow(policy, &(struct call){{0x40000000, 0x40000000}, x86_64, unknown})) return false;
-    for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
-        if (may_allow(policy, &(struct call){constant(forbidden[i]), x86_64, unknown})) return false;
-    for (uint32_t bit = 1; bit; bit <<= 1)
-        if (bit & NAMESPACES && may_allow(policy, &(struct call){constant(SYS_clone), x86_64, {bit, bit}})) return false;
     return true;
+}
+
+/// Leaves of `range` what may have made the comparison come out as it did. False: nothing.
+static bool narrow(struct range *range, uint32_t mask, uint16_t operation, uint32_t k, bool holds) {
+    if (range->first == range->last) {
+        uint32_t value = range->first & mask;
+        bool held = operation == BPF_JEQ ? value == k : operation == BPF_JGT ? value > k
+                  : operation == BPF_JGE ? value >= k : (value & k) != 0;
+        return held == holds;
+    }
+    if (mask != ~0u || operation == BPF_JSET) return true;
+    if (operation == BPF_JEQ) {
+        if (holds) {
+            if (k < range->first || k > range->last) return false;
+            *range = (struct range){k, k};
+        } else {
+            if (k == range->first) range->first++;
+            else if (k == range->last) range->last--;
+        }
+        return true;
+    }
+    if (operation == BPF_JGT) {
+        if (k == ~0u) return !holds;
+        k++;
+    }
+    if (holds) {
+        if (k > range->last) return false;
+        if (k > range->first) range->first = k;
+    } else {
+        if (k <= range->first) return false;
+        if (k <= range->last) range->last = k - 1;
+    }
+    return true;
+}
+
+/// Goes on from a comparison as if it had come out like that. False: it cannot have.
+static bool take(struct way *way, const struct sock_filter *instruction, bool holds) {
+    uint16_t operation = BPF_OP(instruction->code);
+    way->at += 1u + (holds ? instruction->jt : instruction->jf);
+    if (way->source == NUMBER) return narrow(&way->number, way->mask, operation, instruction->k, holds);
+    if (way->source == ARCHITECTURE) return narrow(&way->architecture, way->mask, operation, instruction->k, holds);
+    if (way->source == ARGUMENT)
+        looks[way->looks++] = (struct look){way->argument, operation, holds, way->mask, instruction->k};
+    return true;
+}
+
+/// Whether every way on from here keeps to the profile. What is not understood does not.
+static bool keeps(struct way way) {
+    for (;;) {
+        if (way.at >= policy->len || !steps) return false;
+        steps--;
+        const struct sock_filter *instruction = &policy->filter[way.at];
+        switch (instruction->code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            if (!load(&way, instruction->k)) return false;
+            way.at++;
+            break;
+        case BPF_ALU | BPF_AND | BPF_K:
+            way.mask &= instruction->k;
+            way.at++;
+            break;
+        case BPF_JMP | BPF_JA: way.at += 1 + (size_t)instruction->k; break;
+        case BPF_RET | BPF_K:
+            return !lets_through(instruction->k) ||
+                   (is_one(way.architecture, AUDIT_ARCH_X86_64) && is_one(way.number, way.number.first) &&
+                    way.number.first < NUMBERS && profile_allows(way.number.first, looks, way.looks, &steps));
+        case BPF_JMP | BPF_JEQ | BPF_K:
+        case BPF_JMP | BPF_JGT | BPF_K:
+        case BPF_JMP | BPF_JGE | BPF_K:
+        case BPF_JMP | BPF_JSET | BPF_K: {
+            if (way.looks == LOOKS_MAX) return false;
+            struct way other = way;
+            bool may_hold = take(&other, instruction, true);
+            if (may_hold && !keeps(other)) return false;
+            // Ways that came after have written over the looks behind this one's.
+            if (!take(&way, instruction, false)) return true;
+            break;
+        }
+        default: return false;
+        }
+    }
+}
+
+static bool check(void) {
+    const struct range all = {0, ~0u}, x86_64 = {AUDIT_ARCH_X86_64, AUDIT_ARCH_X86_64};
+    steps = STEPS_MAX;
+    for (uint32_t number = 0; number < NUMBERS; number++)
+        if (!keeps((struct way){.number = {number, number}, .architecture = x86_64})) return false;
+    // No call has these, or x32's entry has them.
+    if (!keeps((struct way){.number = {NUMBERS, ~0u}, .architecture = x86_64})) return false;
+    return keeps((struct way){.number = all, .architecture = {0, AUDIT_ARCH_X86_64 - 1}}) &&
+           keeps((struct way){.number = all, .architecture = {AUDIT_ARCH_X86_64 + 1, ~0u}});
 }
 
 /// Most functions have one of a few policies: what was found sound is known again by its bytes.
@@ -136,15 +157,16 @@ static struct {
     struct sock_filter filter[BH_FILTER_MAX];
 } sound[SOUND_MAX];
 
-bool floor_holds(const struct sock_fprog *policy) {
+bool floor_holds(const struct sock_fprog *given) {
     static unsigned next;
-    if (policy->len == 0 || policy->len > BH_FILTER_MAX) return false;
+    if (given->len == 0 || given->len > BH_FILTER_MAX) return false;
     for (unsigned i = 0; i < SOUND_MAX; i++)
-        if (sound[i].len == policy->len && memcmp(sound[i].filter, policy->filter, policy->len * sizeof *policy->filter) == 0)
+        if (sound[i].len == given->len && memcmp(sound[i].filter, given->filter, given->len * sizeof *given->filter) == 0)
             return true;
-    if (!check(policy)) return false;
-    sound[next].len = policy->len;
-    memcpy(sound[next].filter, policy->filter, policy->len * sizeof *policy->filter);
+    policy = given;
+    if (!check()) return false;
+    sound[next].len = given->len;
+    memcpy(sound[next].filter, given->filter, given->len * sizeof *given->filter);
     next = (next + 1) % SOUND_MAX;
     return true;
 }

@@ -1,4 +1,4 @@
-// The least that every cell's system call policy forbids.
+// The most that any cell's system call policy may allow: what base.profile does.
 #pragma once
 
 #include <linux/filter.h>

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -241,10 +242,12 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec, bo
 }
 
 /// The filter as the kernel gets it.
-static int derive_filter(const struct cell_spec *spec, struct worker_spec *worker) {
+static int derive_filter(struct cell_spec *spec, struct worker_spec *worker) {
     static struct sock_filter installed[BH_FILTER_MAX];
-    worker->filter = (struct sock_fprog){.len = spec->plan.filter.len, .filter = installed};
-    return filter_derive(&spec->plan.filter, installed, spec->observer >= 0);
+    worker->filter = (struct sock_fprog){.filter = installed};
+    while (filter_locks(&spec->plan.filter) && !spec->pass)
+        if (getrandom(&spec->pass, sizeof spec->pass, 0) != sizeof spec->pass) return errno;
+    return filter_derive(&spec->plan.filter, &worker->filter, spec->pass, spec->observer >= 0);
 }
 
 /// All is there from an earlier cell, but the streams: for them the worker waits itself.
@@ -314,6 +317,14 @@ static void on_child(const struct birth *birth, pid_t worker) {
     }
 }
 
+/// What the launcher says: the lock, or by hanging up that all is over.
+static void on_order(struct cell_spec *spec) {
+    struct order order = {0};
+    if (read(spec->birth->status, &order, sizeof order) != sizeof order || order.kind != ORDER_LOCK) _exit(0);
+    spec->is_locked = true;
+    send_report(spec->birth->status, &(struct report){.kind = REPORT_LOCKED});
+}
+
 _Noreturn void cell_main(const struct birth *birth) {
     static struct cell_spec spec;
     spec.birth = birth;
@@ -329,7 +340,7 @@ _Noreturn void cell_main(const struct birth *birth) {
     int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0) fail(birth, BH_STAGE_SIGNALS, errno);
 
-    pid_t pid = start_worker(birth, &worker);
+    pid_t pid = spec.worker = start_worker(birth, &worker);
     STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, pid, worker.shares ? &worker : NULL));
     close(worker.executable);
     if (worker.landlock >= 0) close(worker.landlock);
@@ -342,6 +353,8 @@ _Noreturn void cell_main(const struct birth *birth) {
             {.fd = birth->status, .events = POLLIN},
         };
         if (poll(watched, 3, -1) < 0) continue;
+        // First: a call that was made after it must not be found unlocked.
+        if (watched[2].revents) on_order(&spec);
         if (watched[1].revents & POLLIN) on_notification(&spec, worker.listener);
         if (watched[1].revents & POLLHUP) close(worker.listener), worker.listener = -1;
         if (watched[0].revents & POLLIN) {
@@ -349,6 +362,5 @@ _Noreturn void cell_main(const struct birth *birth) {
             while (read(signals, &info, sizeof info) > 0) {}
             on_child(birth, pid);
         }
-        if (watched[2].revents) _exit(0);  // the launcher hung up
     }
 }

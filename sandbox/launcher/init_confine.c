@@ -20,7 +20,7 @@ static struct sock_filter watching[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
     BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, SYS_wait4, 2 * SMALL_CALLS + 1, 0),
     ALLOW(SYS_poll),             // waits for the worker, the listener and the launcher
-    ALLOW(SYS_read),             // the signalfd
+    ALLOW(SYS_read),             // the signalfd, an order of the launcher's
     ALLOW(SYS_wait4),            // reaps orphans, learns the worker's end
     ALLOW(SYS_ioctl),            // reads and answers a seccomp notification
     ALLOW(SYS_write),            // (observing) tells of a path argument

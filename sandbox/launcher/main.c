@@ -19,6 +19,7 @@
 // cells first); keeper and launcher are tied to their parents by PDEATHSIG, init to the launcher, and an init's death
 // ends its namespace.
 #include <getopt.h>
+#include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -39,6 +40,16 @@
 #define TASKS_MAX (1u << 22)  // the kernel's own: PID_MAX_LIMIT
 
 static unsigned ready_cells;
+
+/// A cap of the command line's: not more than the launcher's own, so that nothing overflows.
+static bool take_cap(const char *text, uint64_t *cap) {
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno || end == text || *end || *text == '-' || number == 0 || number > *cap) return false;
+    *cap = number;
+    return true;
+}
 
 static _Noreturn void die(const char *what) {
     fprintf(stderr, "bulkhead-launcher: %s: %s\n", what, strerror(errno));
@@ -166,6 +177,10 @@ int main(int argc, char **argv) {
         {"host-memory", required_argument, NULL, 'h'},
         {"allow-no-landlock", no_argument, NULL, 'l'},
         {"observe", no_argument, NULL, 'o'},
+        {"max-memory", required_argument, NULL, 'M'},
+        {"max-scratch", required_argument, NULL, 'S'},
+        {"max-tasks", required_argument, NULL, 'T'},
+        {"max-files", required_argument, NULL, 'F'},
         {NULL, 0, NULL, 0},
     };
     struct cell_options options = {.store = STORE, .first_uid = 0};
@@ -179,6 +194,10 @@ int main(int argc, char **argv) {
         case 'h': totals.host_memory_max = number("--host-memory", BYTES_MAX); break;
         case 'l': options.mode.allow_no_landlock = true; break;
         case 'o': options.mode.observes = true; break;
+        case 'M': if (!take_cap(optarg, &plan_caps.memory)) return 2; break;
+        case 'S': if (!take_cap(optarg, &plan_caps.scratch)) return 2; break;
+        case 'T': if (!take_cap(optarg, &plan_caps.tasks)) return 2; break;
+        case 'F': if (!take_cap(optarg, &plan_caps.files)) return 2; break;
         default: return 2;
         }
     }
@@ -208,6 +227,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bulkhead-launcher: --first-uid is needed as root\n");
         return 2;
     }
+    // Of root's groups nobody here has a use, and a grant is opened without them.
+    if (options.mode.root && setgroups(0, NULL) < 0) die("setgroups");
     options.mode.landlock_abi = landlock_abi();
     struct cgroups groups;
     const char *what;

@@ -96,6 +96,12 @@ static _Noreturn void deny(const struct cell_spec *spec, const struct seccomp_da
     _exit(0);  // and with PID 1 the whole namespace
 }
 
+/// What is left after the lock to nobody but a template, which is not the one to be locked: its forks are.
+static bool is_spared(const struct cell_spec *spec, const struct seccomp_notif *call) {
+    // The pid is a thread's: the first one of the worker has the worker's own.
+    return spec->plan.header->flags & BH_PLAN_LOCK_SPARES_WORKER && (pid_t)call->pid == spec->worker;
+}
+
 void on_notification(const struct cell_spec *spec, int listener) {
     union {
         struct seccomp_notif notification;
@@ -112,6 +118,9 @@ void on_notification(const struct cell_spec *spec, int listener) {
         refusal->count++;
         answer(listener, call->id, error, 0);
         if (is_due(refusal->count)) report_refusal(spec->birth->status, refusal);
+    } else if (action == SECCOMP_RET_ERRNO && verdict & BH_UNTIL_LOCKED && (!spec->is_locked || is_spared(spec, call))) {
+        // Decided by registers alone: no other thread can change those.
+        answer(listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
     } else if (action == SECCOMP_RET_TRACE && spec->observer >= 0) {
         observe(spec, call, verdict & SECCOMP_RET_DATA);
         answer(listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);

@@ -2,8 +2,9 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
-#include "sys.h"
+struct plan_caps plan_caps = {.memory = (uint64_t)1 << 50, .scratch = (uint64_t)1 << 50, .tasks = 1 << 20, .files = 4096};
 
 static union {
     struct bh_plan header;
@@ -48,8 +49,12 @@ static bool counts_fit(const struct bh_plan *h, size_t size) {
            h->filter_offset >= sizeof *h && h->filter_offset % 8 == 0 && h->filter_offset <= size &&
            h->filter_count * sizeof(struct sock_filter) <= size - h->filter_offset && h->strings_offset >= sizeof *h &&
            h->strings_offset <= size && h->strings_size <= size - h->strings_offset && h->memory_max >= 1 << 20 &&
-           h->memory_max <= (uint64_t)1 << 50 && h->scratch_bytes <= (uint64_t)1 << 50 && h->tasks_max >= 1 &&
-           h->tasks_max <= 1 << 20 && h->cpu_weight >= 1 && h->cpu_weight <= 10000;
+           h->tasks_max >= 1 && h->cpu_weight >= 1 && h->cpu_weight <= 10000 &&
+           !(h->flags & ~(BH_PLAN_PROC | BH_PLAN_OWN_NETWORK | BH_PLAN_LOCK_SPARES_WORKER));
+}
+
+static bool caps_hold(const struct bh_plan *h) {
+    return h->memory_max <= plan_caps.memory && h->scratch_bytes <= plan_caps.scratch && h->tasks_max <= plan_caps.tasks;
 }
 
 static bool mounts_fit(struct plan *plan, char **cursor, char *end) {
@@ -69,6 +74,9 @@ static bool mounts_fit(struct plan *plan, char **cursor, char *end) {
 }
 
 int plan_read(int fd, struct plan *plan) {
+    struct stat info;
+    if (fstat(fd, &info) < 0) return errno;
+    if (!S_ISREG(info.st_mode)) return EINVAL;
     // A sealed memfd cannot change or shrink between the check and the use.
     int seals = fcntl(fd, F_GET_SEALS);
     int needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
@@ -77,6 +85,7 @@ int plan_read(int fd, struct plan *plan) {
     if (size < 0) return errno;
     const struct bh_plan *header = &buffer.header;
     if ((size_t)size < sizeof *header || !counts_fit(header, (size_t)size)) return EINVAL;
+    if (!caps_hold(header)) return EPERM;
 
     memset(plan, 0, sizeof *plan);
     plan->header = header;
@@ -95,5 +104,5 @@ int plan_read(int fd, struct plan *plan) {
         .len = (unsigned short)header->filter_count,
         .filter = (struct sock_filter *)(void *)(buffer.bytes + header->filter_offset),
     };
-    return 0;
+    return plan_limit(plan);
 }

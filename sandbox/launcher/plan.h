@@ -2,8 +2,15 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <sys/resource.h>
 
 #include "bulkhead_launcher_abi.h"
+#include "sys.h"
+
+/// The most that a plan may ask for. The supervisor's to choose while it is still trusted: on the command line.
+extern struct plan_caps {
+    uint64_t memory, scratch, tasks, files;
+} plan_caps;
 
 struct plan {
     const struct bh_plan *header;
@@ -14,8 +21,14 @@ struct plan {
     const char *mount_source[BH_MOUNTS_MAX];
     const char *mount_target[BH_MOUNTS_MAX];
     struct sock_fprog filter;
+    uint64_t rlimits[RLIM_NLIMITS];  // what the worker gets
+    bool limited[RLIM_NLIMITS];      // the others it has from the host
 };
 
 /// Reads and checks the plan in `fd`. The plan's strings live in one static buffer, valid until the next call.
 /// Returns 0, or the errno that says what is wrong with it.
 int plan_read(int fd, struct plan *plan);
+
+/// Fills in the plan's resource limits. Returns 0, EINVAL for a list that makes no sense, EPERM for a limit above the
+/// launcher's own.
+int plan_limit(struct plan *plan);

@@ -7,6 +7,7 @@
 
 #include "events.h"
 #include "stock.h"
+#include "streams.h"
 #include "watch.h"
 
 #define CLEAR_RETRY_MS 1  // and ever more rarely
@@ -39,11 +40,14 @@ static struct cell *bound_cell(uint64_t id) {
 
 static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_count) {
     uint64_t now = monotonic_ns();
-    uint32_t stage = BH_STAGE_PLAN;
-    int error = 0;
+    uint32_t stage = BH_STAGE_STDIO;
+    int error = streams_check(fds + 1, fd_count - 1);
     static struct plan plan;
-    uint32_t slot = stock_renewed(version);
-    if (slot == CELLS && !(error = plan_read(fds[0], &plan))) slot = stock_take(version, plan.hostname, &stage, &error);
+    uint32_t slot = error ? CELLS : stock_renewed(version);
+    if (!error && slot == CELLS) {
+        stage = BH_STAGE_PLAN;
+        if (!(error = plan_read(fds[0], &plan))) slot = stock_take(version, plan.hostname, &stage, &error);
+    }
     if (slot == CELLS) {
         send_failure(id, stage, error);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = id}, NULL, 0);
@@ -103,6 +107,14 @@ static void on_clear(uint64_t id) {
     cell->clear_next = cell->clear_wait = 0;
     // What the worker says can be here before what its init says.
     if (cell->started) clear_cell(cell);
+}
+
+static void on_lock(uint64_t id) {
+    struct cell *cell = bound_cell(id);
+    if (!cell || cell->ended) return;  // its end is told anyway
+    // Until its worker runs, init waits for something else.
+    if (cell->started) cell_lock(cell);
+    else cell->to_be_locked = true;
 }
 
 static void retry_clearing(void) {
@@ -169,6 +181,7 @@ static void read_control(struct msghdr *message, int32_t *pid, int shared[SHARED
 static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], int *count) {
     cell->pid = pid;
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
+    if (cell->started && cell->to_be_locked) cell_lock(cell);
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0 || !cell->init) return;
     struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .cpu_weight = cell->cpu_weight};
@@ -213,6 +226,9 @@ static void on_reports(struct cell *cell) {
             break;
         case REPORT_REFUSED:
             if (cell->started && !cell->ended) send_refused(cell, &report);
+            break;
+        case REPORT_LOCKED:
+            if (cell->started && !cell->ended) send_event((struct bh_event){.kind = BH_EVENT_LOCKED, .cell = cell->id}, NULL, 0);
             break;
         case REPORT_DENIED:
             cell->denied = report;
@@ -287,6 +303,7 @@ static bool on_request(void) {
     else if (sound && request.kind == BH_REQUEST_KILL && count == 0) on_kill(request.cell);
     else if (sound && request.kind == BH_REQUEST_DEMOTE && count == 0) on_demote(request.cell);
     else if (sound && request.kind == BH_REQUEST_CLEAR && count == 0) on_clear(request.cell);
+    else if (sound && request.kind == BH_REQUEST_LOCK && count == 0) on_lock(request.cell);
     else {
         send_failure(request.cell, BH_STAGE_REQUEST, EBADMSG);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = request.cell}, NULL, 0);

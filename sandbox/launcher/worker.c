@@ -13,17 +13,18 @@
 
 #include "cell.h"
 
-static int set_rlimits(const struct bh_plan *plan, const struct mode *mode) {
+static int set_rlimits(const struct plan *plan, const struct mode *mode) {
     // A poor stand-in for a memory cgroup, per process and blind to shared memory; doctor calls it degraded.
-    uint64_t data[2] = {plan->memory_max, plan->memory_max};
+    uint64_t data[2] = {plan->header->memory_max, plan->header->memory_max};
     if (!mode->limits_memory && syscall(SYS_prlimit64, 0, RLIMIT_DATA, data, NULL) < 0) return errno;
-    for (unsigned i = 0; i < plan->rlimit_count; i++) {
-        uint64_t limit[2] = {plan->rlimits[i].value, plan->rlimits[i].value};
-        if (syscall(SYS_prlimit64, 0, plan->rlimits[i].resource, limit, NULL) == 0) continue;
+    for (unsigned resource = 0; resource < RLIM_NLIMITS; resource++) {
+        if (!plan->limited[resource]) continue;
+        uint64_t limit[2] = {plan->rlimits[resource], plan->rlimits[resource]};
+        if (syscall(SYS_prlimit64, 0, resource, limit, NULL) == 0) continue;
         // Without CAP_SYS_RESOURCE the hard limit cannot be raised: the lower one that we were given stands.
         uint64_t given[2];
-        if (errno != EPERM || syscall(SYS_prlimit64, 0, plan->rlimits[i].resource, NULL, given) < 0) return errno;
-        if (given[1] > plan->rlimits[i].value) return EPERM;
+        if (errno != EPERM || syscall(SYS_prlimit64, 0, resource, NULL, given) < 0) return errno;
+        if (given[1] > plan->rlimits[resource]) return EPERM;
     }
     return 0;
 }
@@ -75,8 +76,8 @@ static int install_filter(struct worker_spec *spec) {
 }
 
 /// Waits for the launcher to send the streams, and puts them on 0, 1 and 2. The filter is on by now: it lets every function
-/// receive and duplicate descriptors.
-static int await_streams(int status) {
+/// receive and duplicate descriptors, or else the `pass` does.
+static int await_streams(int status, uint64_t pass) {
     struct binding binding;
     struct iovec part = {&binding, sizeof binding};
     int fds[3];
@@ -86,7 +87,7 @@ static int await_streams(int status) {
     } control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     long size;
-    while ((size = syscall(SYS_recvmsg, status, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
+    while ((size = syscall(SYS_recvmsg, status, &message, MSG_CMSG_CLOEXEC, 0, 0, pass)) < 0 && errno == EINTR) {}
     if (size < 0) return errno;
     if (size == 0) syscall(SYS_exit, 0);  // the launcher hung up
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -94,7 +95,9 @@ static int await_streams(int status) {
         return EBADMSG;
     memcpy(fds, CMSG_DATA(header), sizeof fds);
     for (int i = 0; i < 3; i++) {
-        if (syscall(SYS_dup2, fds[i], i) < 0) return errno;
+        // A filter that answers 0 without doing it would leave the worker the launcher's own.
+        long placed = syscall(SYS_dup2, fds[i], i, 0, 0, 0, pass);
+        if (placed != i) return placed < 0 ? errno : EBADMSG;
         syscall(SYS_close, fds[i]);
     }
     return 0;
@@ -114,7 +117,7 @@ int worker_main(void *argument) {
 
     STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
     syscall(SYS_umask, 077);
-    STEP(BH_STAGE_RLIMITS, set_rlimits(plan->header, cell->birth->mode));
+    STEP(BH_STAGE_RLIMITS, set_rlimits(plan, cell->birth->mode));
     STEP(BH_STAGE_PRIORITY, set_priority());
     STEP(BH_STAGE_SECUREBITS, set_securebits());
     STEP(BH_STAGE_IDENTITY, set_identity(cell));  // groups before gid before uid
@@ -128,7 +131,7 @@ int worker_main(void *argument) {
         STEP(BH_STAGE_LANDLOCK, RESULT(syscall(SYS_landlock_restrict_self, spec->landlock, 0)));
     STEP(BH_STAGE_SECCOMP, install_filter(spec));
     // Ahead of need, so that only exec is left to be done once somebody needs it.
-    if (cell->birth->version) STEP(BH_STAGE_STDIO, await_streams(cell->birth->status));
-    STEP(BH_STAGE_EXEC, RESULT(syscall(SYS_execveat, spec->executable, "", plan->argv, plan->envp, AT_EMPTY_PATH)));
+    if (cell->birth->version) STEP(BH_STAGE_STDIO, await_streams(cell->birth->status, cell->pass));
+    STEP(BH_STAGE_EXEC, RESULT(syscall(SYS_execveat, spec->executable, "", plan->argv, plan->envp, AT_EMPTY_PATH, cell->pass)));
     return 127;
 }

@@ -3,6 +3,8 @@
 package enum SandboxProfiles {
     /// The system calls a cell may make.
     package static var base: String { String(decoding: PackageResources.base_profile, as: UTF8.self) }
+    /// Those that are left to it once it is locked.
+    package static var locked: String { String(decoding: PackageResources.locked_profile, as: UTF8.self) }
     /// The system calls the supervisor itself may make once it serves.
     package static var supervisor: String { String(decoding: PackageResources.supervisor_profile, as: UTF8.self) }
     /// What stands in a cell's root.

@@ -3,6 +3,7 @@
 #   allow NAMES [if CONDITION]           the call goes through
 #   refuse ERRNO NAMES [if CONDITION]    the call fails, libraries fall back; counted and shown, which costs the caller time
 #   quiet ERRNO NAMES [if CONDITION]     the same at no cost and not counted: for what libraries ask as a matter of course
+#   pretend NAMES [if CONDITION]         the call answers 0 and is not made: asked as a matter of course, of no use in a cell
 #   deny NAMES [if CONDITION]            no honest function does this: the worker ends, outcome `denied` names the call
 #
 # CONDITION: `argN is V…` (one of), `argN & MASK == VALUE`, `argN any MASK` (at least one bit); several joined by `and`.
@@ -10,10 +11,16 @@
 # (CVE-2019-7303).
 # Conditions of one call never overlap: libseccomp 2.5.4 can merge overlapping ones wrongly (GHSA-4q85).
 # A reason that ends in [WORDS] names what in the manifest would allow the call.
+# The launcher knows what is allowed here (profile_table.h, made by table.py beside this file) and takes no filter that lets
+# more through.
 # `@one` lines hold for functions with `processes: 1`, `@many` lines for the others.
 
 # -- Memory
-allow brk mmap munmap mremap mincore msync              # allocators; bounded by the cell's memory limit
+allow brk munmap mremap mincore                         # allocators; bounded by the cell's memory limit
+allow mmap if arg3 & 0x40000 == 0                       # the same
+refuse ENOMEM mmap if arg3 & 0x40000 == 0x40000         # MAP_HUGETLB: the host's pool of huge pages, which no limit of a cell's counts
+allow msync if arg2 & 0x4 == 0                          # whether pages are mapped; writes nothing
+pretend msync if arg2 & 0x4 == 0x4                      # MS_SYNC: as fsync
 allow madvise if arg2 is 0 1 2 3 4 8 9 10 11 14 15 16 17 18 19 20 21 22 23 25  # hints; not MADV_MERGEABLE (12), which finds equal pages of others
 allow mprotect                                          # loaders and JITs; native code needs no W^X to be confined
 allow mlock mlock2 munlock                              # crypto libraries; bounded by RLIMIT_MEMLOCK
@@ -22,13 +29,20 @@ allow mlock mlock2 munlock                              # crypto libraries; boun
 allow read pread64 readv preadv                         # stdin and files
 allow preadv2 pwritev2 if arg5 is 0                     # the same; flags such as RWF_NOWAIT tell what others have read
 allow write pwrite64 writev pwritev                     # stdout, stderr and scratch files
-allow open openat creat close close_range lseek         # files of the bundle, the runtime and scratch
-allow stat fstat lstat newfstatat statx                 # loaders and every file library
+allow open if arg1 & 0x4000 == 0                        # files of the bundle, the runtime and scratch
+allow openat if arg2 & 0x4000 == 0                      # the same
+refuse EINVAL open if arg1 & 0x4000 == 0x4000           # O_DIRECT: each read is one of the disk's; databases fall back
+refuse EINVAL openat if arg2 & 0x4000 == 0x4000         # the same
+allow creat close close_range lseek                     # the same files
+allow stat fstat lstat statx                            # loaders and every file library
+allow newfstatat if arg3 & 0x1000 == 0x1000             # AT_EMPTY_PATH: what libc makes of fstat
+allow newfstatat if arg3 & 0x1000 == 0                  # what libc makes of stat
 allow access faccessat faccessat2 readlink readlinkat   # path searches
 allow getdents getdents64 getcwd chdir fchdir           # listing folders, moving in them
 allow statfs fstatfs readahead                          # hints and questions of libc and databases
 allow fadvise64 if arg3 is 0 1 2 3 5                    # hints; not POSIX_FADV_DONTNEED, which evicts pages shared with others
-allow ftruncate truncate fallocate fsync fdatasync      # scratch files; bounded by its tmpfs
+allow ftruncate truncate fallocate                      # scratch files; bounded by its tmpfs
+pretend fsync fdatasync sync syncfs sync_file_range     # scratch outlives nothing; on a shared read-only file it flushes the host's disk
 allow rename renameat renameat2 link linkat             # scratch files; Landlock keeps them in it
 allow unlink unlinkat mkdir mkdirat rmdir symlink symlinkat  # scratch files
 allow chmod fchmod fchmodat utime utimes utimensat futimesat umask  # scratch files; its mount ignores setuid bits
@@ -46,8 +60,12 @@ refuse EOPNOTSUPP setxattr lsetxattr fsetxattr removexattr lremovexattr fremovex
 refuse ENOSYS splice tee vmsplice sendfile copy_file_range  # page-cache references in pipes (CVE-2026-31431); all callers fall back
 refuse ENOLCK flock                                     # locks on shared read-only files are a channel between tenants
 refuse EPERM name_to_handle_at                          # handles name files outside the root
-allow dup dup2 dup3 pipe pipe2                          # shells and libraries
-allow fcntl if arg1 is 0 1 2 3 4 1030 1032 1034         # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
+allow dup dup2 dup3 pipe                                # shells and libraries
+allow pipe2 if arg1 & 0x4080 == 0                       # the same
+refuse EINVAL pipe2 if arg1 any 0x4080                  # O_DIRECT (packets), O_NOTIFICATION_PIPE (kernel events): as where they are not built in
+allow fcntl if arg1 is 0 1 2 3 1030 1032 1034           # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
+allow fcntl if arg1 is 4 and arg2 & 0x6000 == 0         # F_SETFL: O_NONBLOCK, O_APPEND
+refuse EPERM fcntl if arg1 is 4 and arg2 any 0x6000     # O_DIRECT, O_ASYNC stay on a pipe that others use: its bytes become packets, its readers get signals
 refuse ENOLCK fcntl if arg1 is 5 6 7 36 37 38           # record locks on shared files are a channel between tenants
 refuse EPERM fcntl if arg1 is 8 10 1024 1025 1026 1031  # F_SETOWN, F_SETSIG, leases, F_NOTIFY, F_SETPIPE_SZ: signals and leases across files, bigger pipes
 allow ioctl if arg1 is 0x5401 0x5413 0x540F 0x541B 0x5421 0x5450 0x5451  # TCGETS (isatty), TIOCGWINSZ, TIOCGPGRP, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
@@ -84,8 +102,10 @@ allow set_tid_address gettid getpid getppid getpgid getpgrp getsid setpgid setsi
 allow arch_prctl if arg0 is 0x1002 0x1003               # ARCH_SET_FS, ARCH_GET_FS: thread-local storage
 allow prctl if arg0 is 2 3 7 15 16 21 23 27 30 38 39 0x53564d41  # GET_PDEATHSIG, GET_DUMPABLE, GET_KEEPCAPS, SET_NAME, GET_NAME, GET_SECCOMP, CAPBSET_READ, GET_SECUREBITS, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS, SET_VMA
 refuse EPERM prctl if arg0 is 1 4 8 14 22 24 26 28 29 33 35 36 40 41 47 52 53 54  # PDEATHSIG, DUMPABLE, KEEPCAPS, TSC, SECCOMP, caps, securebits, subreaper, speculation: would undo the cell's set-up
-allow sched_getaffinity sched_setaffinity getcpu        # thread pools ask how many cores there are
-allow sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority setpriority  # nice; the kernel lets one only yield
+allow sched_getaffinity getcpu                          # thread pools ask how many cores there are
+allow sched_setaffinity if arg0 is 0                    # of the calling thread; a snapshot's fork could hold its template to one core
+allow sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority  # questions
+allow setpriority if arg0 is 0 and arg1 is 0            # nice, of oneself; the kernel lets one only yield, and that stays
 refuse EPERM sched_setscheduler sched_setparam sched_setattr ioprio_set  # real-time scheduling
 allow getrlimit getrusage sysinfo uname                 # questions
 allow setrlimit                                         # only ever downwards: the hard limits are set

@@ -42,10 +42,9 @@ allow getuid geteuid getgid getegid getresuid getresgid getgroups  # questions
 allow getrandom                                         # ids, tokens, TLS
 
 # -- Sockets
-allow socket if arg0 is 2 10 and arg1 & 0xF == 1 and arg2 is 0 6  # TCP, whose ports are Landlock's to say; MPTCP's are not
-allow socket if arg0 is 16 and arg2 is 0                # NETLINK_ROUTE: getaddrinfo asks which addresses there are
 allow socketpair if arg0 is 1 and arg1 & 0xF == 5       # to the launcher; no datagrams, which can be sent to any socket file
-allow bind listen accept accept4 shutdown               # the gateway; it connects nowhere
+allow listen accept accept4 shutdown                    # the gateway, on the guardian's socket; it makes none, and connects nowhere
+refuse EPERM socket bind connect                        # the same
 allow getsockname getpeername getsockopt setsockopt     # the gateway
 allow sendto if arg3 & 0x20000000 == 0                  # not MSG_FASTOPEN, a connect that Landlock does not see
 allow sendmsg if arg2 & 0x20000000 == 0                 # descriptors to the launcher; the same

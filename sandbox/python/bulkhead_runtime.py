@@ -11,6 +11,9 @@ import time
 import traceback
 
 
+LOCKED = os.environ.pop("BULKHEAD_LOCK", "") == "1"
+
+
 class Context:
     """What a Lambda handler expects of its second argument."""
 
@@ -33,12 +36,53 @@ class Context:
 
 def describe(error):
     """The worker protocol's error object; the frames of this file are left out."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    # The lines' text is read from files, which a locked worker cannot open any more: then places do without it.
+    frames = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__), lookup_lines=not LOCKED)
+    frames = [f for f in frames if f.filename != __file__]
+    try:
+        message = str(error)
+    except Exception:  # an exception's own __str__ may raise
+        message = "(its message cannot be told)"
     return {
         "code": -32000,
-        "message": str(error),
-        "data": {"type": type(error).__name__, "stackTrace": [l.rstrip("\n") for l in traceback.format_list(frames)]},
+        "message": message[:8192],
+        "data": {
+            "type": type(error).__name__,
+            "stackTrace": [l.rstrip("\n")[:1024] for l in show(frames[-64:])],
+        },
     }
+
+
+def show(frames):
+    if LOCKED:
+        return ['  File "%s", line %s, in %s' % (f.filename, f.lineno, f.name) for f in frames]
+    return traceback.format_list(frames)
+
+
+def report(error):
+    """Writes the trace to the log. Whatever the handler did to its stderr, the answer goes on."""
+    try:
+        if LOCKED:
+            told = describe(error)
+            lines = ["Traceback (most recent call last):"] + told["data"]["stackTrace"]
+            sys.stderr.write("\n".join(lines + ["%s: %s" % (told["data"]["type"], told["message"]), ""]))
+        else:
+            traceback.print_exception(type(error), error, error.__traceback__)
+    except Exception:
+        pass
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # the handler closed or replaced it
+            pass
+
+
+def identifier(line):
+    """The request's id, which the host writes ahead of everything that a client sent: no event can hide it."""
+    return int(line.split(b'"id":', 1)[1].split(b",", 1)[0])
 
 
 def main():
@@ -63,23 +107,25 @@ def main():
         module, _, name = sys.argv[1].rpartition(".")
         handler = getattr(importlib.import_module(module), name)
     except BaseException as error:  # told to the first caller: a worker that dies in silence helps nobody
-        traceback.print_exc()
+        report(error)
         failure = describe(error)
     answer('{"jsonrpc":"2.0","method":"ready"}')
 
     def serve(line):
-        request = json.loads(line)
         member, value = "error", failure and dump(failure)
         if not failure:
             try:
-                result = handler(request["params"]["event"], Context(request["params"]["context"]))
+                # In here: an event may hold what Python does not take, such as a number of 5,000 digits.
+                params = json.loads(line)["params"]
+                result = handler(params["event"], Context(params["context"]))
                 member, value = "result", dump(result)
-            except Exception as error:
-                traceback.print_exc()
+            except (SystemExit, GeneratorExit):
+                raise
+            except BaseException as error:
+                report(error)
                 value = dump(describe(error))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        return '{"jsonrpc":"2.0","id":%d,"%s":%s}' % (request["id"], member, value)
+        flush()
+        return '{"jsonrpc":"2.0","id":%d,"%s":%s}' % (identifier(line), member, value)
 
     if os.environ.pop("BULKHEAD_MODE", "") == "snapshot":
         answered = fork_for_each(requests.fileno(), answers.fileno())

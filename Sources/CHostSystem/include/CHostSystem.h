@@ -12,6 +12,12 @@ int bh_pipe(int ends[_Nonnull 2]);
 /// A SOCK_SEQPACKET pair, both ends close-on-exec. Returns 0, or an errno.
 int bh_packet_pair(int ends[_Nonnull 2]);
 
+/// How many bytes wait on a pipe; 0 when that cannot be told.
+int bh_readable_bytes(int pipe);
+
+/// Makes the allocator give back what is freed, so that a peak is over when it is over.
+void bh_bound_heap(void);
+
 /// An empty memfd that can be sealed, or -1 with errno.
 int bh_memory_file(const char *_Nonnull name);
 
@@ -50,6 +56,9 @@ const char *_Nullable bh_errno_name(int number);
 /// another name as well, is: it may be somebody else's. Returns 0, or an errno.
 int bh_give_away(const char *_Nonnull path, uid_t uid);
 
+/// Ends this process when its parent does. Returns 0, or an errno: ESRCH when `parent` is that no more.
+int bh_die_with_parent(pid_t parent);
+
 /// How many threads this process has; 0 when that cannot be told.
 int bh_thread_count(void);
 
@@ -59,10 +68,10 @@ struct bh_reach {
     int writes;  // create, write and remove too; else only read
 };
 
-/// Landlock: of all files this process, and what it becomes, reaches only these; of TCP it may only listen on `port`.
+/// Landlock: of all files this process, and what it becomes, reaches only these; of TCP it binds and connects nothing.
 /// A path that does not exist is left out. Only while single-threaded. Returns 0, or an errno; ENOSYS or EOPNOTSUPP
 /// where there is no Landlock. https://docs.kernel.org/userspace-api/landlock.html
-int bh_restrict_reach(const struct bh_reach *_Nonnull reach, int count, uint16_t port);
+int bh_restrict_reach(const struct bh_reach *_Nonnull reach, int count);
 
 /// Installs a seccomp program of `count` instructions for all threads, for good. Returns 0, or an errno.
 int bh_install_filter(const void *_Nonnull program, unsigned short count);

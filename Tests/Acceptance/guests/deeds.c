@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -224,6 +225,42 @@ static int call(char **value) {
     return 64;
 }
 
+/// Flushes the file VALUE as often as VALUE[1] says, in each way there is: how often a call answered 0, and how long it took.
+static int flush(char **value) {
+    int fd = open(value[0], O_RDONLY);
+    long count = atol(value[1]), good = 0;
+    void *memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    for (long i = 0; i < count; i++)
+        good += fsync(fd) == 0 && fdatasync(fd) == 0 && syncfs(fd) == 0 && msync(memory, 4096, MS_SYNC) == 0 &&
+                sync_file_range(fd, 0, 0, 7) == 0;
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    printf("{\"good\":%ld,\"ms\":%ld}", good, (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000);
+    return 0;
+}
+
+/// What is refused of calls that are allowed otherwise; VALUE is a file that can be read.
+static int beside(char **value) {
+    int ends[2];
+    void *huge = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    printf("{\"huge\":\"%s\"", huge == MAP_FAILED ? error_name() : "ok");
+    printf(",\"direct\":\"%s\"", fcntl(1, F_SETFL, O_WRONLY | O_DIRECT) < 0 ? error_name() : "ok");
+    printf(",\"async\":\"%s\"", fcntl(0, F_SETFL, O_ASYNC) < 0 ? error_name() : "ok");
+    printf(",\"nonblock\":\"%s\"", fcntl(1, F_SETFL, fcntl(1, F_GETFL)) < 0 ? error_name() : "ok");
+    printf(",\"packets\":\"%s\"", pipe2(ends, O_DIRECT) < 0 ? error_name() : "ok");
+    printf(",\"pipe\":\"%s\"", pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ? error_name() : "ok");
+    printf(",\"disk\":\"%s\"", open(value[0], O_RDONLY | O_DIRECT) < 0 ? error_name() : "ok");
+    printf(",\"nice\":\"%s\"", setpriority(PRIO_PROCESS, 0, 1) < 0 ? error_name() : "ok");
+    printf(",\"renice\":\"%s\"", setpriority(PRIO_PROCESS, (id_t)getpid(), 1) < 0 ? error_name() : "ok");
+    printf(",\"users\":\"%s\"", setpriority(PRIO_USER, 0, 1) < 0 ? error_name() : "ok");
+    unsigned long cpus[16];
+    long size = syscall(SYS_sched_getaffinity, 0, sizeof cpus, cpus);
+    printf(",\"own\":\"%s\"", syscall(SYS_sched_setaffinity, 0, size, cpus) < 0 ? error_name() : "ok");
+    printf(",\"other\":\"%s\"}", syscall(SYS_sched_setaffinity, getpid(), size, cpus) < 0 ? error_name() : "ok");
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(char **value);
@@ -232,6 +269,7 @@ static const struct {
     {"exit", leave},      {"segv", segv},         {"abort", abort_itself}, {"kill", kill_itself},
     {"sleep", sleep_for}, {"stubborn", stubborn}, {"spin", spin},        {"touch", touch},   {"scratch", scratch},
     {"fill", fill},       {"read", read_files},   {"fork", fork_once},   {"orphan", orphan}, {"call", call},
+    {"flush", flush},     {"beside", beside},
 };
 
 int main(int argc, char **argv) {

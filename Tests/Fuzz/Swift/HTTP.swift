@@ -34,10 +34,14 @@ import WorkerProtocol
         .init(
             method: String(lines[0]), path: String(lines[1]), query: String(lines[2]),
             parameters: lines[2].split(separator: "&").map { (name: String($0), value: String($0)) },
-            authority: "localhost", headers: headers, body: ByteBuffer(bytes: input), clientAddress: "127.0.0.1",
+            authority: "localhost", headers: headers, clientAddress: "127.0.0.1",
             invocationID: "i", function: function, now: Date(timeIntervalSince1970: 0)))
-    guard let encoded = try? JSONEncoder().encode(event) else { fatalError("it cannot be encoded") }
-    let problem = encoded.withUnsafeBytes { JSONText.problem(in: $0) }
+    let type = headers[.contentType] ?? ""
+    guard let encoded = try? event.encoded(body: ByteBuffer(bytes: input), type: type) else {
+        fatalError("it cannot be encoded")
+    }
+    let problem = encoded.withUnsafeReadableBytes { JSONText.problem(in: $0) }
     require(problem == nil, "the event is not JSON: \(problem ?? "")")
-    require(!encoded.contains(10), "a line end in the event")
+    require(!encoded.readableBytesView.contains(10), "a line end in the event")
+    require(encoded.readableBytes < 16_384 + 8 * input.count, "an event that multiplies its request")
 }

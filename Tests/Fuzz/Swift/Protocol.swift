@@ -49,7 +49,7 @@ private let longest = 4096
     while let bytes = rest.readSlice(length: min(Int(first) % 64 + 1, rest.readableBytes)), bytes.readableBytes > 0 {
         lines += log.receive(bytes)
     }
-    lines += log.finish()
+    lines += log.finish().lines
     require(lines.reduce(0) { $0 + $1.unicodeScalars.count } <= limit + 256, "more log than allowed")
     for line in lines { require(!line.utf8.contains(UInt8(ascii: "\n")), "two lines in one") }
 }

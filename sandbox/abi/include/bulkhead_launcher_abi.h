@@ -23,7 +23,8 @@
 // -- Requests: supervisor to launcher ---------------------------------------------------------------------------------
 
 enum bh_request_kind {
-    // Descriptors: plan, stdin, stdout, stderr; to a launcher that observes, also where to write what is observed.
+    // Descriptors: plan, stdin, stdout, stderr; to a launcher that observes, also where to write what is observed. Streams are
+    // pipes or the null device, the observer is a pipe.
     BH_REQUEST_LAUNCH = 1,
     BH_REQUEST_KILL = 2,    // ends the cell with everything in it
     // A cell is born with BH_HEAD_START times the CPU weight that its plan says, so that a short invocation is over before
@@ -32,6 +33,7 @@ enum bh_request_kind {
     // Ends every process of the cell but the worker that the launcher started, and answers with BH_EVENT_CLEARED.
     BH_REQUEST_CLEAR = 4,
     // From now on calls that the filter lets through only until then (BH_UNTIL_LOCKED) end the worker as denied. For good.
+    // Holds once BH_EVENT_LOCKED has come: whatever must not find the worker unlocked waits for that.
     BH_REQUEST_LOCK = 5,
 };
 
@@ -54,7 +56,7 @@ struct bh_request {
 
 enum bh_mount_kind {
     BH_MOUNT_BUNDLE = 1,   // source: digest, a directory of the store
-    BH_MOUNT_HOST = 2,     // source: absolute host path, bound read-only
+    BH_MOUNT_HOST = 2,     // source: absolute host path, opened as the cell's user, bound read-only
     BH_MOUNT_SYMLINK = 3,  // source: the link's text
 };
 
@@ -68,11 +70,13 @@ struct bh_mount {
 struct bh_rlimit {
     uint32_t resource;  // RLIMIT_*
     uint32_t pad;
-    uint64_t value;  // soft and hard
+    uint64_t value;  // soft and hard; none above what the launcher takes, which sets those that are left out (rlimits.c)
 };
 
 #define BH_PLAN_PROC 1u         // mount /proc (subset=pid, hidepid=invisible, read-only)
 #define BH_PLAN_OWN_NETWORK 2u  // a network namespace of its own; needed as soon as the filter grants a socket family
+#define BH_PLAN_LOCK_SPARES_WORKER 4u  // what the lock denies, it denies to the processes that the worker has forked, not to
+                                       // the worker's own first thread: for a snapshot's template
 
 struct bh_plan {
     uint32_t magic;
@@ -100,7 +104,7 @@ struct bh_plan {
 // The plan's filter is a classic BPF program as seccomp(2) takes it, with two additions that no kernel sees:
 #define BH_REFUSE_COUNTED 0x800u   // in the data of SECCOMP_RET_ERRNO: init answers the call, counts and reports it
 #define BH_UNTIL_LOCKED 0x400u     // in the data of SECCOMP_RET_ERRNO: init lets the call go on until BH_REQUEST_LOCK, and
-                                   // denies it afterwards. By the call's number alone, so nothing can change behind its back
+                                   // denies it afterwards. By what stands in registers, so nothing can change behind its back
 #define BH_OBSERVE 0x7ff00000u     // SECCOMP_RET_TRACE: init writes the path argument down and lets the call go on;
                                    // data: the argument's index. Only for a launcher started with --observe
 #define BH_REFUSALS_MAX 64u        // pairs of call and errno counted apart in one cell; the others together
@@ -125,6 +129,7 @@ enum bh_event_kind {
     // No process is left in the cell but its init and the worker; status: how many threads the worker has. Or error: EBUSY
     // when something would not die, ENOTSUP without cgroups.
     BH_EVENT_CLEARED = 7,
+    BH_EVENT_LOCKED = 8,  // BH_REQUEST_LOCK holds
 };
 
 #define BH_FLAG_OOM 1u     // the kernel's own counter saw an OOM kill in this cell

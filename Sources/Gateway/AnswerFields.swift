@@ -1,0 +1,73 @@
+import FunctionModel
+import HTTPTypes
+import NIOCore
+import WorkerProtocol
+
+/// The header fields that a function's answer may set, counted and measured before any library sees them.
+struct AnswerFields {
+    var list: [(HTTPField.Name, String)] = []
+    private var bytes = 0
+
+    private static let reserved: Set<String> = [
+        // The server's own: a function that sets them would break the framing or pose as the host.
+        "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "trailer", "te", "date", "server",
+        "proxy-connection", "proxy-authenticate", "proxy-status", "server-timing", "via",
+        // These speak for the whole origin, and so for the other functions that share it.
+        "accept-ch", "alt-svc", "clear-site-data", "critical-ch", "expect-ct", "nel", "origin-agent-cluster", "report-to",
+        "reporting-endpoints", "service-worker-allowed", "strict-transport-security", "public-key-pins",
+        // These steer a cache or a content network in front for others.
+        "edge-control", "cdn-cache-control", "cloudflare-cdn-cache-control",
+    ]
+    /// These steer a proxy or server in front: it would answer with files of its own, or ask another server.
+    private static let reservedPrefixes = [
+        "bulkhead-", "x-accel-", "x-sendfile", "x-send-file", "x-reproxy-", "x-litespeed-", "x-lsadc-", "x-lighttpd-",
+        "x-envoy-", "x-internal-redirect", "x-proxy-", "x-rewrite-", "x-original-url", "surrogate-", "x-esi", "x-varnish",
+        "x-ngx-", "x-nginx-", "x-apache-", "x-traefik-", "x-haproxy-", "x-cache-purge", "x-akamai-",
+    ]
+
+    private static func isReserved(_ name: HTTPField.Name) -> Bool {
+        let name = name.canonicalName
+        return reserved.contains(name) || reservedPrefixes.contains { name.hasPrefix($0) }
+    }
+
+    /// - Parameter members: the answer's `headers`: an object of strings, numbers and booleans.
+    /// - Throws: `Failure` protocol_error.
+    mutating func add(members: ByteBuffer?) throws(Failure) {
+        guard let members, !JSONMembers.says(members, "null") else { return }
+        guard let headers = JSONMembers(members, most: HTTPEventAnswer.mostFields) else {
+            throw Failure(
+                .protocolError,
+                "the result's headers must be an object with at most \(HTTPEventAnswer.mostFields) members")
+        }
+        for name in headers.names {
+            try add(name.text, headers.scalar(name, longest: HTTPEventAnswer.mostFieldBytes))
+        }
+    }
+
+    /// - Parameter cookies: the answer's `cookies`: an array of strings.
+    /// - Throws: `Failure` protocol_error.
+    mutating func add(cookies: ByteBuffer?) throws(Failure) {
+        guard let cookies, !JSONMembers.says(cookies, "null") else { return }
+        guard let list = JSONMembers.strings(cookies, longest: HTTPEventAnswer.mostFieldBytes) else {
+            throw Failure(
+                .protocolError,
+                "the result's cookies must be an array of strings, \(HTTPEventAnswer.mostFieldBytes >> 10) KiB at most")
+        }
+        for cookie in list { try add("set-cookie", cookie) }
+    }
+
+    private mutating func add(_ name: String, _ text: String?) throws(Failure) {
+        guard name.utf8.count <= 256, let field = HTTPField.Name(name), let text, HTTPField.isValidValue(text) else {
+            throw Failure(
+                .protocolError, "the result's header \"\(printable(name.prefix(bytes: 80)))\" is not valid in HTTP")
+        }
+        bytes += name.utf8.count + text.utf8.count
+        guard list.count < HTTPEventAnswer.mostFields, bytes <= HTTPEventAnswer.mostFieldBytes else {
+            throw Failure(
+                .protocolError,
+                "the result has more than \(HTTPEventAnswer.mostFields) headers and cookies, or \(HTTPEventAnswer.mostFieldBytes >> 10) KiB of them"
+            )
+        }
+        if !Self.isReserved(field) { list.append((field, text)) }
+    }
+}

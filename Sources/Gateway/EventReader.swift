@@ -1,0 +1,78 @@
+import FunctionModel
+import HostSystem
+import NIOCore
+import Supervisor
+
+/// Takes events in as they arrive: looks at each piece once, charges it, and bounds how long all of it may take. Clients may be
+/// as hostile as functions, and for a function that is open to all they need no token.
+struct EventReaders: Sendable {
+    private let budget: MemoryBudget
+    /// In bytes.
+    private let largest: Int
+    /// A client that sends the largest event must reach 100 KiB/s.
+    private let longest: Duration
+
+    init(budget: MemoryBudget, largestEvent: Int) {
+        self.budget = budget
+        largest = largestEvent
+        longest = .seconds(max(60, largestEvent / (100 << 10)))
+    }
+
+    /// - Parameter isJSON: whether the event has to be JSON.
+    func begin(isJSON: Bool = true) -> EventReader {
+        EventReader(charge: budget.charge(), largest: largest, longest: longest, isJSON: isJSON)
+    }
+}
+
+/// One event on its way in.
+struct EventReader {
+    private let charge: MemoryBudget.Charge
+    private let largest: Int
+    private let longest: Duration
+    private let isJSON: Bool
+    private let began = ContinuousClock.now
+    private var bytes = ByteBuffer()
+    private var json = JSONScanner()
+    private var text = UTF8Scanner()
+
+    fileprivate init(charge: MemoryBudget.Charge, largest: Int, longest: Duration, isJSON: Bool) {
+        self.charge = charge
+        self.largest = largest
+        self.longest = longest
+        self.isJSON = isJSON
+    }
+
+    /// - Throws: `Failure` payload_too_large; overloaded when the host holds too much for others already; invalid_request
+    ///   when this one takes too long.
+    mutating func add(_ part: ByteBuffer) throws(Failure) {
+        guard bytes.readableBytes + part.readableBytes <= largest else { throw Gateway.tooLarge(largest) }
+        guard .now - began <= longest else {
+            throw Failure(.invalidRequest, "the event took more than \(longest.components.seconds) s to arrive")
+        }
+        guard charge.add(part.readableBytes) else { throw Gateway.crowded }
+        if isJSON {
+            part.withUnsafeReadableBytes {
+                json.read($0)
+                text.read($0)
+            }
+        }
+        if bytes.readableBytes == 0 { bytes = part } else { bytes.writeImmutableBuffer(part) }
+    }
+
+    /// The event is complete.
+    mutating func finish() -> ArrivedEvent {
+        guard isJSON, bytes.readableBytes > 0 else { return ArrivedEvent(bytes, charge: charge, problem: nil) }
+        return ArrivedEvent(
+            bytes, charge: charge, problem: json.finish() ?? (text.isValid ? nil : "it is not UTF-8"))
+    }
+}
+
+extension Gateway {
+    /// The host's memory for others is used up.
+    static var crowded: Failure {
+        var failure = Failure(
+            .overloaded, "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
+        failure.retryAfter = 1
+        return failure
+    }
+}

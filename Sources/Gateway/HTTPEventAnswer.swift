@@ -1,0 +1,66 @@
+import Foundation
+import FunctionModel
+import HTTPTypes
+import NIOCore
+import WorkerProtocol
+
+/// A handler's result as an HTTP response.
+struct HTTPEventAnswer {
+    let status: Int
+    let headers: [(HTTPField.Name, String)]
+    let body: ByteBuffer
+
+    /// What an answer may have: HTTP's own libraries end the process at 65,535 fields, and proxies in front refuse far less.
+    static let mostFields = 500, mostFieldBytes = 128 << 10
+
+    /// Looks only at what it needs: the rest of a result passes through as bytes. Decoding all of it into values would let
+    /// a small, deeply nested result take seconds of the host's time.
+    /// - Throws: `Failure` protocol_error when the result says `statusCode` but is no sound response.
+    init(result: ByteBuffer, kind: ResultKind) throws(Failure) {
+        guard kind == .json else {
+            self.init(status: 200, headers: [(.contentType, kind.rawValue)], body: result)
+            return
+        }
+        let members = JSONMembers(result)
+        guard let members, members.has("statusCode") else {
+            // As AWS does, and unlike its documentation: a string is answered without its quotes.
+            let body = JSONMembers.isString(result) ? JSONMembers.text(result) ?? result : result
+            self.init(status: 200, headers: [(.contentType, ResultKind.json.rawValue)], body: body)
+            return
+        }
+        let status = try Self.status(members.scalar("statusCode", longest: 40) ?? "")
+        var fields = AnswerFields()
+        try fields.add(members: members.bytes("headers"))
+        try fields.add(cookies: members.bytes("cookies"))
+        if !fields.list.contains(where: { $0.0 == .contentType }) {
+            fields.list.append((.contentType, ResultKind.json.rawValue))
+        }
+        self.init(status: status, headers: fields.list, body: try Self.body(of: members))
+    }
+
+    /// `201`, `"201"` and `201.0` are the same to a client of JSON.
+    private static func status(_ text: String) throws(Failure) -> Int {
+        guard let number = Double(text), let status = Int(exactly: number), (200...599).contains(status) else {
+            throw Failure(.protocolError, "the result's statusCode must be a whole number from 200 to 599")
+        }
+        return status
+    }
+
+    private init(status: Int, headers: [(HTTPField.Name, String)], body: ByteBuffer) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    private static func body(of members: JSONMembers) throws(Failure) -> ByteBuffer {
+        guard let raw = members.bytes("body"), !members.says("body", "null") else { return ByteBuffer() }
+        guard JSONMembers.isString(raw), let text = JSONMembers.text(raw) else { return raw }
+        guard members.says("isBase64Encoded", "true") else { return text }
+        // Encoders break lines; anything else that is no base64 is an error.
+        let letters = text.readableBytesView.filter { ![0x0A, 0x0D, 0x20, 0x09].contains($0) }
+        guard let bytes = Data(base64Encoded: Data(letters)) else {
+            throw Failure(.protocolError, "the result's body is not base64, though isBase64Encoded says so")
+        }
+        return ByteBuffer(bytes: bytes)
+    }
+}

@@ -1,0 +1,24 @@
+import FunctionModel
+package import HostSystem
+package import NIOCore
+
+/// An event that has come as a whole: looked at while it came, and charged for as long as somebody holds it.
+package struct ArrivedEvent: Sendable {
+    /// Empty stands for `null`.
+    package let bytes: ByteBuffer
+    package let charge: MemoryBudget.Charge?
+    /// Why it is not JSON; nil when it is.
+    package let problem: String?
+
+    /// - Parameter problem: what whoever took it in has found out.
+    package init(_ bytes: ByteBuffer, charge: MemoryBudget.Charge?, problem: String?) {
+        self.bytes = bytes
+        self.charge = charge
+        self.problem = bytes.readableBytes == 0 ? nil : problem
+    }
+
+    /// One that is there at once; looks at it here and now.
+    package init(_ bytes: ByteBuffer) {
+        self.init(bytes, charge: nil, problem: bytes.withUnsafeReadableBytes { JSONText.problem(in: $0) })
+    }
+}

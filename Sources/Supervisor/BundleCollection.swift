@@ -1,0 +1,29 @@
+import Catalogue
+import HostSystem
+package import Logging
+import ServiceLifecycle
+
+/// Frees the disk of bundles that no version names any more, once no worker uses them.
+package struct BundleCollection: Service {
+    private let host: FunctionHost
+    private let logger: Logger
+    private static let pause = Duration.seconds(2)
+
+    package init(host: FunctionHost, logger: Logger) {
+        self.host = host
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while (try? await Task.sleep(for: Self.pause)) != nil {
+                guard host.wantsCollection else { continue }
+                do {
+                    try await host.collect()
+                } catch {
+                    logger.error("old bundles cannot be removed", metadata: ["reason": "\(error)"])
+                }
+            }
+        }
+    }
+}

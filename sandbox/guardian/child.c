@@ -1,0 +1,93 @@
+// A supervisor's start: what it finds in its descriptors, environment and signals.
+//
+//   0, 1   the guardian's own            LISTEN_FDS=1, LISTEN_PID    as sd_listen_fds(3) has it
+//   2      a pipe to the guardian        BULKHEAD_NOTIFY_FD=4        "1" is to be written there, once it serves
+//   3      the listening socket          BULKHEAD_GUARDIAN           the guardian's pid
+//   4      a pipe to say "I serve" on    BULKHEAD_RESTARTS           how many supervisors there were before this one
+//
+// With SWIFT_BACKTRACE=enable=no, unless the user has set it: once confined, it may not start the program that makes one.
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "relay.h"
+#include "socket.h"
+
+#define NOTIFY 4
+
+static char *const *program;
+static char **environment;
+static char listen_pid[32], restarts_before[48], guardian[48];
+static pid_t guardian_pid;
+
+static sigset_t mask_before;
+// What the guardian changes for itself; an exec makes a default of every handler, but keeps what is ignored.
+static const int changed[] = {SIGCHLD, SIGALRM};
+static struct sigaction before[sizeof changed / sizeof *changed];
+
+/// Variables that are ours to say, and LISTEN_FDNAMES: names that somebody gave to somebody's sockets.
+static bool is_ours(const char *variable) {
+    static const char *const ours[] = {"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "LISTEN_PIDFDID=", "BULKHEAD_GUARDIAN=",
+                                       "BULKHEAD_NOTIFY_FD=", "BULKHEAD_RESTARTS="};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (!strncmp(variable, ours[i], strlen(ours[i]))) return true;
+    return false;
+}
+
+void child_prepare(char *const *arguments) {
+    sigprocmask(SIG_SETMASK, NULL, &mask_before);
+    for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) sigaction(changed[i], NULL, &before[i]);
+
+    program = arguments;
+    guardian_pid = getpid();
+    size_t count = 0, kept = 0;
+    while (environ[count]) count++;
+    environment = calloc(count + 7, sizeof *environment);
+    if (!environment) {
+        fprintf(stderr, "bulkhead: %s\n", strerror(errno));
+        exit(3);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!is_ours(environ[i])) environment[kept++] = environ[i];
+    if (!getenv("SWIFT_BACKTRACE")) environment[kept++] = "SWIFT_BACKTRACE=enable=no";
+    snprintf(guardian, sizeof guardian, "BULKHEAD_GUARDIAN=%d", guardian_pid);
+    environment[kept++] = guardian;
+    environment[kept++] = restarts_before;
+    environment[kept++] = listen_pid;
+    environment[kept++] = "LISTEN_FDS=1";
+    environment[kept++] = "BULKHEAD_NOTIFY_FD=4";
+}
+
+static _Noreturn void become_supervisor(int notify, unsigned restarts) {
+    // First, and then the look whether it came too late: from here on nothing of this outlives the guardian.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != guardian_pid) _exit(3);
+
+    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0 && dup2(notify, NOTIFY) >= 0;
+    ready = ready && fcntl(LISTENING, F_SETFD, 0) >= 0 && close_range(NOTIFY + 1, ~0u, 0) >= 0;
+
+    snprintf(listen_pid, sizeof listen_pid, "LISTEN_PID=%d", getpid());
+    snprintf(restarts_before, sizeof restarts_before, "BULKHEAD_RESTARTS=%u", restarts);
+
+    signal(SIGPIPE, SIG_DFL);
+    for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) sigaction(changed[i], &before[i], NULL);
+    sigprocmask(SIG_SETMASK, &mask_before, NULL);
+
+    if (ready) execve(program[0], program, environment);
+    dprintf(STDERR_FILENO, "bulkhead: %s cannot be started: %s\n", program[0], strerror(errno));
+    _exit(3);
+}
+
+pid_t child_start(int notify, unsigned restarts) {
+    pid_t pid = fork();
+    if (pid == 0) become_supervisor(notify, restarts);
+    return pid;
+}
