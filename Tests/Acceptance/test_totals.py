@@ -238,7 +238,7 @@ def test_killed_supervisor_leaves_nothing(supervisors):
     supervisor.kill()
     supervisor.wait()
     is_gone(keeper)
-    assert not system.still_alive(members)
+    eventually(lambda: not system.still_alive(members), 2, "no process is left")
 
 
 def test_killed_keeper_leaves_its_supervisor_alive(supervisors):

@@ -224,6 +224,9 @@ def main():
             launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, 1 << 63, 7))
         for version in range(8, 200):  # more than the launcher keeps in mind
             launcher.works(version=version)
+        for number in range(100):  # more functions than directories are kept for
+            for name, version in ((f"function-{number}", (1 << 40) + number % 70), ("x" * 60 + str(number), 0)):
+                launcher.works(version=version, plan=make_plan(strings=[name, *TRUE[1:]]))
         for plan in itertools.islice(wrong_plans(), 40):
             launcher.refused(plan, version=300)
         launcher.works(version=300)

@@ -68,7 +68,8 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell);
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version);
 
 /// Gives a ready cell its version: limits, mounts, standard streams. `plan` is what `fds` begins with, which are as in
-/// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then to be killed.
+/// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then
+/// to be killed.
 int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
               const int *fds, int fd_count, uint64_t version, uint32_t *stage);
 

@@ -76,7 +76,8 @@ struct cgroup_entry {
     int procs_count;
 };
 
-/// Makes a cell's cgroups, below its function's, and opens the ways into them. Returns 0, or an errno; nothing is left behind then.
+/// Makes a cell's cgroups, below its function's, and opens the ways into them. Returns 0, or an errno; nothing is left behind
+/// then.
 int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
 
 /// Opens the ways into a cell's cgroups that are there already. Returns 0, or an errno.
@@ -93,7 +94,7 @@ int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t wor
 /// Closes the ways in.
 void cgroup_close(struct cgroup_entry *entry);
 
-/// Sets a cell's limits. Returns 0, or an errno.
+/// Sets the limits of a cell, of all cells together, of the supervisor. Return 0, or an errno.
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);
 
 int cgroup_limit_all(struct cgroups *groups, const struct cgroup_totals *totals);

@@ -1,11 +1,13 @@
 // Functions as cgroups: each has one directory, whatever its number of cells and versions, so that the CPU is shared between
 // functions first and between cells of one function then.
 //
-// A cell can change neither its directory (moving a process waits for the whole machine, on v1 and v2) nor can directories be
-// moved, and ready cells are built before anybody knows for whom. So each of those is built in a directory of its own, which
-// belongs to nobody. The function that is given the cell takes the directory over, and all cells that are built for it from
-// then on are built in there; stock.c sees to it that some of them are ready ahead of need too. (The other way, a function's
-// cells in many directories with a part of its weight each, would take a function's share from it for what its idle cells have.)
+// A cell cannot change its directory (moving a process waits for the whole machine), nor can a directory be moved, and ready
+// cells are built before anybody knows for whom. So each of those is built in a directory of its own, which is nobody's. The
+// function that is given the cell takes the directory over, and all cells that are built for it from then on are built in
+// there; stock.c keeps some of them ready ahead of need too.
+//
+// The other way, to give a function cells in any directory and each directory a part of the function's weight, would cost the
+// next cells of a burst less. But a function with ten cells of which one is busy would have a tenth of its share.
 #pragma once
 
 #include "cgroup.h"
@@ -27,8 +29,8 @@ extern struct function functions[FUNCTIONS];
 /// The function called `name`, or NOBODY when it has no cells.
 uint32_t function_named(const char *name);
 
-/// Makes room for one more cell: in the directory of `function`, or for NOBODY in one that is nobody's; `*function` is then that
-/// one. Returns 0, or an errno.
+/// Makes room for one more cell: in the directory of `*function`, or for NOBODY in one that is nobody's, which it then is.
+/// Returns 0, or an errno.
 int function_add_cell(struct cgroups *groups, uint32_t *function);
 
 /// A cell's directories are gone. The last one's makes the function's directory nobody's again.

@@ -2,14 +2,15 @@
 //
 // Theory of operation. Three kinds of process, each the child of the one before:
 //
-//   keeper    this file. Started once by the supervisor, which then gives up root. Holds nothing but the cgroup
-//             directories and a control socket (descriptor 3) over which the supervisor hands it one end of a fresh
-//             socketpair whenever it wants a launcher. Sweeps up behind a launcher that died.
+//   keeper    this file. Started once by the supervisor, which then gives up root. Sets what all cells together and the
+//             supervisor may take. Holds nothing but the cgroup directories and a control socket (descriptor 3) over which the
+//             supervisor hands it one end of a fresh socketpair whenever it wants a launcher. Sweeps up behind a launcher
+//             that died.
 //   launcher  server.c. Single-threaded, serves one supervisor connection. A request is 24 bytes and four descriptors;
 //             everything in it is checked and nothing in it is trusted.
 //   init      init.c. One a cell: PID 1 of the cell's pid namespace; builds the root, starts the worker, watches it.
 //
-// A cell's life (cells.h): built ahead of need without a version, bound to one by a launch, and when its worker and init have
+// A cell's life (cells.h): built ahead of need without a version, in a cgroup that its function will own (functions.h), bound to one by a launch, and when its worker and init have
 // ended as they should and its cgroup is empty, renewed (stock.c): another init in the same cgroup shares the root that the
 // version's first cell has filled (versions.c), and its worker waits right before exec for its streams (worker.c). Cells that
 // cannot be renewed, or more of them than wait, are new ones that share that root.
@@ -231,7 +232,8 @@ int main(int argc, char **argv) {
     options.mode.landlock_abi = landlock_abi();
     struct cgroups groups;
     const char *what;
-    if ((errno = cgroups_open(&groups, &totals, &what))) die(what);  // before the user namespace: the files are its user's outside
+    errno = cgroups_open(&groups, &totals, &what);  // before the user namespace: the files belong to the user outside it
+    if (errno) die(what);
     options.mode.limits_memory = groups.features & BH_FEATURE_MEMORY;
     if (!options.mode.root) enter_user_namespace();
     prctl(PR_SET_DUMPABLE, 0);
