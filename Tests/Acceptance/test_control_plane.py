@@ -155,8 +155,10 @@ def entries(count, size=1):
     "args: [&a '" + "a" * 30_000 + "'" + ", *a" * 20 + "]",
     "env: { A: &a '" + "b" * 30_000 + "', " + ", ".join(f"A{number}: *a" for number in range(20)) + " }",
     "args: [&a '" + "a" * 30_000 + "', *a, *a, *a, *a]\nenv: { " + ", ".join(f"A{number}: *a" for number in range(5)) + " }",
+    "args: [&a '" + "a" * 30_000 + "', *a, *a, *a]\nallow:\n  files.read: [&b '/usr/share" + "/xyz" * 980 + "'" + ", *b" * 31 + "]",
+    "args: [&a '" + "a" * 30_000 + "', *a, *a, *a]\nallow:\n  files.read: [&b '/usr/" + "x/" * 12_000 + "x'" + ", *b" * 31 + "]",
 ], ids=["300 arguments", "300 variables", "long arguments", "long variables", "300 grants", "one argument 21 times",
-        "one variable 21 times", "both"])
+        "one variable 21 times", "both", "both and grants", "both and deep grants"])
 def test_a_plan_that_cannot_be_made(host, manifest):
     """Refused at upload as the uploader's, and the version before goes on serving."""
     name = unique_name("unplanned")
