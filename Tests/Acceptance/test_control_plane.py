@@ -98,19 +98,19 @@ def test_the_same_bytes_make_no_version(host, content_type):
     assert len(versions(host, name)) == 1
 
 
-def test_runtimes_do_not_share_a_bundle(host):
-    """The same bytes as a script and as a Python file are two things."""
-    source = b"#!/bin/sh\n'''exec' cat '''\ndef handler(event, context):\n    return 'python'\n"
-    plain, python = unique_name("plain"), unique_name("python")
-    for _ in range(2):
-        host.upload(plain, source)
-        host.upload(python, source, {"runtime": "python", "handler": f"{python.replace('-', '_')}.handler"}, expect=None)
-        digests = [host.get(f"/v1/functions/{name}").json().get("sha256") for name in (plain, python)]
-        assert digests[0] and (digests[1] is None or digests[0] == digests[1] or len(set(digests)) == 2)
-    # Whatever the digest is of: each goes on running as itself.
-    host.upload(python, source, {"runtime": "python", "handler": "app.handler"}, expect=None)
-    reply = host.invoke(plain, 1)
-    assert b"python" not in reply.body
+@pytest.mark.parametrize("first", ["native", "python"])
+def test_runtimes_do_not_share_a_bundle(host, first):
+    """The same bytes as a script and as a Python file are two bundles, whichever came first: each runs as itself."""
+    source = f'#!/bin/sh\n""":"\nexec cat\n":"""\n# {first}\ndef handler(event, context):\n    return "python"\n'.encode()
+    names = {"native": unique_name("plain"), "python": unique_name("python")}
+    queries = {"native": {}, "python": {"runtime": "python", "handler": "app.handler"}}
+    for runtime in sorted(names, key=lambda runtime: runtime != first):
+        host.upload(names[runtime], source, queries[runtime], expect=[201])
+    assert host.invoke(names["native"], 1, expect="ok").json() == 1
+    assert host.invoke(names["python"], 1, expect="ok").json() == "python"
+    assert host.delete(names[first]).status == 204  # and neither goes with the other
+    other = next(runtime for runtime in names if runtime != first)
+    host.invoke(names[other], 1, expect="ok")
 
 
 # -- Who may, while it changes ----------------------------------------------------------------------------------------
@@ -155,14 +155,16 @@ def entries(count, size=1):
     "args: [&a '" + "a" * 30_000 + "'" + ", *a" * 20 + "]",
     "env: { A: &a '" + "b" * 30_000 + "', " + ", ".join(f"A{number}: *a" for number in range(20)) + " }",
     "args: [&a '" + "a" * 30_000 + "', *a, *a, *a, *a]\nenv: { " + ", ".join(f"A{number}: *a" for number in range(5)) + " }",
+    "args: [&a '" + "a" * 30_000 + "', *a, *a, *a]\nallow:\n  files.read: [&b '/usr/share" + "/xyz" * 980 + "'" + ", *b" * 31 + "]",
+    "args: [&a '" + "a" * 30_000 + "', *a, *a, *a]\nallow:\n  files.read: [&b '/usr/" + "x/" * 12_000 + "x'" + ", *b" * 31 + "]",
 ], ids=["300 arguments", "300 variables", "long arguments", "long variables", "300 grants", "one argument 21 times",
-        "one variable 21 times", "both"])
+        "one variable 21 times", "both", "both and grants", "both and deep grants"])
 def test_a_plan_that_cannot_be_made(host, manifest):
     """Refused at upload as the uploader's, and the version before goes on serving."""
     name = unique_name("unplanned")
     host.upload(name, saying("before"))
     reply = host.upload(name, script_bundle(f"run: ./run\n{manifest}\n"), content_type=ZIP, expect=None)
-    problem(reply, "invalid_request")
+    print(problem(reply, "invalid_request")["detail"])
     assert versions(host, name) == [1]
     reply = host.invoke(name, expect="ok")
     assert (reply["Bulkhead-Version"], reply.body) == ("1", b"before\n")

@@ -108,12 +108,15 @@ def ask(host, name, token):
     return answer
 
 
-def told(host, answer):
-    """The outcome, as the record tells it: a stranger may not be told in the answer."""
+def field(answer, name):
     head = answer.partition(b"\r\n\r\n")[0].decode("latin-1").lower()
-    identifier = head.partition("bulkhead-invocation-id:")[2].split("\r\n")[0].strip()
-    assert identifier, answer[:400] or "the host closed the connection"
-    return host.record_when_done(identifier)["outcome"]
+    return head.partition(f"\r\n{name}:")[2].split("\r\n")[0].strip()
+
+
+def told(host, answer):
+    """The outcome; a stranger may not be told it in the answer, but by its id it can be asked for."""
+    assert field(answer, "bulkhead-invocation-id"), answer[:400] or "the host closed the connection"
+    return field(answer, "bulkhead-outcome") or host.record(field(answer, "bulkhead-invocation-id"))["outcome"]
 
 
 @pytest.mark.parametrize("auth", ["none", "token"])
@@ -130,6 +133,13 @@ def test_answer(target, case, auth):
     assert status(answer) == 502 and b"application/problem+json" in head, answer[:400]
     problem_of = json.loads(body)
     assert problem_of["title"] and problem_of["status"] == 502 and problem_of["invocationId"]
+
+
+@pytest.mark.parametrize("case", ["66,000 headers", "statusCode 600", "a header named 'a b'", "a cookie of 'a\\nb'"])
+def test_the_record_says_the_same(target, case):
+    """An invocation ends in exactly one outcome, also where its answer was refused only on the way out."""
+    answer = ask(target, answering(target, ANSWERS[case][0]), True)
+    assert target.record_when_done(field(answer, "bulkhead-invocation-id"))["outcome"] == "protocol_error"
 
 
 @pytest.mark.parametrize("text, code", [("201.0", 201), ("2.01e2", 201), ("404.000", 404), ("599", 599), ("20.0e1", 200)])
