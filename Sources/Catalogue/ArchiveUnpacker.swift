@@ -32,16 +32,15 @@ struct ArchiveUnpacker: ~Copyable {
         }
         guard let archive = archive_read_new() else { throw SystemError("archive_read_new", ENOMEM) }
         defer { archive_read_free(archive) }
-        archive_read_support_filter_gzip(archive)
+        // One layer, and said to be the only one: asked to find out, libarchive looks for further ones in what comes out, as
+        // often as it finds any, and holds all of a header that has no end.
+        let isCompressed = file.read(at: 0, count: 2) == [0x1F, 0x8B]  // RFC 1952, 2.3.1
+        archive_read_append_filter(archive, isCompressed ? ARCHIVE_FILTER_GZIP : ARCHIVE_FILTER_NONE)
         archive_read_support_format_tar(archive)
-        archive_read_support_format_zip(archive)
+        if !isCompressed { archive_read_support_format_zip(archive) }
         guard lseek(file.number, 0, SEEK_SET) == 0, archive_read_open_fd(archive, file.number, 1 << 16) == ARCHIVE_OK
         else {
             throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")
-        }
-        // libarchive undoes as many layers as it finds, and each multiplies what a small file can become.
-        guard archive_filter_count(archive) <= 2 else {
-            throw UploadRefused("the archive is compressed more than once; compress the tar once, with gzip")
         }
         var entries = 0, bytes = 0, depth = 0
         while true {
@@ -49,7 +48,8 @@ struct ArchiveUnpacker: ~Copyable {
             let result = archive_read_next_header(archive, &entry)
             if result == ARCHIVE_EOF { break }
             guard result == ARCHIVE_OK || result == ARCHIVE_WARN, let entry else {
-                throw UploadRefused("the archive is broken: \(Self.problem(of: archive))")
+                let advice = isCompressed && entries == 0 ? "; a gzip must hold a tar, compressed once" : ""
+                throw UploadRefused("the archive is broken: \(Self.problem(of: archive))\(advice)")
             }
             try checkEffort(archive)
             entries += 1
@@ -94,6 +94,10 @@ struct ArchiveUnpacker: ~Copyable {
             throw refuse("hard links are not taken; pack the file itself")
         }
         guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
+        // It would be unpacked only to be passed over.
+        guard mode & S_IFMT == S_IFREG || archive_entry_size(entry) <= 1 << 20 else {
+            throw refuse("it has data, though it is no file")
+        }
         do {
             depth += path.components.count  // folders that are only implied cost an inode each as well
             let parent = try folder.makeFolders(path.components.dropLast())

@@ -8,7 +8,7 @@ import Synchronization
 /// Functions, versions and tokens: in SQLite for good, in memory for reading.
 package final class Catalogue: Sendable {
     package let bundles: BundleStore
-    private let database: DatabasePool
+    let database: DatabasePool
     private let state: Mutex<State>
 
     private struct State {
@@ -188,6 +188,15 @@ package final class Catalogue: Sendable {
                 table.add(column: "key", .text)
             }
             try database.execute(sql: "UPDATE version SET storedBytes = size")
+        }
+        migrator.registerMigration("3 accepted invocations") { database in
+            try database.create(table: "queued") { table in
+                table.primaryKey("id", .text)
+                table.column("name", .text).notNull()
+                table.column("number", .integer).notNull()
+                table.column("event", .blob).notNull()
+                table.column("traceparent", .text)
+            }
         }
         return migrator
     }

@@ -20,7 +20,7 @@ struct AnswerFields {
     ]
     /// These steer a proxy or server in front: it would answer with files of its own, or ask another server.
     private static let reservedPrefixes = [
-        "bulkhead-", "x-accel-", "x-sendfile", "x-send-file", "x-reproxy-", "x-litespeed-", "x-lsadc-", "x-lighttpd-",
+        "bulkhead-", "x-accel-", "x-sendfile", "x-send-file", "x-reproxy-", "x-litespeed-", "x-lsadc-", "x-lscache", "x-lighttpd-",
         "x-envoy-", "x-internal-redirect", "x-proxy-", "x-rewrite-", "x-original-url", "surrogate-", "x-esi", "x-varnish",
         "x-ngx-", "x-nginx-", "x-apache-", "x-traefik-", "x-haproxy-", "x-cache-purge", "x-akamai-",
     ]

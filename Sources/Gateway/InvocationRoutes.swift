@@ -46,7 +46,7 @@ extension Gateway {
         let event = try await event(of: request)
         let id = Self.makeID()
         if prefersAsync(request) {
-            try host.enqueue(version, id: id, event: event, traceparent: traceparent(request))
+            try await host.enqueue(version, id: id, event: event, traceparent: traceparent(request))
             var response = try Response.json(["id": id, "status": "queued"], status: .accepted)
             response.headers[.location] = "/v1/invocations/\(id)"
             response.headers[.bulkheadInvocation] = id

@@ -31,10 +31,11 @@ struct Problem: Encodable {
     /// - Parameter isHolder: whether it is told to the holder of a token. What went wrong inside a function, or in starting
     ///   it, is nobody else's business.
     init(_ failure: Failure, status: Int? = nil, invocationID: String? = nil, isHolder: Bool = true) {
-        title = failure.outcome.title
+        let isTold = isHolder || !(failure.outcome.blame == .guest || failure.outcome == .launchFailed)
+        title = isTold ? failure.outcome.title : "The function failed"
         self.status = status ?? failure.outcome.httpStatus
         invocationId = invocationID
-        guard isHolder || !(failure.outcome.blame == .guest || failure.outcome == .launchFailed) else { return }
+        guard isTold else { return }
         type = "urn:bulkhead:outcome:\(failure.outcome.rawValue)"
         detail = failure.detail
         outcome = failure.outcome

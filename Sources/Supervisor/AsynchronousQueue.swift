@@ -5,8 +5,8 @@ import ServiceLifecycle
 import Synchronization
 import WorkerPool
 
-/// Invocations that were accepted to be run later, a bounded number, in memory: a restart loses them, and says so in
-/// the documentation. Functions take turns, and each has slots of its own: a slow one holds up nobody else.
+/// Invocations that were accepted to be run later, a bounded number, as this process runs them; what it has not finished stands
+/// in the catalogue for the next one. Functions take turns, and each has slots of its own: a slow one holds up nobody else.
 final class AsynchronousQueue: Sendable {
     struct Item: Sendable {
         let version: FunctionVersion
@@ -81,9 +81,16 @@ final class AsynchronousQueue: Sendable {
 
     init(capacity: Int) { self.capacity = capacity }
 
+    var hasRoom: Bool { state.withLock { !$0.isClosed && $0.waiting < capacity } }
+
     /// False when the queue is full or closed.
-    func add(_ item: Item) -> Bool {
+    /// - Parameter isOld: whether an earlier process has accepted it: then there is always room.
+    func add(_ item: Item, isOld: Bool = false) -> Bool {
         act { state in
+            if isOld {
+                state.enter(item, first: false)
+                return true
+            }
             guard !state.isClosed, state.waiting < capacity,
                 state.bytes + item.event.bytes.readableBytes <= Self.mostBytes
             else { return false }
@@ -172,7 +179,7 @@ package struct AsynchronousRunner: Service {
 
     package func run() async throws {
         await withDiscardingTaskGroup { group in
-            while let item = await host.asynchronous.next() {
+            while let item = await host.accepted.queue.next() {
                 group.addTask { await execute(item) }
             }
         }
@@ -181,14 +188,14 @@ package struct AsynchronousRunner: Service {
     }
 
     private func execute(_ item: AsynchronousQueue.Item) async {
-        host.accepted.update(item.id) { $0.status = .running }
+        host.accepted.log.update(item.id) { $0.status = .running }
         let completion = await host.invoke(
             item.version, id: item.id, event: item.event, traceparent: item.traceparent,
             cancellation: Cancellation(), isAsynchronous: true)
         guard completion.outcome == .throttled || completion.outcome == .overloaded else {
-            return host.asynchronous.finished(item)
+            return await host.accepted.finished(item)
         }
-        host.accepted.update(item.id) { $0.status = .queued }
-        host.asynchronous.postpone(item, by: .milliseconds(100))
+        host.accepted.log.update(item.id) { $0.status = .queued }
+        host.accepted.queue.postpone(item, by: .milliseconds(100))
     }
 }

@@ -19,7 +19,7 @@ package final class FunctionHost: Sendable {
     package let budget: MemoryBudget
     /// The newest synchronous invocations; and, apart, so that no crowd of those pushes them out, the accepted ones.
     let invocations = InvocationLog()
-    let accepted: InvocationLog
+    let accepted: AcceptedInvocations
     package let metrics = MetricRegistry()
     package let refusals = RefusalLedger()
     package let launcher: Launcher
@@ -27,7 +27,6 @@ package final class FunctionHost: Sendable {
     private let runtimeBundle: String
     private let logger: Logger
     private let state = Mutex(State())
-    let asynchronous: AsynchronousQueue
 
     private static let mostPlans = 1000
 
@@ -49,55 +48,17 @@ package final class FunctionHost: Sendable {
         self.options = options
         self.logger = logger
         budget = MemoryBudget(limit: options.mostBuffered)
-        accepted = InvocationLog(capacity: 10_000 + options.mostQueued)
+        accepted = try AcceptedInvocations(catalogue, most: options.mostQueued, logger: logger)
         runtimeBundle = try catalogue.bundles.storeOwn(PythonRuntime.fileName, bytes: PythonRuntime.source)
         let needed = catalogue.snapshot.bundleDigests.union([runtimeBundle])
         try catalogue.bundles.collectGarbage { needed.contains($0) }
-        let (logs, refusals, metrics) = (logs, refusals, metrics)
-        // A worker may outlive its function by a moment; what it does then is not to be told of another one by that name.
-        @Sendable func isKnown(_ version: FunctionVersion) -> Bool {
-            catalogue.snapshot.versions(of: version.name).contains {
-                $0.bundle == version.bundle && $0.createdAt == version.createdAt
-            }
-        }
-        @Sendable func log(
-            _ version: FunctionVersion, _ invocation: String?, _ source: LogSource, _ lines: [String]
-        ) {
-            guard isKnown(version) else { return }
-            let time = timestamp()
-            logs.append(
-                lines.map {
-                    LogLine(
-                        time: time, invocationId: invocation, version: version.number, source: source,
-                        text: source == .host ? "[bulkhead: \($0)]" : $0)
-                },
-                of: version.name)
-        }
-        @Sendable func refused(_ version: FunctionVersion, _ call: RefusedCall) {
-            guard isKnown(version) else { return }
-            let (refusal, isNew) = refusals.add(call, of: version.name)
-            metrics.add(
-                Double(call.count), to: Meters.refusedCalls, [version.name.text, refusal.syscall, refusal.errno])
-            // Once: a function that tries at each invocation would fill its log with it.
-            guard isNew else { return }
-            let advice = refusal.grant.map { "; \($0) would allow it" } ?? "; no grant allows it"
-            log(version, nil, .host, ["system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)"])
-        }
-        let sinks = WorkerSinks(log: log, refused: refused) { version, error in
-            logger.error(
-                "a worker that was to be kept warm could not be started",
-                metadata: [
-                    "fn.name": "\(version.name)", "fn.version": "\(version.number)", "stage": "\(error.stage)",
-                    "errno": "\(error.errnoText)",
-                ])
-        }
+        let sinks = workerSinks(catalogue, logs: logs, refusals: refusals, metrics: metrics, logger: logger)
         var poolOptions = WorkerPool.Options(budget: budget)
         poolOptions.mostWorkers = options.mostWorkers
         poolOptions.memory = options.memoryBudget
         poolOptions.mostWaiting = options.mostWaiting
         poolOptions.longestWait = options.longestWait
         pool = WorkerPool(launcher: launcher, group: group, options: poolOptions, sinks: sinks)
-        asynchronous = AsynchronousQueue(capacity: options.mostQueued)
         Meters.declare(in: metrics)
         pool.setFunctions(
             WorkerPool.Functions(
@@ -182,7 +143,7 @@ package final class FunctionHost: Sendable {
     /// Removes bundles that nothing names or uses any more.
     func collect() async throws {
         wantsCollection = false
-        let inUse = pool.bundlesInUse.union(asynchronous.bundlesInUse).union([runtimeBundle])
+        let inUse = pool.bundlesInUse.union(accepted.queue.bundlesInUse).union([runtimeBundle])
         let hasOutdated = !inUse.subtracting(catalogue.snapshot.bundleDigests).subtracting([runtimeBundle]).isEmpty
         try await SlowLane.shared.run { [catalogue] in
             try catalogue.bundles.collectGarbage { inUse.contains($0) || catalogue.snapshot.bundleDigests.contains($0) }
@@ -301,7 +262,7 @@ package final class FunctionHost: Sendable {
         // Accepted ones that met a full house have not ended: they have their turn again.
         if keepsResult, completion.outcome == .throttled || completion.outcome == .overloaded { return }
         meters(of: version.name)?.record(completion, elapsed: elapsed)
-        (keepsResult ? accepted : invocations).update(id) { record in
+        (keepsResult ? accepted.log : invocations).update(id) { record in
             record.status = .done
             record.outcome = completion.outcome
             record.start = completion.start
@@ -365,31 +326,17 @@ package final class FunctionHost: Sendable {
 
     // MARK: - Asynchronous invocations
 
-    /// Accepts an invocation to be run later. Its result is kept in memory.
-    /// - Throws: `Failure` overloaded or invalid_request.
+    /// Accepts an invocation to be run later.
+    /// - Throws: as `AcceptedInvocations.add`; `Failure` overloaded when the host drains.
     package func enqueue(_ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?)
-        throws(Failure)
+        async throws
     {
         if isDraining { throw Self.draining }
-        if let problem = event.problem {
-            throw Failure(.invalidRequest, "the event is not JSON: \(problem)")
-        }
-        accepted.add(
-            InvocationRecord(id: id, function: version.name, version: version.number, status: .queued))
-        guard asynchronous.add(.init(version: version, id: id, event: event, traceparent: traceparent)) else {
-            var failure = Failure(
-                .overloaded, "\(options.mostQueued) asynchronous invocations wait already; retry shortly")
-            failure.retryAfter = 1
-            accepted.update(id) {
-                $0.status = .done
-                $0.outcome = .overloaded
-            }
-            throw failure
-        }
+        try await accepted.add(version, id: id, event: event, traceparent: traceparent)
     }
 
     /// What is known of an invocation.
-    package func record(_ id: String) -> InvocationRecord? { accepted.record(id) ?? invocations.record(id) }
+    package func record(_ id: String) -> InvocationRecord? { accepted.log.record(id) ?? invocations.record(id) }
 
     // MARK: - State
 
@@ -405,7 +352,7 @@ package final class FunctionHost: Sendable {
     package func drain() {
         state.withLock { $0.isDraining = true }
         pool.drain()
-        asynchronous.close()
+        accepted.queue.close()
         logs.close()
     }
 

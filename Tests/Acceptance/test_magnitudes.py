@@ -224,10 +224,3 @@ def test_reactor(target, case):
         problem(reply, reply.outcome)
     else:
         assert reply.body in (NESTED.encode(), LONG.encode()), reply
-
-
-def test_a_reactor_that_hangs_up_and_stays(target):
-    """No line will ever come: that is known when it closes its output, not when its time is over."""
-    script = REACTOR.replace("for line in sys.stdin:", "import os, time\nfor line in sys.stdin:\n    os.close(1); time.sleep(60)")
-    reply = target.invoke(bundle(target, "run: ./run\nmode: reactor\n", {"run": script, "line": ""}), {}, timeout=PATIENCE)
-    problem(reply, "protocol_error")

@@ -1,0 +1,68 @@
+import Catalogue
+import Foundation
+import FunctionModel
+import Logging
+import NIOCore
+
+/// Invocations that were answered 202: each stands in the catalogue until it has ended, so that whichever process serves runs
+/// it. Their results are kept in memory.
+final class AcceptedInvocations: Sendable {
+    let queue: AsynchronousQueue
+    let log: InvocationLog
+    private let catalogue: Catalogue
+    private let logger: Logger
+    private let most: Int
+
+    /// Takes up what an earlier process accepted and did not finish. Blocks.
+    /// - Parameter most: how many may wait.
+    init(_ catalogue: Catalogue, most: Int, logger: Logger) throws {
+        self.catalogue = catalogue
+        self.logger = logger
+        self.most = most
+        queue = AsynchronousQueue(capacity: most)
+        log = InvocationLog(capacity: 10_000 + most)
+        for (queued, version) in try catalogue.unfinished() {
+            log.add(InvocationRecord(id: queued.id, function: version.name, version: version.number, status: .queued))
+            let event = ArrivedEvent(ByteBuffer(bytes: queued.event), charge: nil, problem: nil)
+            _ = queue.add(
+                .init(version: version, id: queued.id, event: event, traceparent: queued.traceparent), isOld: true)
+        }
+    }
+
+    /// Once this returns the invocation survives this process.
+    /// - Throws: `Failure` overloaded or invalid_request, or what the database says.
+    func add(_ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?) async throws {
+        if let problem = event.problem { throw Failure(.invalidRequest, "the event is not JSON: \(problem)") }
+        guard queue.hasRoom else { throw full }
+        try await catalogue.enqueue(
+            QueuedInvocation(
+                id: id, version: version, event: Data(event.bytes.readableBytesView), traceparent: traceparent))
+        log.add(InvocationRecord(id: id, function: version.name, version: version.number, status: .queued))
+        guard queue.add(.init(version: version, id: id, event: event, traceparent: traceparent)) else {
+            log.update(id) {
+                $0.status = .done
+                $0.outcome = .overloaded
+            }
+            try await catalogue.dequeue(id)
+            throw full
+        }
+    }
+
+    private var full: Failure {
+        var failure = Failure(.overloaded, "\(most) asynchronous invocations wait already; retry shortly")
+        failure.retryAfter = 1
+        return failure
+    }
+
+    /// It has ended: no process need run it any more.
+    func finished(_ item: AsynchronousQueue.Item) async {
+        do {
+            try await catalogue.dequeue(item.id)
+        } catch {
+            logger.error(
+                "an invocation that has ended may be run once more after a restart",
+                metadata: ["invocation.id": "\(item.id)", "reason": "\(error)"])
+        }
+        queue.finished(item)
+    }
+}
