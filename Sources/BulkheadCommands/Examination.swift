@@ -100,7 +100,8 @@ struct Examination {
         if [.timeout, .cpuExceeded, .overloaded].contains(outcome) {
             return Finding(
                 "memory limit",
-                .degraded("not proved: the probe did not finish on this busy machine (\(outcome.rawValue)); run doctor again")
+                .degraded(
+                    "not proved: the probe did not finish on this busy machine (\(outcome.rawValue)); run doctor again")
             )
         }
         return Finding(
@@ -158,7 +159,8 @@ struct Examination {
             try probe.withUnsafeBytes { try arrival.append($0) }
             let version = try await host.deploy(arrival, format: .executable, manifest: manifest, name: name).0
             return await host.invoke(
-                version, id: UUID().uuidString, event: ArrivedEvent(ByteBuffer()), traceparent: nil, cancellation: Cancellation())
+                version, id: UUID().uuidString, event: ArrivedEvent(ByteBuffer()), traceparent: nil,
+                cancellation: Cancellation())
         }
     }
 

@@ -18,7 +18,8 @@ extension DataDirectory {
             )
         }
         guard token.isPrivate else {
-            throw CommandFailure("\(tokenFile) can be read by others: they may hold the token; chmod 600 it, or remove it")
+            throw CommandFailure(
+                "\(tokenFile) can be read by others: they may hold the token; chmod 600 it, or remove it")
         }
     }
 }

@@ -86,7 +86,8 @@ struct PolicyLearnCommand: ParsableCommand {
         host.observes = observing
         let completion = try blocking {
             await host.invoke(
-                version, id: UUID().uuidString.lowercased(), event: ArrivedEvent(ByteBuffer(string: event)), traceparent: nil,
+                version, id: UUID().uuidString.lowercased(), event: ArrivedEvent(ByteBuffer(string: event)),
+                traceparent: nil,
                 cancellation: Cancellation())
         }
         var trial = PolicyLearner.Trial(

@@ -46,7 +46,8 @@ struct ServeCommand: ParsableCommand {
         let directory = DataDirectory(data ?? file.data)
         guard let guardian = Guardian.own else {
             // Said here, before there is anything to guard.
-            try directory.requireOwner(geteuid() == 0 ? [0, file.firstUid ?? Foundations.Options().firstUID] : [geteuid()])
+            try directory.requireOwner(
+                geteuid() == 0 ? [0, file.firstUid ?? Foundations.Options().firstUID] : [geteuid()])
             try Guardian.become(listening: address)
         }
         LoggingSystem.bootstrap { label in
@@ -69,10 +70,10 @@ struct ServeCommand: ParsableCommand {
         MetricsSystem.bootstrap(RegistryMetrics(host.metrics))
         let inside = DataDirectory(foundations.path)
         do {
-            try blocking { 
+            try blocking {
                 try await Self.serve(
                     host, for: guardian, at: address, names: file.hosts ?? [], in: inside, logger: logger)
-             }
+            }
         } catch {
             host.stop()
             throw error

@@ -64,7 +64,8 @@ package final class Catalogue: Sendable {
         try await database.write { [self] database in
             let newest = try VersionRecord.filter(Column("name") == name.text).order(Column("number").desc).fetchOne(
                 database)
-            if let newest = try newest?.version(), newest.sha256 == sha256, try isSame(newest.manifest, stored.manifest) {
+            if let newest = try newest?.version(), newest.sha256 == sha256, try isSame(newest.manifest, stored.manifest)
+            {
                 return (newest, isNew: false)
             }
             // A number is never used again, also not by a function that was deleted and made anew.

@@ -164,7 +164,9 @@ private struct PartialObject {
                 continue
             default: at += 1
             }
-            if depth == 0, at < bytes.count, [UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]")].contains(bytes[at]) {
+            if depth == 0, at < bytes.count,
+                [UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]")].contains(bytes[at])
+            {
                 return
             }
         }

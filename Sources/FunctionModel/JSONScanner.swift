@@ -138,7 +138,9 @@ package struct JSONScanner: Sendable {
         if closers.count <= 1 { valueStart = place }
         switch byte {
         case UInt8(ascii: "{"), UInt8(ascii: "["):
-            guard closers.count < Self.deepest else { return fail("it is nested deeper than \(Self.deepest)", at: place) }
+            guard closers.count < Self.deepest else {
+                return fail("it is nested deeper than \(Self.deepest)", at: place)
+            }
             if closers.isEmpty { isObject = byte == UInt8(ascii: "{") }
             closers.append(byte == UInt8(ascii: "{") ? UInt8(ascii: "}") : UInt8(ascii: "]"))
             state = byte == UInt8(ascii: "{") ? .keyOrEnd : .elementOrEnd
@@ -168,7 +170,9 @@ package struct JSONScanner: Sendable {
         guard members.count < mostMembers else {
             return fail("it has more than \(mostMembers) members", at: range.lowerBound)
         }
-        if members.updateValue(range, forKey: MemberName(key)) != nil { fail("a key stands twice", at: range.lowerBound) }
+        if members.updateValue(range, forKey: MemberName(key)) != nil {
+            fail("a key stands twice", at: range.lowerBound)
+        }
     }
 
     private mutating func stepString(_ byte: UInt8, _ place: Int) {

@@ -13,15 +13,18 @@ struct AnswerFields {
         "connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "trailer", "te", "date", "server",
         "proxy-connection", "proxy-authenticate", "proxy-status", "server-timing", "via",
         // These speak for the whole origin, and so for the other functions that share it.
-        "accept-ch", "alt-svc", "clear-site-data", "critical-ch", "expect-ct", "nel", "origin-agent-cluster", "report-to",
+        "accept-ch", "alt-svc", "clear-site-data", "critical-ch", "expect-ct", "nel", "origin-agent-cluster",
+        "report-to",
         "reporting-endpoints", "service-worker-allowed", "strict-transport-security", "public-key-pins",
         // These steer a cache or a content network in front for others.
         "edge-control", "cdn-cache-control", "cloudflare-cdn-cache-control",
     ]
     /// These steer a proxy or server in front: it would answer with files of its own, or ask another server.
     private static let reservedPrefixes = [
-        "bulkhead-", "x-accel-", "x-sendfile", "x-send-file", "x-reproxy-", "x-litespeed-", "x-lsadc-", "x-lscache", "x-lighttpd-",
-        "x-envoy-", "x-internal-redirect", "x-proxy-", "x-rewrite-", "x-original-url", "surrogate-", "x-esi", "x-varnish",
+        "bulkhead-", "x-accel-", "x-sendfile", "x-send-file", "x-reproxy-", "x-litespeed-", "x-lsadc-", "x-lscache",
+        "x-lighttpd-",
+        "x-envoy-", "x-internal-redirect", "x-proxy-", "x-rewrite-", "x-original-url", "surrogate-", "x-esi",
+        "x-varnish",
         "x-ngx-", "x-nginx-", "x-apache-", "x-traefik-", "x-haproxy-", "x-cache-purge", "x-akamai-",
     ]
 

@@ -39,7 +39,8 @@ struct HostNames: Sendable {
             return String(authority[authority.index(after: authority.startIndex)..<end])
         }
         var host = authority[...]
-        if let colon = authority.lastIndex(of: ":"), authority[authority.index(after: colon)...].allSatisfy(\.isNumber) {
+        if let colon = authority.lastIndex(of: ":"), authority[authority.index(after: colon)...].allSatisfy(\.isNumber)
+        {
             host = authority[..<colon]
         }
         if host.hasSuffix(".") { host = host.dropLast() }  // the root's dot
@@ -50,7 +51,8 @@ struct HostNames: Sendable {
     private static func isLocalName(_ host: String) -> Bool {
         guard let first = host.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first) else { return false }
         return host.utf8.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
                 || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
         }
     }

@@ -60,7 +60,9 @@ struct JSONMembers {
     static func text(_ bytes: ByteBuffer) -> ByteBuffer? {
         var trimmed = bytes
         let spaces: [UInt8] = [0x20, 0x09, 0x0A, 0x0D]
-        while let byte = trimmed.readableBytesView.first, spaces.contains(byte) { trimmed.moveReaderIndex(forwardBy: 1) }
+        while let byte = trimmed.readableBytesView.first, spaces.contains(byte) {
+            trimmed.moveReaderIndex(forwardBy: 1)
+        }
         while let byte = trimmed.readableBytesView.last, spaces.contains(byte) {
             trimmed.moveWriterIndex(to: trimmed.writerIndex - 1)
         }

@@ -107,7 +107,9 @@ package final class Launcher: Sendable {
         if options.observer != nil { arguments.append("--observe") }
         if let memory = options.totalMemory {
             // No plan may ask for more than all have, whoever writes it.
-            arguments += ["--total-memory", String(memory), "--max-memory", String(memory), "--max-scratch", String(memory)]
+            arguments += [
+                "--total-memory", String(memory), "--max-memory", String(memory), "--max-scratch", String(memory),
+            ]
         }
         if let tasks = options.totalTasks { arguments += ["--total-tasks", String(tasks)] }
         if let memory = options.hostMemory { arguments += ["--host-memory", String(memory)] }

@@ -42,7 +42,8 @@ extension LaunchPlan {
         self.init(
             hostname: version.name.text, executable: executable, arguments: arguments,
             environment: Self.environment(of: version), mounts: mounts, limits: limits,
-            filter: try SeccompFilter(profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker),
+            filter: try SeccompFilter(
+                profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker),
             isReactor: manifest.mode != .command)
         if manifest.concurrency.warm > 0 { startsAhead = true }
         sparesTemplate = manifest.lock && manifest.mode == .snapshot

@@ -212,7 +212,9 @@ package final class WorkerPool: Sendable {
             }
             return .assign(invocation, ticket, worker, kind)
         case .launch(let id, let version, let ticket, let loop):
-            let worker = WorkerRunner(id: id, version: version, launcher: launcher, budget: options.budget, sinks: sinks) { [weak self] in
+            let worker = WorkerRunner(
+                id: id, version: version, launcher: launcher, budget: options.budget, sinks: sinks
+            ) { [weak self] in
                 self?.took($1, from: $0)
             }
             state.workers[id] = worker

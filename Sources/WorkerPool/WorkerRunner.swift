@@ -62,7 +62,8 @@ final class WorkerRunner: Sendable {
     private let report: @Sendable (WorkerRunner, Event) -> Void
 
     init(
-        id: PoolMachine.WorkerID, version: FunctionVersion, launcher: Launcher, budget: MemoryBudget, sinks: WorkerSinks,
+        id: PoolMachine.WorkerID, version: FunctionVersion, launcher: Launcher, budget: MemoryBudget,
+        sinks: WorkerSinks,
         report: @escaping @Sendable (WorkerRunner, Event) -> Void
     ) {
         self.id = id
@@ -343,10 +344,12 @@ final class WorkerRunner: Sendable {
 
     /// What the event is charged to is held until the pipe has taken it.
     private func write(_ bytes: ByteBuffer, to channel: any Channel) {
-        guard let charge = state.withLock({ state in
-            defer { state.eventCharge = nil }
-            return state.eventCharge
-        }) else { return channel.writeAndFlush(bytes, promise: nil) }
+        guard
+            let charge = state.withLock({ state in
+                defer { state.eventCharge = nil }
+                return state.eventCharge
+            })
+        else { return channel.writeAndFlush(bytes, promise: nil) }
         channel.writeAndFlush(bytes).whenComplete { _ in withExtendedLifetime(charge) {} }
     }
 

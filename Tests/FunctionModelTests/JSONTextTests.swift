@@ -28,7 +28,8 @@ import Testing
     @Test func refusesDeepNesting() {
         let deep = String(repeating: "[", count: 1_000_000) + String(repeating: "]", count: 1_000_000)
         #expect(problem(deep)?.contains("nested") == true)
-        let most = String(repeating: "[", count: JSONScanner.deepest) + String(repeating: "]", count: JSONScanner.deepest)
+        let most =
+            String(repeating: "[", count: JSONScanner.deepest) + String(repeating: "]", count: JSONScanner.deepest)
         #expect(problem(most) == nil)
     }
 
@@ -61,15 +62,18 @@ import Testing
         #expect(text.withUnsafeBytes { JSONText.members(of: $0, most: 2) } == nil)
     }
 
-    @Test(arguments: [
-        [0xC2, 0x80], [0xE0, 0xA0, 0x80], [0xED, 0x9F, 0xBF], [0xF0, 0x90, 0x80, 0x80], [0xF4, 0x8F, 0xBF, 0xBF], [0x41],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xC2, 0x80], [0xE0, 0xA0, 0x80], [0xED, 0x9F, 0xBF], [0xF0, 0x90, 0x80, 0x80], [0xF4, 0x8F, 0xBF, 0xBF],
+            [0x41],
+        ] as [[UInt8]])
     func isText(_ bytes: [UInt8]) { #expect(bytes.withUnsafeBytes(isUTF8)) }
 
-    @Test(arguments: [
-        [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xF0, 0x8F, 0xBF, 0xBF],
-        [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xC2], [0xE1, 0x80], [0xC2, 0x41],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0x80], [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xF0, 0x8F, 0xBF, 0xBF],
+            [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xC2], [0xE1, 0x80], [0xC2, 0x41],
+        ] as [[UInt8]])
     func isNoText(_ bytes: [UInt8]) { #expect(!bytes.withUnsafeBytes(isUTF8)) }
 
     @Test(arguments: [#"{"a":1,"a":2}"#, "[]", "7", #"{"a":1} x"#, "{", ""])

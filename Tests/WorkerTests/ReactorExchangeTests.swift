@@ -61,7 +61,10 @@ import WorkerProtocol
             #expect(told.type == "T")
             #expect(told.stackTrace.count == 64)
             #expect(told.stackTrace.first?.count == 1024)
-            #expect(told.message == (error.hasPrefix(#"{"code""#) ? "m" : "(the error's message stands behind more than 256 KiB of other things)"))
+            #expect(
+                told.message
+                    == (error.hasPrefix(#"{"code""#)
+                        ? "m" : "(the error's message stands behind more than 256 KiB of other things)"))
         }
     }
 

@@ -219,7 +219,7 @@ private final class RunningWorker {
             case .cleared: news.cleared.signal()
             case .failed(let error): fatalError("launch failed: \(error)")
             case .gone: news.gone.signal()
-            case .refused, .exited: break
+            case .refused, .locked, .exited: break
             }
         }
     }
