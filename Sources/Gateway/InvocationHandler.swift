@@ -40,6 +40,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var isGoingOn = false
     private var wantsRead = false
     private var wantsQuiescing = false
+    /// The last name that was accepted on this connection: most ask for one only.
+    private var acceptedName: String?
     /// What was wrong with bytes behind an invocation that is not answered yet.
     private var laterError: (any Error)?
     private var context: ChannelHandlerContext?
@@ -71,7 +73,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.passing, .head(let head)):
             if let flaw = Self.flaw(in: head) {
                 refuse(Failure(.invalidRequest, flaw), status: nil, context)
-            } else if !gateway.names.accepts(head.authority) {
+            } else if !accepts(head.authority) {
                 let name = (head.authority ?? "").prefix(bytes: 80)
                 let flaw =
                     "this host does not answer for \"\(printable(name))\"; name it under hosts: in the configuration, or use an address"
@@ -102,6 +104,13 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         }
         let long = head.headerFields.first { $0.value.utf8.count > longestBeyondASCII && !$0.value.isASCII }
         return long.map { "the header \($0.name) has more than \(longestBeyondASCII) bytes that are not all ASCII" }
+    }
+
+    private func accepts(_ authority: String?) -> Bool {
+        if let authority, let acceptedName, acceptedName.isSame(as: authority) { return true }
+        guard gateway.names.accepts(authority) else { return false }
+        acceptedName = authority
+        return true
     }
 
     private func refuse(_ failure: Failure, status: Int?, _ context: ChannelHandlerContext) {
@@ -219,7 +228,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             }
             return
         }
-        if let charge = answer.charge {
+        // Small ones always find room: nobody need know when they have gone out.
+        if let charge = answer.charge, answer.body.readableBytes > 4 << 10 {
             context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in withExtendedLifetime(charge) {} }
         } else {
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)

@@ -25,8 +25,9 @@ extension SeccompProfile {
 
     /// Why the profile denies this call; nil when no rule names it (a foreign ABI's entry).
     package static func denialReason(of syscall: String, _ arguments: [UInt64]) -> String? {
-        let rule = (try? base(singleProcess: true))?.rule(for: syscall, arguments)
-        // What the profile allows is only ever denied by the lock.
-        return rule?.action == .allow ? "after `lock: true` has taken effect" : rule?.reason
+        let rules = [one, many].compactMap { try? $0.get().rule(for: syscall, arguments) }
+        if let denying = rules.first(where: { $0.action == .deny }) { return denying.reason }
+        // Any other call is only ever denied by the lock.
+        return rules.isEmpty ? nil : "after `lock: true` has taken effect"
     }
 }

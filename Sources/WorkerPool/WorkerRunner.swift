@@ -342,14 +342,13 @@ final class WorkerRunner: Sendable {
         complete?(completion)
     }
 
-    /// What the event is charged to is held until the pipe has taken it.
+    /// What the event is charged to is held until the pipe has taken it; a small one finds room in the pipe.
     private func write(_ bytes: ByteBuffer, to channel: any Channel) {
-        guard
-            let charge = state.withLock({ state in
-                defer { state.eventCharge = nil }
-                return state.eventCharge
-            })
-        else { return channel.writeAndFlush(bytes, promise: nil) }
+        let charge = state.withLock { state in
+            defer { state.eventCharge = nil }
+            return state.eventCharge
+        }
+        guard let charge, bytes.readableBytes > 32 << 10 else { return channel.writeAndFlush(bytes, promise: nil) }
         channel.writeAndFlush(bytes).whenComplete { _ in withExtendedLifetime(charge) {} }
     }
 
