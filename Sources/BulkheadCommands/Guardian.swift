@@ -29,12 +29,29 @@ struct Guardian {
     static func become(listening address: ListenAddress) throws -> Never {
         let program = try Foundations.sibling("bulkhead-guardian")
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+        let numeric = try Self.numeric(address.host)
+        let host = numeric.contains(":") ? "[\(numeric)]" : numeric
         let arguments =
             [program, "--listen", "\(host):\(address.port)", "--", own] + CommandLine.arguments.dropFirst()
         let pointers = arguments.map { strdup($0) } + [nil]
         execv(program, pointers)
         throw CommandFailure("\(program) cannot be started: \(String(cString: strerror(errno)))")
+    }
+
+    /// The address of a name: the guardian has no resolver.
+    private static func numeric(_ host: String) throws -> String {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_PASSIVE
+        var list: UnsafeMutablePointer<addrinfo>?
+        let error = getaddrinfo(host, nil, &hints, &list)
+        defer { freeaddrinfo(list) }
+        var text = [CChar](repeating: 0, count: 256)
+        guard error == 0, let first = list?.pointee,
+            getnameinfo(first.ai_addr, first.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
+        else { throw CommandFailure("--listen \(host): no address is known for this name", .usage) }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Connections are taken from now on.

@@ -32,18 +32,26 @@ extension Catalogue {
         _ = try await database.write { try QueuedInvocation.deleteOne($0, key: id) }
     }
 
-    /// What an earlier process accepted and did not finish, in order, with the versions that are still there. Forgets the
-    /// others. Blocks.
-    package func unfinished() throws -> [(QueuedInvocation, FunctionVersion)] {
+    /// What an earlier process accepted and did not finish, in order, with the versions that are still there; without the
+    /// events, which may be too much for this one's memory. Forgets the others. Blocks.
+    package func unfinished() throws -> [(id: String, traceparent: String?, version: FunctionVersion)] {
         let snapshot = snapshot
         return try database.write { database in
-            try QueuedInvocation.order(Column.rowID).fetchAll(database).compactMap { queued in
-                if let name = FunctionName(queued.name), let version = snapshot.version(queued.number, of: name) {
-                    return (queued, version)
+            let rows = try Row.fetchAll(
+                database, sql: "SELECT id, name, number, traceparent FROM queued ORDER BY rowid")
+            return try rows.compactMap { row in
+                let id: String = row["id"], name: String = row["name"], number: Int = row["number"]
+                if let name = FunctionName(name), let version = snapshot.version(number, of: name) {
+                    return (id, row["traceparent"], version)
                 }
-                try queued.delete(database)
+                _ = try QueuedInvocation.deleteOne(database, key: id)
                 return nil
             }
         }
+    }
+
+    /// The event of an accepted invocation; nil when that is known no more.
+    package func event(ofQueued id: String) async throws -> Data? {
+        try await database.read { try QueuedInvocation.fetchOne($0, key: id)?.event }
     }
 }

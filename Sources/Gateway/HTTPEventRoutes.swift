@@ -73,7 +73,7 @@ extension Gateway {
         let encoded =
             body.bytes.readableBytes <= Self.quick
             ? try event.encoded(body: body.bytes, type: type)
-            : try await SlowLane.shared.run { try event.encoded(body: body.bytes, type: type) }
+            : try await SlowLane.answers.run { try event.encoded(body: body.bytes, type: type) }
         // Both are held for a moment; from here on only the event is.
         if let charge = body.charge {
             guard charge.add(max(0, encoded.readableBytes - body.bytes.readableBytes)) else { throw Self.crowded }
@@ -92,7 +92,7 @@ extension Gateway {
         }
         guard output.body.readableBytes > quick else { return read() }
         do {
-            return try await SlowLane.shared.run(read)
+            return try await SlowLane.answers.run(read)
         } catch {
             return .failure(Failure(.protocolError, "\(error)"))  // not reached: reading gives its failure back
         }

@@ -231,7 +231,7 @@ private struct InvocationDocument: Encodable {
         guard record.result?.readableBytes ?? 0 > 64 << 10 else {
             return try Self.response(with: Self(record).encoded())
         }
-        return Self.response(with: try await SlowLane.shared.run { try Self(record).encoded() })
+        return Self.response(with: try await SlowLane.answers.run { try Self(record).encoded() })
     }
 
     private static func response(with body: ByteBuffer) -> Response {

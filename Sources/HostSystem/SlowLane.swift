@@ -1,10 +1,13 @@
 import Glibc
 import Synchronization
 
-/// Two threads for work that grows with strangers' bytes: large answers that are taken apart, uploads that are unpacked. It
-/// waits here for its like, not on an event loop for everybody's, and runs after all that is quick: at a lower priority.
+/// A few threads for work that grows with strangers' bytes. It waits here for its like, not on an event loop for everybody's,
+/// and runs after all that is quick: at a lower priority.
 package final class SlowLane: Sendable {
-    package static let shared = SlowLane(threads: 2)
+    /// For large events and answers that are taken apart.
+    package static let answers = SlowLane(threads: 2)
+    /// For uploads, which may take minutes, and for what is done with bundles.
+    package static let bundles = SlowLane(threads: 1)
 
     private struct Queue {
         var jobs: [@Sendable () -> Void] = []

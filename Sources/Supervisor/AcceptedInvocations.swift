@@ -21,12 +21,18 @@ final class AcceptedInvocations: Sendable {
         self.most = most
         queue = AsynchronousQueue(capacity: most)
         log = InvocationLog(capacity: 10_000 + most)
-        for (queued, version) in try catalogue.unfinished() {
-            log.add(InvocationRecord(id: queued.id, function: version.name, version: version.number, status: .queued))
-            let event = ArrivedEvent(ByteBuffer(bytes: queued.event), charge: nil, problem: nil)
-            _ = queue.add(
-                .init(version: version, id: queued.id, event: event, traceparent: queued.traceparent), isOld: true)
+        for (id, traceparent, version) in try catalogue.unfinished() {
+            log.add(InvocationRecord(id: id, function: version.name, version: version.number, status: .queued))
+            _ = queue.add(.init(version: version, id: id, event: nil, traceparent: traceparent), isOld: true)
         }
+    }
+
+    /// The item's event: an earlier process's is read when its turn has come.
+    /// - Throws: what the database says.
+    func event(of item: AsynchronousQueue.Item) async throws -> ArrivedEvent {
+        if let event = item.event { return event }
+        let bytes = try await catalogue.event(ofQueued: item.id) ?? Data()
+        return ArrivedEvent(ByteBuffer(bytes: bytes), charge: nil, problem: nil)
     }
 
     /// Once this returns the invocation survives this process.

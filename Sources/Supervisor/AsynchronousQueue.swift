@@ -11,7 +11,10 @@ final class AsynchronousQueue: Sendable {
     struct Item: Sendable {
         let version: FunctionVersion
         let id: String
-        let event: ArrivedEvent
+        /// Nil: it stands in the catalogue only.
+        let event: ArrivedEvent?
+
+        var bytes: Int { event?.bytes.readableBytes ?? 0 }
         let traceparent: String?
     }
 
@@ -49,7 +52,7 @@ final class AsynchronousQueue: Sendable {
                 line.running += 1
                 running += 1
                 waiting -= 1
-                bytes -= first.event.bytes.readableBytes
+                bytes -= first.bytes
                 if !line.items.isEmpty { turns.append(name) }
                 lines[name] = line
                 return first
@@ -66,7 +69,7 @@ final class AsynchronousQueue: Sendable {
                 lines[name, default: Line()].items.append(item)
             }
             waiting += 1
-            bytes += item.event.bytes.readableBytes
+            bytes += item.bytes
         }
 
         mutating func leave(_ name: FunctionName) {
@@ -92,7 +95,7 @@ final class AsynchronousQueue: Sendable {
                 return true
             }
             guard !state.isClosed, state.waiting < capacity,
-                state.bytes + item.event.bytes.readableBytes <= Self.mostBytes
+                state.bytes + item.bytes <= Self.mostBytes
             else { return false }
             state.enter(item, first: false)
             return true
@@ -189,8 +192,14 @@ package struct AsynchronousRunner: Service {
 
     private func execute(_ item: AsynchronousQueue.Item) async {
         host.accepted.log.update(item.id) { $0.status = .running }
+        let event: ArrivedEvent
+        do {
+            event = try await host.accepted.event(of: item)
+        } catch {
+            return host.accepted.queue.postpone(item, by: .seconds(1))  // the disk may get over it
+        }
         let completion = await host.invoke(
-            item.version, id: item.id, event: item.event, traceparent: item.traceparent,
+            item.version, id: item.id, event: event, traceparent: item.traceparent,
             cancellation: Cancellation(), isAsynchronous: true)
         guard completion.outcome == .throttled || completion.outcome == .overloaded else {
             return await host.accepted.finished(item)

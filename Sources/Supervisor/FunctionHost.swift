@@ -92,7 +92,7 @@ package final class FunctionHost: Sendable {
             throw error
         }
         // What is unpacked is a stranger's: it waits for its like, behind all that is quick.
-        let (stored, sha256) = try await SlowLane.shared.run {
+        let (stored, sha256) = try await SlowLane.bundles.run {
             let views = try (RootView(named: "script"), RootView(named: "dynamic"))
             return try bundles.store(arrival, format: format, manifest: manifest, name: name) { path in
                 // The place must be one that cells show; what it is there the launch will say.
@@ -143,14 +143,18 @@ package final class FunctionHost: Sendable {
     /// Removes bundles that nothing names or uses any more.
     func collect() async throws {
         wantsCollection = false
-        let inUse = pool.bundlesInUse.union(accepted.queue.bundlesInUse).union([runtimeBundle])
-        let hasOutdated = !inUse.subtracting(catalogue.snapshot.bundleDigests).subtracting([runtimeBundle]).isEmpty
-        try await SlowLane.shared.run { [catalogue] in
-            try catalogue.bundles.collectGarbage { inUse.contains($0) || catalogue.snapshot.bundleDigests.contains($0) }
+        let named = catalogue.snapshot.bundleDigests.union([runtimeBundle])
+        try await SlowLane.bundles.run { [self] in
+            try catalogue.bundles.collectGarbage { name in
+                // The few that are not named are looked at once more, as of now.
+                named.contains(name) || bundlesInUse.contains(name) || catalogue.snapshot.bundleDigests.contains(name)
+            }
         }
         // What an old worker still uses is looked for again.
-        if hasOutdated { wantsCollection = true }
+        if !bundlesInUse.isSubset(of: catalogue.snapshot.bundleDigests) { wantsCollection = true }
     }
+
+    private var bundlesInUse: Set<String> { pool.bundlesInUse.union(accepted.queue.bundlesInUse) }
 
     /// - Returns: false when there was no such function.
     package func remove(_ name: FunctionName) async throws -> Bool {

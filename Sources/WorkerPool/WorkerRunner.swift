@@ -73,7 +73,11 @@ final class WorkerRunner: Sendable {
         self.sinks = sinks
         self.report = report
         let machine = WorkerMachine(version: version, now: .now, processors: Self.processors)
-        state = Mutex(State(machine: machine, log: LogLines(limit: version.manifest.limits.log.bytes)))
+        // From its first byte: what a worker writes before it is ready is held, too.
+        state = Mutex(
+            State(
+                machine: machine, log: LogLines(limit: version.manifest.limits.log.bytes),
+                outputCharge: budget.charge()))
     }
 
     // MARK: - Orders

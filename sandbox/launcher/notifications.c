@@ -1,5 +1,6 @@
 // What init does when the filter asks it: the call's policy is looked up anew, in the plan's own program.
 #include <linux/limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -93,7 +94,9 @@ static _Noreturn void deny(const struct cell_spec *spec, const struct seccomp_da
     for (int i = 0; i < 6; i++) report.args[i] = call->args[i];
     report_refusals(spec->birth->status);
     send_report(spec->birth->status, &report);
-    _exit(0);  // and with PID 1 the whole namespace
+    // Not answered, and not let go of either: once the listener is closed, which comes first when init ends, such a call comes
+    // back as ENOSYS, and the worker runs on until the namespace has ended. The launcher ends worker and cell.
+    for (;;) poll(NULL, 0, -1);
 }
 
 /// What is left after the lock to nobody but a template, which is not the one to be locked: its forks are.

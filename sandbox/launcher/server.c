@@ -233,6 +233,10 @@ static void on_reports(struct cell *cell) {
         case REPORT_DENIED:
             cell->denied = report;
             cell->flags |= BH_FLAG_DENIED;
+            // Before its init: whose end would let the worker go on for a moment.
+            cgroup_kill(groups, cell->group);
+            if (!groups->count && cell->pid > 0) kill(cell->pid, SIGKILL);
+            cell_kill(cell);
             break;
         case REPORT_EXITED:
             cell->exit = report;
