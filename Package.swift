@@ -151,7 +151,7 @@ let package = Package(
         .testTarget(
             name: "WorkerTests",
             dependencies: [
-                "FunctionModel", "Sandbox", "WorkerProtocol", "WorkerPool",
+                "FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool",
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(

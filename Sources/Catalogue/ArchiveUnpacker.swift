@@ -37,7 +37,10 @@ struct ArchiveUnpacker: ~Copyable {
         let isCompressed = file.read(at: 0, count: 2) == [0x1F, 0x8B]  // RFC 1952, 2.3.1
         archive_read_append_filter(archive, isCompressed ? ARCHIVE_FILTER_GZIP : ARCHIVE_FILTER_NONE)
         archive_read_support_format_tar(archive)
-        if !isCompressed { archive_read_support_format_zip(archive) }
+        if !isCompressed {
+            try ZipDirectory.check(file)
+            archive_read_support_format_zip(archive)
+        }
         guard lseek(file.number, 0, SEEK_SET) == 0, archive_read_open_fd(archive, file.number, 1 << 16) == ARCHIVE_OK
         else {
             throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")

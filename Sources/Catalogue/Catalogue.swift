@@ -83,8 +83,10 @@ package final class Catalogue: Sendable {
                 arguments: [name.text, number])
             try database.execute(
                 sql: "DELETE FROM version WHERE name = ? AND number NOT IN "
-                    + "(SELECT number FROM version WHERE name = ? ORDER BY number DESC LIMIT ?)",
-                arguments: [name.text, name.text, Self.mostKept + 1])
+                    + "(SELECT number FROM version WHERE name = ? ORDER BY number DESC LIMIT ?) "
+                    // What was accepted for one is still to be run.
+                    + "AND number NOT IN (SELECT number FROM queued WHERE name = ?)",
+                arguments: [name.text, name.text, Self.mostKept + 1, name.text])
             onCommit(database) { $0.add(version, keeping: Self.mostKept + 1) }
             return (version, isNew: true)
         }
@@ -197,6 +199,7 @@ package final class Catalogue: Sendable {
                 table.column("number", .integer).notNull()
                 table.column("event", .blob).notNull()
                 table.column("traceparent", .text)
+                table.column("starts", .integer).notNull().defaults(to: 0)
             }
         }
         return migrator

@@ -22,6 +22,9 @@ package struct QueuedInvocation: Codable, Sendable, FetchableRecord, Persistable
 }
 
 extension Catalogue {
+    /// How many processes may take an invocation up.
+    private static let mostStarts = 10
+
     /// Enters an accepted invocation. Once this returns it survives a crash.
     package func enqueue(_ queued: QueuedInvocation) async throws {
         try await database.write { try queued.insert($0) }
@@ -37,6 +40,9 @@ extension Catalogue {
     package func unfinished() throws -> [(id: String, traceparent: String?, version: FunctionVersion)] {
         let snapshot = snapshot
         return try database.write { database in
+            // One that ends whoever runs it must not end every one after.
+            try database.execute(sql: "UPDATE queued SET starts = starts + 1")
+            try database.execute(sql: "DELETE FROM queued WHERE starts > ?", arguments: [Self.mostStarts])
             let rows = try Row.fetchAll(
                 database, sql: "SELECT id, name, number, traceparent FROM queued ORDER BY rowid")
             return try rows.compactMap { row in

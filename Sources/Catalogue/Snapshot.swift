@@ -25,6 +25,12 @@ package struct Snapshot: Sendable {
         functions[name]?.first { $0.number == number }
     }
 
+    /// Whether this version is (still) there.
+    package func has(_ version: FunctionVersion) -> Bool {
+        guard let versions = functions[version.name] else { return false }
+        return versions.last?.number == version.number || versions.contains { $0.number == version.number }
+    }
+
     /// Digests that versions name.
     package var bundleDigests: Set<String> { Set(functions.values.flatMap { $0.map(\.bundle) }) }
 

@@ -1,5 +1,3 @@
-import Foundation
-
 extension Failure.HandlerError {
     /// Records of failures are kept: a handler that raises megabytes must not fill the host's memory with them.
     private static let longestType = 256, longestMessage = 8192, longestFrame = 1024, mostFrames = 64
@@ -101,16 +99,12 @@ private struct PartialObject {
             return nil
         }
         guard let range = stringRange() else { return nil }
-        // An escape is six bytes for one at most; a cut one would be no JSON any more.
-        var end = min(range.upperBound, range.lowerBound + 2 + longest * 6)
-        var text = Array(bytes[range.lowerBound..<end])
-        if end < range.upperBound {
-            while let index = text.suffix(12).firstIndex(of: UInt8(ascii: "\\")) { text.removeSubrange(index...) }
-            while let last = text.last, last >= 0x80 { text.removeLast() }
-            text.append(UInt8(ascii: "\""))
-            end = range.upperBound
-        }
-        return (try? JSONDecoder().decode(String.self, from: Data(text)))?.prefix(bytes: longest)
+        var text: [UInt8] = []
+        let inside = UnsafeRawBufferPointer(rebasing: bytes[(range.lowerBound + 1)..<(range.upperBound - 1)])
+        // Six bytes for one at most.
+        let looked = UnsafeRawBufferPointer(rebasing: inside.prefix(longest * 6 + 12))
+        JSONEscapes.undo(in: looked, isEnough: { text.count > longest }) { text += $0 }
+        return String(decoding: text.prefix(longest), as: UTF8.self)
     }
 
     /// An array's strings; what is no string is left out.

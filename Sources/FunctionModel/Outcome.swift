@@ -122,6 +122,8 @@ package struct Failure: Error, Sendable, Hashable {
     /// The ends of what it wrote, 4 KiB at most: for `exit` and `signal`.
     package var stdout: String?
     package var log: String?
+    /// Whether the function had begun when the host had to end it.
+    package var hasRun = false
     /// Seconds after which a retry makes sense.
     package var retryAfter: Int?
 

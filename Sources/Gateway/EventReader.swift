@@ -18,9 +18,11 @@ struct EventReaders: Sendable {
         longest = .seconds(max(60, largestEvent / (100 << 10)))
     }
 
-    /// - Parameter isJSON: whether the event has to be JSON.
-    func begin(isJSON: Bool = true) -> EventReader {
-        EventReader(charge: budget.charge(), largest: largest, longest: longest, isJSON: isJSON)
+    /// - Parameters:
+    ///   - function: the function's name, which shares what it may hold.
+    ///   - isJSON: whether the event has to be JSON.
+    func begin(for function: String?, isJSON: Bool = true) -> EventReader {
+        EventReader(charge: budget.charge(of: function), largest: largest, longest: longest, isJSON: isJSON)
     }
 }
 
@@ -49,7 +51,7 @@ struct EventReader {
         guard .now - began <= longest else {
             throw Failure(.invalidRequest, "the event took more than \(longest.components.seconds) s to arrive")
         }
-        guard charge.add(part.readableBytes) else { throw Gateway.crowded }
+        guard charge.add(part.readableBytes) else { throw FunctionHost.crowded }
         if isJSON {
             part.withUnsafeReadableBytes {
                 json.read($0)
@@ -64,15 +66,5 @@ struct EventReader {
         guard isJSON, bytes.readableBytes > 0 else { return ArrivedEvent(bytes, charge: charge, problem: nil) }
         return ArrivedEvent(
             bytes, charge: charge, problem: json.finish() ?? (text.isValid ? nil : "it is not UTF-8"))
-    }
-}
-
-extension Gateway {
-    /// The host's memory for others is used up.
-    static var crowded: Failure {
-        var failure = Failure(
-            .overloaded, "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
-        failure.retryAfter = 1
-        return failure
     }
 }

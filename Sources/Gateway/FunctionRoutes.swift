@@ -42,7 +42,7 @@ private struct VersionPage: Encodable {
 extension Gateway {
     func addFunctionRoutes(to router: Router<GatewayContext>) {
         router.put("/v1/functions/:name") { request, context in try await upload(request, context) }
-        router.get("/v1/functions") { request, _ in try list(request) }
+        router.get("/v1/functions") { request, _ in try await lists.holding("lists") { try list(request) } }
         router.get("/v1/functions/:name") { request, context in
             try authorize(request, .admin)
             let name = try name(context)
@@ -50,7 +50,9 @@ extension Gateway {
             document.refused = host.refusals.all(of: name)
             return try Response.json(document)
         }
-        router.get("/v1/functions/:name/versions") { request, context in try versions(request, context) }
+        router.get("/v1/functions/:name/versions") { request, context in
+            try await lists.holding("lists") { try versions(request, context) }
+        }
         router.get("/v1/functions/:name/policy") { request, context in
             try authorize(request, .admin)
             let number = try number("version", request, in: 1...Int.max)

@@ -16,6 +16,10 @@ package struct Gateway: Sendable {
     let readers: EventReaders
     let names: HostNames
     let uploads = Places(16)
+    /// Those who follow logs: each may be behind by a thousand lines.
+    let followers = Places(16)
+    /// Lists of functions: each may be long.
+    let lists = Places(4)
 
     /// - Parameters:
     ///   - listener: the name or address that is listened on.

@@ -21,7 +21,7 @@ struct HTTPEventAnswer {
             self.init(status: 200, headers: [(.contentType, kind.rawValue)], body: result)
             return
         }
-        let members = JSONMembers(result)
+        let members = JSONMembers(result, most: 100_000)
         guard let members, members.has("statusCode") else {
             // As AWS does, and unlike its documentation: a string is answered without its quotes.
             let body = JSONMembers.isString(result) ? JSONMembers.text(result) ?? result : result

@@ -17,14 +17,20 @@ enum HTTPEventBody {
             event.writeString(#","isBase64Encoded":false"#)
         } else {
             event.reserveCapacity(event.writerIndex + (body.readableBytes + 2) / 3 * 4 + 64)
-            event.writeString("\"")
-            var rest = body
-            // In pieces, so that it stands in memory once: 3 bytes make 4 letters, without anything between pieces.
-            while let piece = rest.readSlice(length: min(rest.readableBytes, 48 << 10)), piece.readableBytes > 0 {
-                event.writeString(Data(piece.readableBytesView).base64EncodedString())
-            }
-            event.writeString(#"","isBase64Encoded":true"#)
+            writeBase64(body, to: &event)
+            event.writeString(#","isBase64Encoded":true"#)
         }
+    }
+
+    /// A JSON string of the bytes in base64.
+    static func writeBase64(_ bytes: ByteBuffer, to event: inout ByteBuffer) {
+        event.writeString("\"")
+        var rest = bytes
+        // In pieces, so that it stands in memory once: 3 bytes make 4 letters, without anything between pieces.
+        while let piece = rest.readSlice(length: min(rest.readableBytes, 48 << 10)), piece.readableBytes > 0 {
+            event.writeString(Data(piece.readableBytesView).base64EncodedString())
+        }
+        event.writeString("\"")
     }
 
     /// Control characters are no text, whatever the type says: each would become six bytes.
@@ -42,8 +48,8 @@ enum HTTPEventBody {
         }
     }
 
-    /// As RFC 8259 has it. Runs that need no escape are copied whole.
-    private static func writeString(_ text: ByteBuffer, to event: inout ByteBuffer) {
+    /// A JSON string of the text, as RFC 8259 has it. Runs that need no escape are copied whole.
+    static func writeString(_ text: ByteBuffer, to event: inout ByteBuffer) {
         let digits = Array("0123456789abcdef".utf8)
         event.writeString("\"")
         text.withUnsafeReadableBytes { bytes in
@@ -87,49 +93,8 @@ enum JSONString {
             }
             var text = ByteBuffer()
             text.reserveCapacity(inner.count)
-            var index = 0, start = 0
-            while index < inner.count {
-                guard inner[index] == UInt8(ascii: "\\") else {
-                    index += 1
-                    continue
-                }
-                text.writeBytes(UnsafeRawBufferPointer(rebasing: inner[start..<index]))
-                index = unescape(inner, at: index + 1, to: &text)
-                start = index
-            }
-            text.writeBytes(UnsafeRawBufferPointer(rebasing: inner[start...]))
+            JSONEscapes.undo(in: inner) { text.writeBytes($0) }
             return text
         }
-    }
-
-    /// Writes what an escape stands for. Returns where it ends.
-    private static func unescape(_ bytes: UnsafeRawBufferPointer, at index: Int, to text: inout ByteBuffer) -> Int {
-        guard index < bytes.count else { return bytes.count }
-        switch bytes[index] {
-        case UInt8(ascii: "n"): text.writeInteger(UInt8(0x0A))
-        case UInt8(ascii: "r"): text.writeInteger(UInt8(0x0D))
-        case UInt8(ascii: "t"): text.writeInteger(UInt8(0x09))
-        case UInt8(ascii: "b"): text.writeInteger(UInt8(0x08))
-        case UInt8(ascii: "f"): text.writeInteger(UInt8(0x0C))
-        case UInt8(ascii: "u"):
-            guard let high = unit(bytes, at: index + 1) else { return bytes.count }
-            var scalar = UInt32(high), end = index + 5
-            if (0xD800..<0xDC00).contains(high), end + 1 < bytes.count, bytes[end] == UInt8(ascii: "\\"),
-                bytes[end + 1] == UInt8(ascii: "u"), let low = unit(bytes, at: end + 2), (0xDC00..<0xE000).contains(low)
-            {
-                scalar = 0x10000 + (UInt32(high) - 0xD800) << 10 + (UInt32(low) - 0xDC00)
-                end += 6
-            }
-            // Half a pair is no character (RFC 8259, 8.2): the replacement stands for it, as Foundation has it not.
-            text.writeString(String(Unicode.Scalar(scalar) ?? "\u{FFFD}"))
-            return end
-        default: text.writeInteger(bytes[index])
-        }
-        return index + 1
-    }
-
-    private static func unit(_ bytes: UnsafeRawBufferPointer, at index: Int) -> UInt16? {
-        guard index + 4 <= bytes.count else { return nil }
-        return UInt16(String(decoding: bytes[index..<(index + 4)], as: UTF8.self), radix: 16)
     }
 }

@@ -60,7 +60,7 @@ extension Gateway {
     private func event(
         of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, name: FunctionName
     ) async throws -> ArrivedEvent {
-        let body = try await event(of: request, isJSON: false)
+        let body = try await event(of: request, for: name.text, isJSON: false)
         let prefix = "/fn/\(name)"
         let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
         let event = HTTPEvent(
@@ -76,7 +76,9 @@ extension Gateway {
             : try await SlowLane.answers.run { try event.encoded(body: body.bytes, type: type) }
         // Both are held for a moment; from here on only the event is.
         if let charge = body.charge {
-            guard charge.add(max(0, encoded.readableBytes - body.bytes.readableBytes)) else { throw Self.crowded }
+            guard charge.add(max(0, encoded.readableBytes - body.bytes.readableBytes)) else {
+                throw FunctionHost.crowded
+            }
         }
         return ArrivedEvent(encoded, charge: body.charge, problem: nil)
     }
@@ -107,17 +109,19 @@ extension Completion {
 }
 
 extension ResponseBody {
-    private static let slice = 128 << 10
+    private static let small = 4 << 10, slice = 64 << 10
 
-    /// A body whose bytes are charged until the client has them. A long one is written in copied slices, each once the one
-    /// before has gone out, so that a client that reads nothing holds the charge, and nothing is held without one.
+    /// A body whose bytes are charged until the client has them, or nearly all: written in copied slices, each once the one before
+    /// has gone out. A client that reads nothing holds the charge.
     static func charged(_ bytes: ByteBuffer, to charge: MemoryBudget.Charge?) -> ResponseBody {
-        guard bytes.readableBytes > slice else { return ResponseBody(byteBuffer: bytes) }
+        guard bytes.readableBytes > small else { return ResponseBody(byteBuffer: bytes) }
         return ResponseBody(contentLength: bytes.readableBytes) { writer in
             var rest = bytes
             while let part = rest.readSlice(length: min(rest.readableBytes, slice)), part.readableBytes > 0 {
                 try await writer.write(ByteBuffer(bytes: part.readableBytesView))
             }
+            // Nothing more, but it waits as any other: until the connection takes something again.
+            try await writer.write(ByteBuffer())
             try await writer.finish(nil)
             withExtendedLifetime(charge) {}
         }

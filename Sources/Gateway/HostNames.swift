@@ -36,6 +36,8 @@ struct HostNames: Sendable {
 
     private static func host(of authority: String) -> String {
         if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
+            let port = authority[authority.index(after: end)...]
+            guard port.isEmpty || port.first == ":" && port.dropFirst().allSatisfy(\.isNumber) else { return "" }
             return String(authority[authority.index(after: authority.startIndex)..<end])
         }
         var host = authority[...]

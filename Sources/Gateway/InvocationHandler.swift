@@ -151,7 +151,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         } catch {
             failure = error
         }
-        reading = gateway.readers.begin()
+        reading = gateway.readers.begin(for: name)
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -263,6 +263,10 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             context.read()
         }
         guard !isRunning else { return }
+        if wantsQuiescing, isPassing {
+            wantsQuiescing = false
+            context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
         if let error = laterError {
             laterError = nil
             errorCaught(context: context, error: error)

@@ -34,7 +34,7 @@ extension Gateway {
                     .notFound,
                     "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, in memory")
             }
-            return try await InvocationDocument.response(of: record)
+            return try await InvocationDocument.response(of: record, budget: host.budget)
         }
     }
 
@@ -43,7 +43,7 @@ extension Gateway {
         let name = try name(context)
         let number = try number("version", request, in: 1...Int.max)
         let version = try host.version(of: name, number: number, alias: request.uri.queryParameters.get("alias"))
-        let event = try await event(of: request)
+        let event = try await event(of: request, for: name.text)
         let id = Self.makeID()
         if prefersAsync(request) {
             try await host.enqueue(version, id: id, event: event, traceparent: traceparent(request))
@@ -86,11 +86,13 @@ extension Gateway {
     }
 
     /// The event, up to the limit.
-    /// - Parameter isJSON: whether it has to be JSON.
-    func event(of request: Request, isJSON: Bool = true) async throws -> ArrivedEvent {
+    /// - Parameters:
+    ///   - function: the name of the function that it is for.
+    ///   - isJSON: whether it has to be JSON.
+    func event(of request: Request, for function: String?, isJSON: Bool = true) async throws -> ArrivedEvent {
         let limit = host.options.largestEvent
         if Self.length(request.headers) > limit { throw Self.tooLarge(limit) }
-        var reader = readers.begin(isJSON: isJSON)
+        var reader = readers.begin(for: function, isJSON: isJSON)
         do {
             for try await chunk in request.body { try reader.add(chunk) }
         } catch let error as HTTPParserError {
@@ -188,13 +190,10 @@ private struct InvocationDocument: Encodable {
     let usage: UsageDocument?
     let startedAt: String?
     let problem: Problem?
-    /// Text or, in base64, bytes. JSON goes in as it is, see `response`.
-    let result: String?
     let resultEncoding: String?
-    private let json: ByteBuffer?
 
     private enum CodingKeys: String, CodingKey {
-        case id, function, version, status, outcome, start, usage, startedAt, problem, result, resultEncoding
+        case id, function, version, status, outcome, start, usage, startedAt, problem, resultEncoding
     }
 
     init(_ record: InvocationRecord) {
@@ -211,40 +210,42 @@ private struct InvocationDocument: Encodable {
         }
         startedAt = record.startedAt.map { timestamp($0) }
         problem = record.failure.map { Problem($0, invocationID: record.id) }
-        json = record.resultKind == .json ? record.result : nil
-        guard json == nil, let bytes = record.result else {
-            result = nil
-            resultEncoding = json == nil ? nil : "json"
-            return
-        }
-        if record.resultKind == .text {
-            result = String(buffer: bytes)
-            resultEncoding = "text"
-        } else {
-            result = Data(bytes.readableBytesView).base64EncodedString()
-            resultEncoding = "base64"
+        switch record.resultKind {
+        case _ where record.result == nil: resultEncoding = nil
+        case .json: resultEncoding = "json"
+        case .text: resultEncoding = "text"
+        case .bytes, nil: resultEncoding = "base64"
         }
     }
 
-    /// A large result is put into its document elsewhere than on a thread that others wait for.
-    static func response(of record: InvocationRecord) async throws -> Response {
-        guard record.result?.readableBytes ?? 0 > 64 << 10 else {
-            return try Self.response(with: Self(record).encoded())
-        }
-        return Self.response(with: try await SlowLane.answers.run { try Self(record).encoded() })
+    /// A large result is put into its document elsewhere than on a thread that others wait for, and charged until the client
+    /// has it.
+    /// - Throws: `Failure` overloaded.
+    static func response(of record: InvocationRecord, budget: MemoryBudget) async throws -> Response {
+        let size = record.result?.readableBytes ?? 0
+        guard size > 64 << 10 else { return response(with: try Self(record).encoded(with: record.result), nil) }
+        let charge = budget.charge(of: record.function.text)
+        guard charge.add(record.resultKind == .json ? size : size * 2) else { throw FunctionHost.crowded }
+        let body = try await SlowLane.answers.run { try Self(record).encoded(with: record.result) }
+        return response(with: body, charge)
     }
 
-    private static func response(with body: ByteBuffer) -> Response {
-        Response(status: .ok, headers: [.contentType: "application/json"], body: .charged(body, to: nil))
+    private static func response(with body: ByteBuffer, _ charge: MemoryBudget.Charge?) -> Response {
+        Response(status: .ok, headers: [.contentType: "application/json"], body: .charged(body, to: charge))
     }
 
-    /// The document, with a JSON result put in as the function wrote it.
-    private func encoded() throws -> ByteBuffer {
-        guard let json else { return ByteBuffer(bytes: try JSONEncoder.ours.encode(self)) }
-        var body = ByteBuffer(bytes: try JSONEncoder().encode(self).dropLast())
-        body.reserveCapacity(body.writerIndex + json.readableBytes + 16)
+    /// The document with its result in it: JSON as the function wrote it, text as a string, bytes in base64; each held once.
+    private func encoded(with result: ByteBuffer?) throws -> ByteBuffer {
+        var body = ByteBuffer(bytes: try JSONEncoder.ours.encode(self))
+        guard let result else { return body }
+        body.moveWriterIndex(to: body.writerIndex - 1)  // its closing brace
+        body.reserveCapacity(body.writerIndex + result.readableBytes / 2 * 3 + 64)
         body.writeString(#","result":"#)
-        body.writeImmutableBuffer(json)
+        switch resultEncoding {
+        case "json": body.writeImmutableBuffer(result)
+        case "text": HTTPEventBody.writeString(result, to: &body)
+        default: HTTPEventBody.writeBase64(result, to: &body)
+        }
         body.writeString("}")
         return body
     }

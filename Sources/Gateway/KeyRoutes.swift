@@ -35,7 +35,7 @@ extension Gateway {
         }
         router.post("/v1/keys") { request, _ in
             try authorize(request, .admin)
-            let body = try await event(of: request).bytes
+            let body = try await event(of: request, for: nil).bytes
             guard let wanted = try? JSONDecoder().decode(KeyRequest.self, from: Data(body.readableBytesView)),
                 (1...100).contains(wanted.name.count)
             else {

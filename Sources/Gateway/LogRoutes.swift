@@ -22,12 +22,13 @@ extension Gateway {
                 return try Response.json(
                     LogPage(lines: host.logs.lines(of: name, limit: limit, invocation: invocation)))
             }
-            return follow(name, backlog: limit, invocation: invocation)
+            return try follow(name, backlog: limit, invocation: invocation)
         }
     }
 
     /// Server-sent events: what there is, then each line as it comes.
-    private func follow(_ name: FunctionName, backlog: Int, invocation: String?) -> Response {
+    private func follow(_ name: FunctionName, backlog: Int, invocation: String?) throws -> Response {
+        let place = try followers.take("followers of logs")
         let stream = host.logs.follow(name)
         let past = host.logs.lines(of: name, limit: backlog, invocation: invocation)
         let body = ResponseBody { writer in
@@ -36,6 +37,7 @@ extension Gateway {
                 try await writer.write(Self.event(line))
             }
             try await writer.finish(nil)
+            withExtendedLifetime(place) {}
         }
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: body)

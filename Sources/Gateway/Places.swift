@@ -8,9 +8,17 @@ final class Places: Sendable {
 
     init(_ most: Int) { self.most = most }
 
-    /// Runs `work` while holding a place.
-    /// - Throws: `Failure` overloaded when all are taken, or what `work` throws.
-    func holding<Value: Sendable>(_ what: String, _ work: () async throws -> Value) async throws -> Value {
+    /// A place; free again when the last who refers to it lets go.
+    final class Place: Sendable {
+        private let places: Places
+
+        fileprivate init(_ places: Places) { self.places = places }
+
+        deinit { places.taken.withLock { $0 -= 1 } }
+    }
+
+    /// - Throws: `Failure` overloaded when all are taken.
+    func take(_ what: String) throws(Failure) -> Place {
         let isTaken = taken.withLock { taken in
             guard taken < most else { return false }
             taken += 1
@@ -21,7 +29,14 @@ final class Places: Sendable {
             failure.retryAfter = 1
             throw failure
         }
-        defer { taken.withLock { $0 -= 1 } }
+        return Place(self)
+    }
+
+    /// Runs `work` while holding a place.
+    /// - Throws: as `take`, or what `work` throws.
+    func holding<Value: Sendable>(_ what: String, _ work: () async throws -> Value) async throws -> Value {
+        let place = try take(what)
+        defer { withExtendedLifetime(place) {} }
         return try await work()
     }
 }

@@ -7,38 +7,76 @@ import Synchronization
 package final class MemoryBudget: Sendable {
     /// In bytes.
     package let limit: Int
-    private let held = Mutex(0)
-    /// Each charge may grow so far whatever others hold: who fills the budget must not keep out everybody else's small ones.
+
+    private struct State {
+        var held = 0
+        /// Beyond what is free for each charge, by who is charged.
+        var shares: [String: Int] = [:]
+    }
+
+    private let state = Mutex(State())
+    /// Each charge may grow so far whoever else fills the budget: nobody must keep out everybody's small ones. All of these
+    /// together may go beyond the limit by `mostFree`.
     package static let free = 64 << 10
+    private static let mostFree = 64 << 20
 
     package init(limit: Int) { self.limit = limit }
 
     /// Bytes charged at this moment.
-    package var used: Int { held.withLock { $0 } }
+    package var used: Int { state.withLock { $0.held } }
 
     /// Begins an empty charge.
-    package func charge() -> Charge { Charge(self) }
+    /// - Parameter owner: a function's name, of which all charges together may take half of the budget; nil: nobody's.
+    package func charge(of owner: String? = nil) -> Charge { Charge(self, owner) }
+
+    private func take(_ count: Int, having bytes: Int, _ owner: String?) -> Bool {
+        state.withLock { state in
+            let more = bytes + count
+            guard more > Self.free else {
+                guard state.held + count <= limit + Self.mostFree else { return false }
+                state.held += count
+                return true
+            }
+            let beyond = more - max(bytes, Self.free)
+            guard state.held + count <= limit else { return false }
+            if let owner {
+                guard state.shares[owner, default: 0] + beyond <= limit / 2 else { return false }
+                state.shares[owner, default: 0] += beyond
+            }
+            state.held += count
+            return true
+        }
+    }
+
+    private func give(_ count: Int, having bytes: Int, _ owner: String?) {
+        state.withLock { state in
+            state.held -= count
+            let beyond = max(0, bytes - Self.free) - max(0, bytes - count - Self.free)
+            guard let owner, beyond > 0 else { return }
+            let left = state.shares[owner, default: 0] - beyond
+            state.shares[owner] = left > 0 ? left : nil
+        }
+    }
 
     /// What is held for one purpose; given back when the last who refers to it lets go.
     package final class Charge: Sendable {
         private let budget: MemoryBudget
+        private let owner: String?
         private let bytes = Mutex(0)
 
-        fileprivate init(_ budget: MemoryBudget) { self.budget = budget }
+        fileprivate init(_ budget: MemoryBudget, _ owner: String?) {
+            self.budget = budget
+            self.owner = owner
+        }
 
         deinit { reduce(to: 0) }
 
         /// Charges more. False, and nothing is charged, when there is no room for it.
         package func add(_ count: Int) -> Bool {
             bytes.withLock { bytes in
-                let more = bytes + count
-                let fits = budget.held.withLock { held in
-                    guard more <= MemoryBudget.free || held + count <= budget.limit else { return false }
-                    held += count
-                    return true
-                }
-                if fits { bytes = more }
-                return fits
+                guard budget.take(count, having: bytes, owner) else { return false }
+                bytes += count
+                return true
             }
         }
 
@@ -46,8 +84,7 @@ package final class MemoryBudget: Sendable {
         package func reduce(to count: Int) {
             bytes.withLock { bytes in
                 guard bytes > count else { return }
-                let less = bytes - count
-                budget.held.withLock { $0 -= less }
+                budget.give(bytes - count, having: bytes, owner)
                 bytes = count
             }
         }

@@ -10,7 +10,7 @@ package final class SlowLane: Sendable {
     package static let bundles = SlowLane(threads: 1)
 
     private struct Queue {
-        var jobs: [@Sendable () -> Void] = []
+        var jobs: [(@Sendable () -> Void)?] = []
         var next = 0
     }
 
@@ -57,6 +57,7 @@ package final class SlowLane: Sendable {
             let job = queue.withLock { queue -> (@Sendable () -> Void)? in
                 guard queue.next < queue.jobs.count else { return nil }
                 let job = queue.jobs[queue.next]
+                queue.jobs[queue.next] = nil  // with all that it holds
                 queue.next += 1
                 if queue.next == queue.jobs.count || queue.next > 64 {
                     queue.jobs.removeFirst(queue.next)

@@ -1,6 +1,7 @@
 import Catalogue
 import Foundation
 import FunctionModel
+import HostSystem
 import Logging
 import NIOCore
 
@@ -27,19 +28,21 @@ final class AcceptedInvocations: Sendable {
         }
     }
 
-    /// The item's event: an earlier process's is read when its turn has come.
+    /// The item's event: an earlier process's is read when its turn has come. Nil when there is no room for it.
     /// - Throws: what the database says.
-    func event(of item: AsynchronousQueue.Item) async throws -> ArrivedEvent {
+    func event(of item: AsynchronousQueue.Item, budget: MemoryBudget) async throws -> ArrivedEvent? {
         if let event = item.event { return event }
         let bytes = try await catalogue.event(ofQueued: item.id) ?? Data()
-        return ArrivedEvent(ByteBuffer(bytes: bytes), charge: nil, problem: nil)
+        let charge = budget.charge(of: item.version.name.text)
+        guard charge.add(bytes.count) else { return nil }
+        return ArrivedEvent(ByteBuffer(bytes: bytes), charge: charge, problem: nil)
     }
 
     /// Once this returns the invocation survives this process.
     /// - Throws: `Failure` overloaded or invalid_request, or what the database says.
     func add(_ version: FunctionVersion, id: String, event: ArrivedEvent, traceparent: String?) async throws {
         if let problem = event.problem { throw Failure(.invalidRequest, "the event is not JSON: \(problem)") }
-        guard queue.hasRoom else { throw full }
+        guard queue.hasRoom(for: event.bytes.readableBytes) else { throw full }
         try await catalogue.enqueue(
             QueuedInvocation(
                 id: id, version: version, event: Data(event.bytes.readableBytesView), traceparent: traceparent))

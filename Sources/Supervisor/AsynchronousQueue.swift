@@ -13,9 +13,11 @@ final class AsynchronousQueue: Sendable {
         let id: String
         /// Nil: it stands in the catalogue only.
         let event: ArrivedEvent?
+        let traceparent: String?
+        /// How often the host could not start it.
+        var failedStarts = 0
 
         var bytes: Int { event?.bytes.readableBytes ?? 0 }
-        let traceparent: String?
     }
 
     /// Of one function at once; of all.
@@ -25,7 +27,8 @@ final class AsynchronousQueue: Sendable {
 
     private struct Line {
         var items: CircularBuffer<Item> = []
-        var running = 0
+        /// Bundles of those that run.
+        var running: [String] = []
         /// It met a full house: nothing of it is tried before then.
         var notBefore: ContinuousClock.Instant?
     }
@@ -39,22 +42,22 @@ final class AsynchronousQueue: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
 
         mutating func claim(_ now: ContinuousClock.Instant) -> Item? {
-            guard running < mostAtOnce else { return nil }
+            // What waits when the host leaves is the next one's.
+            guard !isClosed, running < mostAtOnce else { return nil }
             for _ in 0..<turns.count {
                 let name = turns.removeFirst()
-                guard var line = lines[name], let first = line.items.first else { continue }
-                let isFull = line.running >= min(mostOfOne, first.version.manifest.concurrency.max)
-                guard !isFull, line.notBefore.map({ $0 <= now }) ?? true else {
+                guard let first = lines[name]?.items.first, let busy = lines[name]?.running.count else { continue }
+                let isFull = busy >= min(mostOfOne, first.version.manifest.concurrency.max)
+                guard !isFull, lines[name]?.notBefore.map({ $0 <= now }) ?? true else {
                     turns.append(name)
                     continue
                 }
-                line.items.removeFirst()
-                line.running += 1
+                lines[name]?.items.removeFirst()
+                lines[name]?.running.append(first.version.bundle)
                 running += 1
                 waiting -= 1
                 bytes -= first.bytes
-                if !line.items.isEmpty { turns.append(name) }
-                lines[name] = line
+                if lines[name]?.items.isEmpty == false { turns.append(name) }
                 return first
             }
             return nil
@@ -72,11 +75,17 @@ final class AsynchronousQueue: Sendable {
             bytes += item.bytes
         }
 
-        mutating func leave(_ name: FunctionName) {
+        mutating func leave(_ item: Item) {
+            let name = item.version.name
             running -= 1
-            lines[name]?.running -= 1
-            if let line = lines[name], line.running == 0, line.items.isEmpty { lines[name] = nil }
+            if let index = lines[name]?.running.firstIndex(of: item.version.bundle) {
+                lines[name]?.running.remove(at: index)
+            }
+            if let line = lines[name], line.running.isEmpty, line.items.isEmpty { lines[name] = nil }
         }
+
+        /// Whether nothing runs any more and nothing will.
+        var isOver: Bool { isClosed && running == 0 }
     }
 
     private let capacity: Int
@@ -84,7 +93,10 @@ final class AsynchronousQueue: Sendable {
 
     init(capacity: Int) { self.capacity = capacity }
 
-    var hasRoom: Bool { state.withLock { !$0.isClosed && $0.waiting < capacity } }
+    /// - Parameter bytes: of the event.
+    func hasRoom(for bytes: Int) -> Bool {
+        state.withLock { !$0.isClosed && $0.waiting < capacity && $0.bytes + bytes <= Self.mostBytes }
+    }
 
     /// False when the queue is full or closed.
     /// - Parameter isOld: whether an earlier process has accepted it: then there is always room.
@@ -106,7 +118,7 @@ final class AsynchronousQueue: Sendable {
     func next() async -> Item? {
         while true {
             let (item, isOver) = state.withLock { state in
-                (state.claim(.now), state.isClosed && state.waiting == 0 && state.running == 0)
+                (state.claim(.now), state.isOver)
             }
             if let item { return item }
             if isOver { return nil }
@@ -115,10 +127,10 @@ final class AsynchronousQueue: Sendable {
                     // Something may have come in between.
                     if let item = state.claim(.now) {
                         state.enter(item, first: true)
-                        state.leave(item.version.name)
+                        state.leave(item)
                         return true
                     }
-                    guard !(state.isClosed && state.waiting == 0 && state.running == 0) else { return true }
+                    guard !state.isOver else { return true }
                     state.waiter = continuation
                     return false
                 }
@@ -130,7 +142,7 @@ final class AsynchronousQueue: Sendable {
     /// It has ended, and its slot is free.
     func finished(_ item: Item) {
         act {
-            $0.leave(item.version.name)
+            $0.leave(item)
             return true
         }
     }
@@ -139,7 +151,7 @@ final class AsynchronousQueue: Sendable {
     func postpone(_ item: Item, by delay: Duration) {
         act { state in
             state.enter(item, first: true)
-            state.leave(item.version.name)
+            state.leave(item)
             state.lines[item.version.name]?.notBefore = .now + delay
             return true
         }
@@ -156,9 +168,9 @@ final class AsynchronousQueue: Sendable {
         }
     }
 
-    /// Bundles of what waits.
+    /// Bundles of what waits or runs.
     var bundlesInUse: Set<String> {
-        state.withLock { Set($0.lines.values.flatMap { $0.items.map(\.version.bundle) }) }
+        state.withLock { Set($0.lines.values.flatMap { $0.items.map(\.version.bundle) + $0.running }) }
     }
 
     /// Changes the state, and lets whoever waits for the next item look again.
@@ -191,20 +203,39 @@ package struct AsynchronousRunner: Service {
     }
 
     private func execute(_ item: AsynchronousQueue.Item) async {
-        host.accepted.log.update(item.id) { $0.status = .running }
+        let accepted = host.accepted
+        accepted.log.update(item.id) { $0.status = .running }
+        func again(_ item: AsynchronousQueue.Item, in delay: Duration) {
+            accepted.log.update(item.id) { $0.status = .queued }
+            accepted.queue.postpone(item, by: delay)
+        }
         let event: ArrivedEvent
         do {
-            event = try await host.accepted.event(of: item)
+            guard let found = try await accepted.event(of: item, budget: host.budget) else {
+                return again(item, in: .seconds(1))
+            }
+            event = found
         } catch {
-            return host.accepted.queue.postpone(item, by: .seconds(1))  // the disk may get over it
+            return again(item, in: .seconds(1))  // the disk may get over it
         }
         let completion = await host.invoke(
             item.version, id: item.id, event: event, traceparent: item.traceparent,
             cancellation: Cancellation(), isAsynchronous: true)
-        guard completion.outcome == .throttled || completion.outcome == .overloaded else {
-            return await host.accepted.finished(item)
+        if completion.hasNotRun { return again(item, in: .milliseconds(100)) }
+        // A launcher that died, or a machine that is out of something: it may be over in a second.
+        if completion.outcome == .launchFailed, item.failedStarts < 3 {
+            var item = item
+            item.failedStarts += 1
+            return again(item, in: .seconds(1))
         }
-        host.accepted.log.update(item.id) { $0.status = .queued }
-        host.accepted.queue.postpone(item, by: .milliseconds(100))
+        await accepted.finished(item)
+    }
+}
+
+extension Completion {
+    /// Whether it met a full house and its function has seen nothing of it.
+    var hasNotRun: Bool {
+        guard case .failure(let failure) = result else { return false }
+        return (outcome == .throttled || outcome == .overloaded) && !failure.hasRun
     }
 }

@@ -144,14 +144,19 @@ package final class FunctionHost: Sendable {
     func collect() async throws {
         wantsCollection = false
         let named = catalogue.snapshot.bundleDigests.union([runtimeBundle])
-        try await SlowLane.bundles.run { [self] in
+        let isUsed = try await SlowLane.bundles.run { [self] in
+            var isUsed = false
             try catalogue.bundles.collectGarbage { name in
                 // The few that are not named are looked at once more, as of now.
-                named.contains(name) || bundlesInUse.contains(name) || catalogue.snapshot.bundleDigests.contains(name)
+                if named.contains(name) || catalogue.snapshot.bundleDigests.contains(name) { return true }
+                guard bundlesInUse.contains(name) else { return false }
+                isUsed = true
+                return true
             }
+            return isUsed
         }
-        // What an old worker still uses is looked for again.
-        if !bundlesInUse.isSubset(of: catalogue.snapshot.bundleDigests) { wantsCollection = true }
+        // It is looked for again.
+        if isUsed { wantsCollection = true }
     }
 
     private var bundlesInUse: Set<String> { pool.bundlesInUse.union(accepted.queue.bundlesInUse) }
@@ -264,7 +269,7 @@ package final class FunctionHost: Sendable {
         _ version: FunctionVersion, id: String, _ completion: Completion, elapsed: Duration, keepsResult: Bool
     ) {
         // Accepted ones that met a full house have not ended: they have their turn again.
-        if keepsResult, completion.outcome == .throttled || completion.outcome == .overloaded { return }
+        if keepsResult, completion.hasNotRun { return }
         meters(of: version.name)?.record(completion, elapsed: elapsed)
         (keepsResult ? accepted.log : invocations).update(id) { record in
             record.status = .done
@@ -312,13 +317,29 @@ package final class FunctionHost: Sendable {
         if let problem = event.problem {
             return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))
         }
+        // It was picked when the event began to arrive, and may have gone since, its files too.
+        guard isAsynchronous || catalogue.snapshot.has(version) else {
+            return refuse(Failure(.notFound, "\(version.name) version \(version.number) was deleted meanwhile"))
+        }
         let bytes = event.bytes.readableBytes == 0 ? ByteBuffer(string: "null") : event.bytes
+        // Written into the protocol's line, it is held twice until the worker has it.
+        if version.speaksJSONRPC, let charge = event.charge, !charge.add(bytes.readableBytes) {
+            return refuse(Self.crowded)
+        }
         pool.submit(
             version,
             assignment: Assignment(
                 invocationID: id, event: bytes, traceparent: traceparent, cancellation: cancellation,
                 charge: event.charge, eventLoop: eventLoop),
             completion: completion)
+    }
+
+    /// The host's memory for others is used up.
+    package static var crowded: Failure {
+        var failure = Failure(
+            .overloaded, "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
+        failure.retryAfter = 1
+        return failure
     }
 
     private static var draining: Failure {

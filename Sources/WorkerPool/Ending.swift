@@ -67,6 +67,7 @@ enum Ending {
             "the function's answer found no room beside all that the host holds for others at this moment (maxBuffered); retry shortly"
         )
         failure.retryAfter = 1
+        failure.hasRun = true
         return failure
     }
 

@@ -77,7 +77,7 @@ final class WorkerRunner: Sendable {
         state = Mutex(
             State(
                 machine: machine, log: LogLines(limit: version.manifest.limits.log.bytes),
-                outputCharge: budget.charge()))
+                outputCharge: budget.charge(of: version.name.text)))
     }
 
     // MARK: - Orders
@@ -92,7 +92,7 @@ final class WorkerRunner: Sendable {
             guard start == .cold || state.machine.isIdle else { return (false, []) }
             state.completion = completion
             state.eventCharge = assignment.charge
-            state.outputCharge = budget.charge()
+            state.outputCharge = budget.charge(of: version.name.text)
             state.invocationID = assignment.invocationID
             // What was written between two invocations is nobody's, half a line of it too.
             guard start != .cold else { return (true, []) }
@@ -156,7 +156,23 @@ final class WorkerRunner: Sendable {
             return state.meters
         }
         handle(.tick(cpu: { meters?.cpu }))
+        releaseHeld()
     }
+
+    /// What waits for the log goes on when there is nothing on its pipe any more, whoever has read it.
+    private func releaseHeld() {
+        let (actions, isHeld) = state.withLock { state -> ([WorkerMachine.Action], Bool) in
+            guard !state.held.isEmpty else { return ([], false) }
+            guard state.logFile.map(readableBytes) ?? 0 == 0 else { return ([], true) }
+            state.logBefore = 0
+            defer { state.held = [] }
+            return (state.held, false)
+        }
+        for action in actions { perform(action) }
+        if isHeld { report(self, .deadline(.now + Self.longestHeld)) }
+    }
+
+    private static let longestHeld = Duration.milliseconds(100)
 
     // MARK: - Events
 
@@ -194,7 +210,9 @@ final class WorkerRunner: Sendable {
             return (actions, next)
         }
         if let deadline { report(self, .deadline(deadline)) }
+        let wasHeld = state.withLock { !$0.held.isEmpty }
         for action in held(back: actions) { perform(action) }
+        if !wasHeld, state.withLock({ !$0.held.isEmpty }) { report(self, .deadline(.now + Self.longestHeld)) }
     }
 
     private func took(output bytes: ByteBuffer) {

@@ -119,7 +119,7 @@ import WorkerProtocol
 
     @Test(arguments: [
         "evil.com", "api.example.com.evil.com", "apps.example.com", "localhost.evil.com", "1.2.3.4.evil.com", "ä.com",
-        "a.b:x", "", "10.0.0.1", "[::2]", "0x7f000001", "127.1", "a b", "localhost@evil.com",
+        "a.b:x", "", "10.0.0.1", "[::2]", "[::1]evil.com", "0x7f000001", "127.1", "a b", "localhost@evil.com",
     ])
     func refuses(_ authority: String) { #expect(!names.accepts(authority)) }
 }

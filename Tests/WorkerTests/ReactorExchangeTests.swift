@@ -68,6 +68,20 @@ import WorkerProtocol
         }
     }
 
+    /// Python writes half a pair as it finds it: sound JSON, and no reason to end the worker.
+    @Test func tellsErrorsOfAnyText() {
+        for (message, told) in [
+            (#"\ud800"#, "\u{FFFD}"), (String(repeating: "ü", count: 40_000), String(repeating: "ü", count: 4096)),
+        ] {
+            var exchange = asked(limit: 1 << 20)
+            let answer = #"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\#(message)"}}"# + "\n"
+            #expect(
+                exchange.receive(ByteBuffer(string: answer)) == [
+                    .error(.init(type: "Error", message: told, stackTrace: []))
+                ])
+        }
+    }
+
     @Test func tellsErrors() {
         var exchange = asked()
         let answer =
