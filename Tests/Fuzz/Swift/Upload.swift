@@ -81,7 +81,7 @@ private let canary: String = {
             returned: open(place + "/archive", O_CREAT | O_RDWR | O_TRUNC | O_CLOEXEC, 0o600), by: "open")
         try archive.writeAll(input)
         let unpacker = ArchiveUnpacker(into: try outer.folder("bundle"))
-        try? unpacker.unpack(archive)
+        _ = try? unpacker.unpack(archive)
         try outer.removeTree("bundle")
         let left = try outer.names().filter { $0 != "canary" && $0 != "archive" }
         require(left.isEmpty, "made outside the bundle: \(left)")
