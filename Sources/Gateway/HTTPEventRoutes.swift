@@ -37,6 +37,7 @@ extension Gateway {
         guard let version = served else { throw Self.noFunction(name) }
         let id = Self.makeID()
         let event = try await event(of: request, headers, context, id: id, name: name)
+        try host.requireServed(version)
         // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
         let (completion, answer) = await watch.watching(context.channel) { cancellation in
             await host.invoke(

@@ -181,6 +181,11 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         guard failure == nil, let version, let event else {
             return answer(InvocationAnswer(failure ?? Failure(.notFound, "no version")), closes: false, context)
         }
+        do throws(Failure) {
+            try gateway.host.requireServed(version)
+        } catch {
+            return answer(InvocationAnswer(error), closes: false, context)
+        }
         state = .running
         let id = Gateway.makeID()
         let cancellation = Cancellation()

@@ -44,6 +44,7 @@ extension Gateway {
         let number = try number("version", request, in: 1...Int.max)
         let version = try host.version(of: name, number: number, alias: request.uri.queryParameters.get("alias"))
         let event = try await event(of: request, for: name.text)
+        try host.requireServed(version)
         let id = Self.makeID()
         if prefersAsync(request) {
             try await host.enqueue(version, id: id, event: event, traceparent: traceparent(request))

@@ -193,6 +193,14 @@ package final class FunctionHost: Sendable {
         return version
     }
 
+    /// Of a version that was picked when its event began to arrive: it may have gone since, its files too.
+    /// - Throws: `Failure` not_found.
+    package func requireServed(_ version: FunctionVersion) throws(Failure) {
+        guard catalogue.snapshot.has(version) else {
+            throw Failure(.notFound, "\(version.name) version \(version.number) was deleted meanwhile")
+        }
+    }
+
     /// The version's launch plan, made once.
     package func plan(for version: FunctionVersion) throws -> SealedFile {
         let observes = observes
@@ -316,10 +324,6 @@ package final class FunctionHost: Sendable {
         if isDraining, !isAsynchronous { return refuse(Self.draining) }
         if let problem = event.problem {
             return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))
-        }
-        // It was picked when the event began to arrive, and may have gone since, its files too.
-        guard isAsynchronous || catalogue.snapshot.has(version) else {
-            return refuse(Failure(.notFound, "\(version.name) version \(version.number) was deleted meanwhile"))
         }
         let bytes = event.bytes.readableBytes == 0 ? ByteBuffer(string: "null") : event.bytes
         // Written into the protocol's line, it is held twice until the worker has it.
