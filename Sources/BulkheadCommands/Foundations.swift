@@ -68,7 +68,8 @@ struct Foundations {
         launcherOptions.readyCells = options.readyCells
         launcherOptions.totalMemory = options.totalMemory
         launcherOptions.totalTasks = options.totalTasks
-        launcherOptions.hostMemory = options.hostMemory
+        // An ordinary user's own cgroup is what it was given: who it is shared with is not this host's to say.
+        launcherOptions.hostMemory = isRoot ? options.hostMemory : nil
         launcherOptions.allowsNoLandlock = options.degraded.contains(.landlock)
         do {
             launcher = try Launcher(launcherOptions, logger: logger) {

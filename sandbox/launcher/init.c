@@ -162,9 +162,10 @@ int default_signal(int signal) {
 }
 
 /// For the worker, which inherits it: handlers fall at exec by themselves, ignored signals do not. The launcher ignores these
-/// two, and has made all others default.
+/// three, and has made all others default.
 static int default_signals(void) {
     int error = default_signal(SIGINT);
+    if (!error) error = default_signal(SIGPIPE);
     return error ? error : default_signal(SIGTERM);
 }
 

@@ -218,6 +218,7 @@ int main(int argc, char **argv) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGINT, SIG_IGN);  // a terminal's Ctrl-C is for the supervisor: it drains and then hangs up; inits take both back
     signal(SIGTERM, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);  // stderr is the guardian's pipe: a word after its death must not end the keeper before it has swept
     if (syscall(SYS_close_range, STORE + 1, ~0u, 0) < 0) die("close_range");
     fcntl(CONTROL, F_SETFD, FD_CLOEXEC);
     fcntl(STORE, F_SETFD, FD_CLOEXEC);
