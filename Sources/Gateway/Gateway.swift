@@ -76,10 +76,6 @@ package struct Gateway: Sendable {
         return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
     }
 
-    static func noFunction(_ name: FunctionName) -> Failure {
-        Failure(.notFound, "there is no function named \(name); GET /v1/functions lists what there is")
-    }
-
     /// The function's name in the path.
     /// - Throws: `Failure` invalid_request.
     func name(_ context: GatewayContext) throws(Failure) -> FunctionName {

@@ -34,7 +34,7 @@ extension Gateway {
             try authorize(request, .invoke)
         }
         if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see
-        guard let version = served else { throw Self.noFunction(name) }
+        guard let version = served else { throw FunctionHost.unknown(name) }
         let id = Self.makeID()
         let event = try await event(of: request, headers, context, id: id, name: name)
         try host.requireServed(version)

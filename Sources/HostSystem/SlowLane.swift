@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Synchronization
 
@@ -15,25 +16,9 @@ package final class SlowLane: Sendable {
     }
 
     private let queue = Mutex(Queue())
-    private let jobs: UnsafeSendableSemaphore
-
-    /// A semaphore of the C library: it is its own lock.
-    private final class UnsafeSendableSemaphore: @unchecked Sendable {
-        // Only ever passed to sem_post(3) and sem_wait(3), which any thread may call at any time.
-        private let pointer = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-        init() { sem_init(pointer, 0, 0) }
-        deinit {
-            sem_destroy(pointer)
-            pointer.deallocate()
-        }
-
-        func signal() { sem_post(pointer) }
-        func wait() { while sem_wait(pointer) < 0 && errno == EINTR {} }
-    }
+    private let jobs = DispatchSemaphore(value: 0)
 
     private init(threads: Int) {
-        jobs = UnsafeSendableSemaphore()
         for _ in 0..<threads {
             let box = Unmanaged.passRetained(self)
             var thread = pthread_t()

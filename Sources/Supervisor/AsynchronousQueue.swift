@@ -41,6 +41,10 @@ final class AsynchronousQueue: Sendable {
         var isClosed = false
         var waiter: CheckedContinuation<Void, Never>?
 
+        func hasRoom(for size: Int, most: Int) -> Bool {
+            !isClosed && waiting < most && bytes + size <= mostBytes
+        }
+
         mutating func claim(_ now: ContinuousClock.Instant) -> Item? {
             // What waits when the host leaves is the next one's.
             guard !isClosed, running < mostAtOnce else { return nil }
@@ -95,20 +99,14 @@ final class AsynchronousQueue: Sendable {
 
     /// - Parameter bytes: of the event.
     func hasRoom(for bytes: Int) -> Bool {
-        state.withLock { !$0.isClosed && $0.waiting < capacity && $0.bytes + bytes <= Self.mostBytes }
+        state.withLock { $0.hasRoom(for: bytes, most: capacity) }
     }
 
     /// False when the queue is full or closed.
     /// - Parameter isOld: whether an earlier process has accepted it: then there is always room.
     func add(_ item: Item, isOld: Bool = false) -> Bool {
         act { state in
-            if isOld {
-                state.enter(item, first: false)
-                return true
-            }
-            guard !state.isClosed, state.waiting < capacity,
-                state.bytes + item.bytes <= Self.mostBytes
-            else { return false }
+            guard isOld || state.hasRoom(for: item.bytes, most: capacity) else { return false }
             state.enter(item, first: false)
             return true
         }

@@ -176,13 +176,15 @@ package final class FunctionHost: Sendable {
         return existed
     }
 
+    package static func unknown(_ name: FunctionName) -> Failure {
+        Failure(.notFound, "there is no function named \(name); GET /v1/functions lists what there is")
+    }
+
     /// Picks a version.
     /// - Throws: `Failure` not_found.
     package func version(of name: FunctionName, number: Int?, alias: String?) throws(Failure) -> FunctionVersion {
         let snapshot = catalogue.snapshot
-        guard let latest = snapshot.latest(name) else {
-            throw Failure(.notFound, "there is no function named \(name); GET /v1/functions lists what there is")
-        }
+        guard let latest = snapshot.latest(name) else { throw Self.unknown(name) }
         if let alias, alias != "latest" {
             throw Failure(.notFound, "\(name) has no alias \"\(alias)\"; \"latest\" always names the newest version")
         }

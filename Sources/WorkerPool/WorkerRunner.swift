@@ -210,9 +210,9 @@ final class WorkerRunner: Sendable {
             return (actions, next)
         }
         if let deadline { report(self, .deadline(deadline)) }
-        let wasHeld = state.withLock { !$0.held.isEmpty }
-        for action in held(back: actions) { perform(action) }
-        if !wasHeld, state.withLock({ !$0.held.isEmpty }) { report(self, .deadline(.now + Self.longestHeld)) }
+        let (due, beginsToHold) = held(back: actions)
+        for action in due { perform(action) }
+        if beginsToHold { report(self, .deadline(.now + Self.longestHeld)) }
     }
 
     private func took(output bytes: ByteBuffer) {
@@ -227,23 +227,24 @@ final class WorkerRunner: Sendable {
 
     /// A worker that lives on may have written to its log before its answer, on another pipe: that is read first, so that each
     /// line is told of the invocation that wrote it.
-    private func held(back actions: [WorkerMachine.Action]) -> [WorkerMachine.Action] {
+    /// - Returns: what is to be done now, and whether the rest begins to wait.
+    private func held(back actions: [WorkerMachine.Action]) -> ([WorkerMachine.Action], Bool) {
         state.withLock { state in
             if state.held.isEmpty {
                 guard state.completion != nil, version.speaksJSONRPC,
                     let at = actions.firstIndex(where: { if case .finish = $0 { true } else { false } }),
                     let file = state.logFile, case let count = readableBytes(of: file), count > 0
-                else { return actions }
+                else { return (actions, false) }
                 state.logBefore = count
                 state.held = Array(actions[at...])
-                return Array(actions[..<at])
+                return (Array(actions[..<at]), true)
             }
             // A kill is not to be waited with.
             var now: [WorkerMachine.Action] = []
             for action in actions {
                 if case .kill = action { now.append(action) } else { state.held.append(action) }
             }
-            return now
+            return (now, false)
         }
     }
 

@@ -100,9 +100,6 @@ package struct ReactorExchange: Sendable {
         return state == .broken ? events.suffix(1) : events
     }
 
-    /// What the worker has written of a line so far, in bytes.
-    package var pendingBytes: Int { pending.readableBytes }
-
     private mutating func readLine() -> Event {
         let line = pending
         let isObject = scanner.finish() == nil && scanner.isOutermostObject && text.isValid
