@@ -52,14 +52,20 @@ package struct Gateway: Sendable {
     }
 
     /// - Throws: `Failure` unauthorized or forbidden.
-    @discardableResult
     func authorize(_ headers: HTTPFields, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
-        guard let header = headers[.authorization] else {
+        let header = headers[.authorization]
+        return try authorize(token: header.flatMap(Self.bearerToken), isGiven: header != nil, scope)
+    }
+
+    /// - Throws: `Failure` unauthorized or forbidden.
+    @discardableResult
+    func authorize(token: String?, isGiven: Bool, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
+        guard isGiven else {
             throw Failure(
                 .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
             )
         }
-        guard let token = Self.bearerToken(header), let key = host.catalogue.key(for: token) else {
+        guard let token, let key = host.catalogue.key(for: token) else {
             throw Failure(.unauthorized, "the token is not known to this host, or was revoked")
         }
         guard key.scope == .admin || key.scope == scope else {
@@ -70,7 +76,7 @@ package struct Gateway: Sendable {
     }
 
     /// The token of an `Authorization: Bearer` header. RFC 6750, 2.1: it is ASCII; and ours are short.
-    private static func bearerToken(_ header: String) -> String? {
+    static func bearerToken(_ header: String) -> String? {
         guard header.utf8.count <= 1024, header.isASCII else { return nil }
         let parts = header.split(separator: " ", maxSplits: 1)
         return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil

@@ -54,7 +54,9 @@ extension Gateway {
             response = try Problem(failure, invocationID: id, isHolder: isHolder).response(
                 retryAfter: failure.retryAfter)
         }
-        Self.describe(completion, id: id, version: version, isHolder: isHolder, in: &response.headers)
+        for field in Self.description(of: completion, id: id, version: version, isHolder: isHolder) {
+            response.headers[field.name] = field.value
+        }
         return response
     }
 

@@ -20,7 +20,8 @@ struct InvocationAnswer {
         case .failure(let failure): self.init(failure, id: id)
         }
         charge = completion.charge
-        Gateway.describe(completion, id: id, version: version, in: &headers)
+        // None of them is there yet: to look for each costs more than to write it.
+        for field in Gateway.description(of: completion, id: id, version: version) { headers.append(field) }
     }
 
     private init(status: HTTPResponse.Status, headers: HTTPFields, body: ByteBuffer) {

@@ -42,6 +42,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var wantsQuiescing = false
     /// The last name that was accepted on this connection: most ask for one only.
     private var acceptedName: String?
+    /// The last `Authorization` header, with the token in it: likewise.
+    private var lastBearer: (header: String?, token: String?)
     /// What was wrong with bytes behind an invocation that is not answered yet.
     private var laterError: (any Error)?
     private var context: ChannelHandlerContext?
@@ -78,9 +80,9 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 let flaw =
                     "this host does not answer for \"\(printable(name))\"; name it under hosts: in the configuration, or use an address"
                 refuse(Failure(.invalidRequest, flaw), status: 421, context)
-            } else if passed == 0, let name = Self.invokedName(head) {
+            } else if passed == 0, let plain = PlainInvocation(head) {
                 state = .reading
-                begin(name, head)
+                begin(plain)
             } else {
                 passed += 1
                 context.fireChannelRead(wrapInboundOut(part))
@@ -119,39 +121,25 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         answer(InvocationAnswer(failure, status: status), closes: true, context)
     }
 
-    /// The name in the path of a plain invocation; nil for every other request.
-    static func invokedName(_ head: HTTPRequest) -> String? {
-        guard head.method == .post, let path = head.path?.utf8 else { return nil }
-        let before = "/v1/functions/".utf8, after = "/invocations".utf8
-        guard path.count > before.count + after.count, path.starts(with: before),
-            path.suffix(after.count).elementsEqual(after)
-        else { return nil }
-        let name = path.dropFirst(before.count).dropLast(after.count)
-        // Whatever needs decoding, or is no single segment, is the router's.
-        guard name.allSatisfy({ $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "?") }) else {
-            return nil
-        }
-        for special in [HTTPField.Name.prefer, .expect, .connection, .upgrade]
-        where head.headerFields.contains(special) {
-            return nil
-        }
-        return String(name)
-    }
-
-    private func begin(_ name: String, _ head: HTTPRequest) {
+    private func begin(_ invocation: PlainInvocation) {
         version = nil
         failure = nil
         passedOver = 0
-        traceparent = Gateway.traceparent(head.headerFields)
+        traceparent = invocation.traceparent.flatMap(Gateway.traceparent)
+        if lastBearer.header != invocation.authorization {
+            let header = invocation.authorization
+            lastBearer = (header, header.flatMap(Gateway.bearerToken))
+        }
         do throws(Failure) {
-            try gateway.authorize(head.headerFields, .invoke)
-            version = try gateway.host.version(of: gateway.name(name), number: nil, alias: nil)
+            // Whether the token still stands for a key is looked up each time.
+            try gateway.authorize(token: lastBearer.token, isGiven: lastBearer.header != nil, .invoke)
+            version = try gateway.host.version(of: gateway.name(invocation.function), number: nil, alias: nil)
             let limit = gateway.host.options.largestEvent
-            if Gateway.length(head.headerFields) > limit { throw Gateway.tooLarge(limit) }
+            if invocation.length > limit { throw Gateway.tooLarge(limit) }
         } catch {
             failure = error
         }
-        reading = gateway.readers.begin(for: name)
+        reading = gateway.readers.begin(for: invocation.function)
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -211,10 +199,10 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func answer(_ answer: InvocationAnswer, closes: Bool, _ context: ChannelHandlerContext) {
         var headers = answer.headers
-        headers[.contentLength] = String(answer.body.readableBytes)
-        headers[.date] = HTTPDate.now
-        headers[.server] = "bulkhead"
-        if closes { headers[.connection] = "close" }
+        headers.append(HTTPField(name: .contentLength, value: String(answer.body.readableBytes)))
+        headers.append(HTTPField(name: .date, value: HTTPDate.now))
+        headers.append(HTTPField(name: .server, value: "bulkhead"))
+        if closes { headers.append(HTTPField(name: .connection, value: "close")) }
         context.write(wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: headers))), promise: nil)
         if answer.body.readableBytes > 0 { context.write(wrapOutboundOut(.body(answer.body)), promise: nil) }
         if closes {

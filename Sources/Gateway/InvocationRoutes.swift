@@ -68,9 +68,8 @@ extension Gateway {
 
     /// A random UUID (RFC 9562, version 4), in lower case.
     static func makeID() -> String {
-        var generator = SystemRandomNumberGenerator()
-        let high = generator.next() & ~0xf000 | 0x4000
-        let low = generator.next() & ~(3 << 62) | 2 << 62
+        let high = BufferedRandom.next() & ~0xf000 | 0x4000
+        let low = BufferedRandom.next() & ~(3 << 62) | 2 << 62
         return String(unsafeUninitializedCapacity: 36) { text in
             var at = 0
             for position in 0..<32 {
@@ -104,7 +103,10 @@ extension Gateway {
     }
 
     /// What a head says of its body's length, in bytes: what is beyond all numbers is larger than any limit.
-    static func length(_ headers: HTTPFields) -> Int { headers[.contentLength].map { Int($0) ?? .max } ?? 0 }
+    static func length(_ headers: HTTPFields) -> Int { headers[.contentLength].map(length) ?? 0 }
+
+    /// What `Content-Length` says; more than anybody may send where it is no number that there is.
+    static func length(_ header: String) -> Int { Int(header) ?? .max }
 
     static func tooLarge(_ limit: Int) -> Failure {
         Failure(.payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
@@ -115,10 +117,10 @@ extension Gateway {
     }
 
     /// W3C trace context, version 00, or nothing.
-    func traceparent(_ request: Request) -> String? { Self.traceparent(request.headers) }
+    func traceparent(_ request: Request) -> String? { request.headers[.traceparent].flatMap(Self.traceparent) }
 
-    static func traceparent(_ headers: HTTPFields) -> String? {
-        guard let text = headers[.traceparent], text.utf8.count == 55 else { return nil }
+    static func traceparent(_ text: String) -> String? {
+        guard text.utf8.count == 55 else { return nil }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         let isHex = text.utf8.allSatisfy {
             (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
@@ -138,31 +140,45 @@ extension Gateway {
 
     /// The headers that every invocation's response carries.
     /// - Parameter isHolder: whether the caller holds a token: what it cost exactly is not for strangers.
-    static func describe(
-        _ completion: Completion, id: String, version: FunctionVersion, isHolder: Bool = true,
-        in headers: inout HTTPFields
-    ) {
-        headers[.bulkheadInvocation] = id
-        headers[.bulkheadOutcome] = completion.outcome.rawValue
-        headers[.bulkheadVersion] = String(version.number)
-        headers[.bulkheadStart] = completion.start.rawValue
-        guard isHolder else { return }
-        let usage = completion.usage
-        var fields = [
-            "wall-ms=\(decimal(usage.wall))", "cpu-ms=\(decimal(usage.cpu))", "memory-bytes=\(usage.memoryBytes)",
-        ]
-        if let initialization = usage.initialization { fields.append("init-ms=\(decimal(initialization))") }
-        headers[.bulkheadUsage] = fields.joined(separator: ", ")
-        headers[.serverTiming] =
-            "queue;dur=\(decimal(completion.queueTime)), start;dur=\(decimal(completion.startTime)), run;dur=\(decimal(usage.wall))"
+    static func description(
+        of completion: Completion, id: String, version: FunctionVersion, isHolder: Bool = true
+    ) -> [HTTPField] {
+        var fields: [HTTPField] = []
+        fields.reserveCapacity(6)
+        fields.append(HTTPField(name: .bulkheadInvocation, value: id))
+        fields.append(HTTPField(name: .bulkheadOutcome, value: completion.outcome.rawValue))
+        fields.append(HTTPField(name: .bulkheadVersion, value: String(version.number)))
+        fields.append(HTTPField(name: .bulkheadStart, value: completion.start.rawValue))
+        guard isHolder else { return fields }
+        let usage = completion.usage, wall = decimal(usage.wall)
+        var text = ""
+        text.reserveCapacity(80)
+        func add(_ name: String, _ value: String) {
+            text += name
+            text += value
+        }
+        add("wall-ms=", wall)
+        add(", cpu-ms=", decimal(usage.cpu))
+        add(", memory-bytes=", String(usage.memoryBytes))
+        if let initialization = usage.initialization { add(", init-ms=", decimal(initialization)) }
+        fields.append(HTTPField(name: .bulkheadUsage, value: text))
+        text.removeAll(keepingCapacity: true)
+        add("queue;dur=", decimal(completion.queueTime))
+        add(", start;dur=", decimal(completion.startTime))
+        add(", run;dur=", wall)
+        fields.append(HTTPField(name: .serverTiming, value: text))
+        return fields
     }
 
-    /// Milliseconds as an RFC 8941 decimal: up to three digits behind the point.
+    /// Milliseconds as an RFC 8941 decimal: three digits behind the point.
     static func decimal(_ duration: Duration) -> String {
-        let microseconds = max(
-            0, duration.components.seconds * 1_000_000 + duration.components.attoseconds / 1_000_000_000_000)
-        let fraction = String(microseconds % 1000)
-        return "\(microseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
+        let (seconds, attoseconds) = duration.components
+        let microseconds = max(0, seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
+        var text = String(microseconds / 1000)
+        let fraction = microseconds % 1000
+        text += fraction < 10 ? ".00" : fraction < 100 ? ".0" : "."
+        text += String(fraction)
+        return text
     }
 }
 

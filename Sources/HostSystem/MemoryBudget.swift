@@ -8,13 +8,9 @@ package final class MemoryBudget: Sendable {
     /// In bytes.
     package let limit: Int
 
-    private struct State {
-        var held = 0
-        /// Beyond what is free for each charge, by who is charged.
-        var shares: [String: Int] = [:]
-    }
-
-    private let state = Mutex(State())
+    private let held = Atomic(0)
+    /// Beyond what is free for each charge, by who is charged. Small ones never come here: there may be many a second.
+    private let shares = Mutex<[String: Int]>([:])
     /// Each charge may grow so far whoever else fills the budget: nobody must keep out everybody's small ones. All of these
     /// together may go beyond the limit by `mostFree`.
     package static let free = 64 << 10
@@ -23,38 +19,38 @@ package final class MemoryBudget: Sendable {
     package init(limit: Int) { self.limit = limit }
 
     /// Bytes charged at this moment.
-    package var used: Int { state.withLock { $0.held } }
+    package var used: Int { held.load(ordering: .relaxed) }
 
     /// Begins an empty charge.
     /// - Parameter owner: a function's name, of which all charges together may take half of the budget; nil: nobody's.
     package func charge(of owner: String? = nil) -> Charge { Charge(self, owner) }
 
     private func take(_ count: Int, having bytes: Int, _ owner: String?) -> Bool {
-        state.withLock { state in
-            let more = bytes + count
-            guard more > Self.free else {
-                guard state.held + count <= limit + Self.mostFree else { return false }
-                state.held += count
-                return true
-            }
-            let beyond = more - max(bytes, Self.free)
-            guard state.held + count <= limit else { return false }
-            if let owner {
-                guard state.shares[owner, default: 0] + beyond <= limit / 2 else { return false }
-                state.shares[owner, default: 0] += beyond
-            }
-            state.held += count
+        let more = bytes + count
+        guard more > Self.free else { return hold(count, limit + Self.mostFree) }
+        guard let owner else { return hold(count, limit) }
+        let beyond = more - max(bytes, Self.free)
+        return shares.withLock { shares in
+            guard shares[owner, default: 0] + beyond <= limit / 2, hold(count, limit) else { return false }
+            shares[owner, default: 0] += beyond
             return true
         }
     }
 
+    private func hold(_ count: Int, _ most: Int) -> Bool {
+        let now = held.add(count, ordering: .relaxed).newValue
+        if now <= most { return true }
+        held.subtract(count, ordering: .relaxed)
+        return false
+    }
+
     private func give(_ count: Int, having bytes: Int, _ owner: String?) {
-        state.withLock { state in
-            state.held -= count
-            let beyond = max(0, bytes - Self.free) - max(0, bytes - count - Self.free)
-            guard let owner, beyond > 0 else { return }
-            let left = state.shares[owner, default: 0] - beyond
-            state.shares[owner] = left > 0 ? left : nil
+        held.subtract(count, ordering: .relaxed)
+        let beyond = max(0, bytes - Self.free) - max(0, bytes - count - Self.free)
+        guard let owner, beyond > 0 else { return }
+        shares.withLock { shares in
+            let left = shares[owner, default: 0] - beyond
+            shares[owner] = left > 0 ? left : nil
         }
     }
 

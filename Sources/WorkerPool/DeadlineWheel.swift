@@ -11,6 +11,10 @@ struct DeadlineWheel: Sendable {
     /// The last slot that was passed, counted from the origin.
     private var passed = 0
     private(set) var count = 0
+    /// No slot before this one has anything in it.
+    private var firstSlot: Int? {
+        didSet { next = firstSlot.map { origin + grain * $0 } }
+    }
 
     /// - Parameter slots: how far it reaches, in grains; what is further off is called early.
     init(origin: Instant, grain: Duration, slots: Int = 512) {
@@ -21,11 +25,15 @@ struct DeadlineWheel: Sendable {
 
     var isEmpty: Bool { count == 0 }
 
+    /// When to advance next; nil: there is nothing in it.
+    private(set) var next: Instant?
+
     mutating func add(_ id: Int, at instant: Instant) {
         let due = Int((instant - origin) / grain) + 1
         let slot = min(max(due, passed + 1), passed + slots.count)
         slots[slot % slots.count].append(id)
         count += 1
+        if firstSlot.map({ slot < $0 }) ?? true { firstSlot = slot }
     }
 
     /// Those whose time has come.
@@ -40,6 +48,9 @@ struct DeadlineWheel: Sendable {
         }
         passed = max(passed, current)
         count -= due.count
+        if let first = firstSlot, first <= passed {
+            firstSlot = isEmpty ? nil : (passed + 1...passed + slots.count).first { !slots[$0 % slots.count].isEmpty }
+        }
         return due
     }
 }

@@ -1,4 +1,5 @@
 import FunctionModel
+import HostSystem
 import NIOCore
 import Sandbox
 import WorkerProtocol
@@ -187,7 +188,9 @@ struct WorkerMachine {
             } else {
                 guard isReady, !isClearing, !isLocking else { return [] }
                 let context = context(current.assignment)
-                guard let line = exchange?.request(event: current.assignment.event, context: context) else { return [] }
+                let asked = exchange?.request(
+                    event: current.assignment.event, context: context, random: BufferedRandom.next())
+                guard let line = asked else { return [] }
                 actions = [.write(line)]
                 dropEvent()
             }

@@ -1,8 +1,8 @@
-import Dispatch
 package import FunctionModel
 import Glibc
 package import HostSystem
 package import NIOCore
+import NIOPosix
 package import Sandbox
 import Synchronization
 import WorkerProtocol
@@ -53,8 +53,9 @@ package final class WorkerPool: Sendable {
         var waiting: [PoolMachine.Ticket: Invocation] = [:]
         var nextTicket = 1
         var wheel = DeadlineWheel(origin: .now, grain: LimitWatch.grain)
-        var isTicking = false
-        var ticks = 0
+        /// When the next tick is due, if any is.
+        var tickAt: ContinuousClock.Instant?
+        var machineTick = ContinuousClock.now
         var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
     }
 
@@ -72,7 +73,9 @@ package final class WorkerPool: Sendable {
     private let sinks: WorkerSinks
     private let options: Options
     private let state: Mutex<State>
-    private let clock = DispatchQueue(label: "deadlines", qos: .userInteractive)
+    /// A thread of its own, for as long as the process lives: a loop may be busy with a tenant's bytes, and that tenant's
+    /// deadline must not wait for it.
+    private static let clock = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     package init(launcher: Launcher, group: any EventLoopGroup, options: Options, sinks: WorkerSinks) {
         self.launcher = launcher
@@ -195,13 +198,13 @@ package final class WorkerPool: Sendable {
     // MARK: - Deciding under the lock, acting outside it
 
     private func act(_ decide: (inout State) -> [PoolMachine.Action]) {
-        let (steps, startsTicking) = state.withLock { state in
+        let (steps, nextTick) = state.withLock { state in
             let actions = decide(&state)
             let steps = actions.compactMap { resolve($0, &state) }
-            return (steps, Self.startTicking(&state))
+            return (steps, Self.nextTick(&state))
         }
         for step in steps { perform(step) }
-        if startsTicking { scheduleTicks() }
+        if let nextTick { scheduleTick(nextTick) }
     }
 
     private func resolve(_ action: PoolMachine.Action, _ state: inout State) -> Step? {
@@ -299,37 +302,36 @@ package final class WorkerPool: Sendable {
 
     // MARK: - Time
 
-    /// Whether the one timer is to be started: there is something to watch, and it does not run.
-    private static func startTicking(_ state: inout State) -> Bool {
-        guard !state.isTicking, !state.wheel.isEmpty || state.machine.needsTicks else { return false }
-        state.isTicking = true
-        return true
+    /// How rarely it ticks while there is something to watch. What an earlier tick has overtaken still comes, within this time,
+    /// and finds nothing to do.
+    private static let longestPause = Duration.milliseconds(100)
+
+    /// When to tick, where that is earlier than a tick that is due anyway.
+    private static func nextTick(_ state: inout State) -> ContinuousClock.Instant? {
+        guard let first = state.wheel.next ?? (state.machine.needsTicks ? .now + longestPause : nil) else { return nil }
+        if let at = state.tickAt, at <= first { return nil }
+        let next = min(first, .now + longestPause)
+        if let at = state.tickAt, at <= next { return nil }
+        state.tickAt = next
+        return next
     }
 
-    /// On a thread of its own: a loop may be busy with a tenant's bytes, and that tenant's deadline must not wait for it.
-    private func scheduleTicks() {
-        let timer = DispatchSource.makeTimerSource(queue: clock)
-        let grain = Int(LimitWatch.grain.components.attoseconds / 1_000_000_000)
-        timer.schedule(deadline: .now() + .nanoseconds(grain), repeating: .nanoseconds(grain), leeway: .milliseconds(1))
-        timer.setEventHandler { [weak self] in
-            if self?.tick() != true { timer.cancel() }
-        }
-        timer.activate()
+    private func scheduleTick(_ instant: ContinuousClock.Instant) {
+        let (seconds, attoseconds) = (instant - .now).components
+        let pause = max(0, seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        Self.clock.next().scheduleTask(in: .nanoseconds(pause)) { [weak self] in self?.tick() }
     }
 
-    /// False when nothing is left to watch.
-    private func tick() -> Bool {
+    private func tick() {
+        let now = ContinuousClock.now
         var due: [WorkerRunner] = []
-        var goesOn = true
         act { state in
-            due = state.wheel.advance(to: .now).compactMap { state.workers[$0] }
-            state.ticks += 1
-            let actions = state.ticks % 10 == 0 ? state.machine.tick(now: .now) : []
-            goesOn = !due.isEmpty || !state.wheel.isEmpty || state.machine.needsTicks
-            state.isTicking = goesOn
-            return actions
+            if let at = state.tickAt, at <= now { state.tickAt = nil }
+            due = state.wheel.advance(to: now).compactMap { state.workers[$0] }
+            guard state.machine.needsTicks, now - state.machineTick >= Self.longestPause * 9 / 10 else { return [] }
+            state.machineTick = now
+            return state.machine.tick(now: now)
         }
         for worker in due { worker.tick() }
-        return goesOn
     }
 }

@@ -124,11 +124,11 @@ final class WorkerRunner: Sendable {
             if kill { launcher.kill(cell) }
             let logFile = streams.logFile
             state.withLock { $0.logFile = logFile }
-            let (main, log) = streams.open(
+            streams.open(
                 on: loop, received: { [self] in took(output: $0) }, closed: { [self] in handle(.outputClosed) },
-                logged: { [self] in took(log: $0) }, logClosed: { [self] in logClosed() })
-            main.whenSuccess { [self] in attach($0) }
-            log.whenSuccess { [self] channel in state.withLock { $0.logChannel = channel } }
+                logged: { [self] in took(log: $0) }, logClosed: { [self] in logClosed() },
+                opened: { [self] in attach($0) },
+                logOpened: { [self] channel in state.withLock { $0.logChannel = channel } })
         } catch let error as LaunchError {
             handle(.failed(error))
             handle(.gone)

@@ -34,16 +34,22 @@ struct WorkerStreams: ~Copyable {
         childLog = OwnedDescriptor(owning: pipes[2].write)
     }
 
-    /// Hands the host's ends to `loop`. The worker's ends are closed here: the launcher has its own copies by now.
-    /// - Returns: the channel of stdin and stdout, and the one of stderr.
+    /// Hands the host's ends to `loop`, in one step: to wake a loop costs more than what it does then. The worker's ends are
+    /// closed here: the launcher has its own copies by now.
+    /// - Parameters:
+    ///   - opened: called on the loop with the channel of stdin and stdout.
+    ///   - logOpened: likewise with the one of stderr.
     consuming func open(
         on loop: any EventLoop, received: @escaping @Sendable (ByteBuffer) -> Void,
         closed: @escaping @Sendable () -> Void, logged: @escaping @Sendable (ByteBuffer) -> Void,
-        logClosed: @escaping @Sendable () -> Void
-    ) -> (EventLoopFuture<any Channel>, EventLoopFuture<any Channel>) {
-        let main = Self.channel(on: loop, input: output.release(), output: input.release(), received, closed)
-        let log = Self.channel(on: loop, input: log.release(), output: nil, logged, logClosed)
-        return (main, log)
+        logClosed: @escaping @Sendable () -> Void, opened: @escaping @Sendable (any Channel) -> Void,
+        logOpened: @escaping @Sendable (any Channel) -> Void
+    ) {
+        let (output, input, log) = (output.release(), input.release(), log.release())
+        loop.execute {
+            Self.channel(on: loop, input: output, output: input, received, closed).whenSuccess(opened)
+            Self.channel(on: loop, input: log, output: nil, logged, logClosed).whenSuccess(logOpened)
+        }
     }
 
     private static func channel(

@@ -50,10 +50,13 @@ package struct ReactorExchange: Sendable {
     /// - Parameters:
     ///   - event: checked to be JSON; its raw newlines, white space in JSON, become spaces.
     ///   - context: a JSON object without raw newlines.
-    package mutating func request(event: ByteBuffer, context: String) -> ByteBuffer? {
+    ///   - random: what its id is made of; nobody may be able to guess it.
+    package mutating func request(
+        event: ByteBuffer, context: String, random: UInt64 = .random(in: .min ... .max)
+    ) -> ByteBuffer? {
         guard isIdle else { return nil }
-        // As large as every language's int.
-        let id = nextID ?? Int.random(in: 1...Int(Int32.max))
+        // As large as every language's int, and never 0.
+        let id = nextID ?? max(1, Int(random & UInt64(Int32.max)))
         nextID? += 1
         state = .busy(id: id)
         var line = ByteBuffer()

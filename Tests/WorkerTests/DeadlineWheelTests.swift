@@ -33,4 +33,20 @@ import Testing
         let inTime = wheel.advance(to: origin + .seconds(10) + .milliseconds(10))
         #expect(early.isEmpty && inTime == [1])
     }
+
+    /// Whoever asks when to advance next never comes late, nor for nothing.
+    @Test func tellsWhenToAdvanceNext() {
+        let origin = ContinuousClock.now
+        var wheel = DeadlineWheel(origin: origin, grain: .milliseconds(10), slots: 8)
+        #expect(wheel.next == nil)
+        wheel.add(1, at: origin + .milliseconds(45))
+        wheel.add(2, at: origin + .milliseconds(15))
+        wheel.add(3, at: origin + .seconds(9))  // beyond its reach: in its last slot
+        for (id, slot) in [(2, 2), (1, 5), (3, 8)] {
+            #expect(wheel.next == origin + .milliseconds(slot * 10))
+            #expect(wheel.advance(to: origin + .milliseconds(slot * 10) - .nanoseconds(1)).isEmpty)
+            #expect(wheel.advance(to: origin + .milliseconds(slot * 10)) == [id])
+        }
+        #expect(wheel.next == nil)
+    }
 }

@@ -90,21 +90,17 @@ bool cgroup_reset(struct cgroups *groups, const char *cell) {
             // Pages of files that are still cached would count as the next one's.
             if (!read_number(groups->base[i], cell, "memory.usage_in_bytes", &left) || left > RESIDUE_MAX) return false;
         }
-        if (groups->holds[i] & BH_FEATURE_CPU && unless_absent(write_group(groups->base[i], cell, "cpuacct.usage", "0")))
-            return false;
     }
-    return true;
+    int accounting = hierarchy_of_accounting(groups);
+    return accounting < 0 || !unless_absent(write_group(groups->base[accounting], cell, "cpuacct.usage", "0"));
 }
 
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
-    int cpu = hierarchy_with(groups, BH_FEATURE_CPU), memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
+    int cpu = hierarchy_of_accounting(groups), memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
     if (cpu < 0 || memory < 0) return 0;
     char path[96];
     cgroup_path(path, cell, is_v2(groups) ? "cpu.stat" : "cpuacct.usage");
-    // On v1 the accounting may live in a hierarchy of its own, which stands after cpu's.
-    for (int i = groups->count - 1; i >= 0; i--)
-        if (groups->holds[i] & BH_FEATURE_CPU && (out[0] = openat(groups->base[i], path, O_RDONLY | O_CLOEXEC)) >= 0) break;
-        else out[0] = -1;
+    out[0] = openat(groups->base[cpu], path, O_RDONLY | O_CLOEXEC);
     cgroup_path(path, cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes");
     out[1] = openat(groups->base[memory], path, O_RDONLY | O_CLOEXEC);
     if (out[1] < 0 && is_v2(groups)) {
@@ -130,17 +126,14 @@ bool cgroup_saw_oom(struct cgroups *groups, const char *cell) {
 void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak) {
     char path[96], text[2048];
     uint64_t number = 0;
-    for (int i = 0; i < groups->count; i++) {
-        if (groups->holds[i] & BH_FEATURE_MEMORY)
-            read_number(groups->base[i], cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes", peak);
-        if (groups->holds[i] & BH_FEATURE_CPU) {
-            cgroup_path(path, cell, "cpu.stat");
-            if (!is_v2(groups)) read_number(groups->base[i], cell, "cpuacct.usage", cpu_ns);
-            else if (read_file_at(groups->base[i], path, text, sizeof text) > 0 &&
-                     number_after(text, "usage_usec", &number))
-                *cpu_ns = number * 1000;
-        }
-    }
+    int cpu = hierarchy_of_accounting(groups), memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
+    if (memory >= 0)
+        read_number(groups->base[memory], cell, is_v2(groups) ? "memory.peak" : "memory.max_usage_in_bytes", peak);
+    if (cpu < 0) return;
+    cgroup_path(path, cell, "cpu.stat");
+    if (!is_v2(groups)) read_number(groups->base[cpu], cell, "cpuacct.usage", cpu_ns);
+    else if (read_file_at(groups->base[cpu], path, text, sizeof text) > 0 && number_after(text, "usage_usec", &number))
+        *cpu_ns = number * 1000;
 }
 
 /// Sends SIGKILL to each process listed; true while the list was not empty.

@@ -26,6 +26,13 @@ static inline int hierarchy_with(const struct cgroups *groups, uint32_t controll
     return -1;
 }
 
+/// v1's accounting of CPU time may be in a hierarchy of its own, which stands after cpu's (see `controllers`).
+static inline int hierarchy_of_accounting(const struct cgroups *groups) {
+    int i = groups->count - 1;
+    while (i >= 0 && !(groups->holds[i] & BH_FEATURE_CPU)) i--;
+    return i;
+}
+
 static inline bool is_v2(const struct cgroups *groups) { return groups->features & BH_FEATURE_CGROUP_V2; }
 
 /// On which level processes stand in a hierarchy. What one cell more costs there is paid at each start, so that v1's lesser

@@ -8,22 +8,29 @@
 #include "sys.h"
 
 /// A worker uses what it is given with the calls that its filter allows: on a socket that would be the host's network, on a
-/// file the host's disk. A pipe leads to who holds its other end, and nowhere else; one with a name leads to others.
-static int is_pipe(int fd, const struct stat *info, bool *is) {
+/// file the host's disk. A pipe leads to who holds its other end, and nowhere else; one with a name leads to others. On the
+/// kernel's own file system of pipes there are none with names, and nothing else.
+static int is_pipe(int fd, bool *is) {
     struct statfs system;
     if (fstatfs(fd, &system) < 0) return errno;
-    *is = S_ISFIFO(info->st_mode) && system.f_type == PIPEFS_MAGIC;
+    *is = system.f_type == PIPEFS_MAGIC;
+    return 0;
+}
+
+static int is_null(int fd, bool *is) {
+    struct stat info;
+    if (fstat(fd, &info) < 0) return errno;
+    *is = S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
     return 0;
 }
 
 int streams_check(const int *fds, int count) {
     for (int i = 0; i < count; i++) {
-        struct stat info;
         bool is = false;
-        int error = fstat(fds[i], &info) < 0 ? errno : is_pipe(fds[i], &info, &is);
+        int error = is_pipe(fds[i], &is);
+        if (!error && !is && i < 3) error = is_null(fds[i], &is);
         if (error) return error;
-        bool is_null = S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
-        if (!is && !(is_null && i < 3)) return EINVAL;
+        if (!is) return EINVAL;
     }
     return 0;
 }
