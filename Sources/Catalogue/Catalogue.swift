@@ -202,6 +202,18 @@ package final class Catalogue: Sendable {
                 table.column("starts", .integer).notNull().defaults(to: 0)
             }
         }
+        migrator.registerMigration("4 what became of accepted invocations") { database in
+            // Its own key is not the row's: rows are counted in the order in which they came.
+            try database.create(table: "finished") { table in
+                table.autoIncrementedPrimaryKey("position")
+                table.column("id", .text).notNull().unique()
+                table.column("name", .text).notNull()
+                table.column("number", .integer).notNull()
+                table.column("size", .integer).notNull().indexed()
+                table.column("summary", .blob).notNull()
+                table.column("result", .blob)
+            }
+        }
         return migrator
     }
 }

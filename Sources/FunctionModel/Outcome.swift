@@ -91,7 +91,7 @@ package enum Outcome: String, Sendable, CaseIterable, Codable {
 }
 
 /// An outcome that is not `ok`, with all there is to say about it.
-package struct Failure: Error, Sendable, Hashable {
+package struct Failure: Error, Sendable, Hashable, Codable {
     package struct HandlerError: Sendable, Hashable, Codable {
         package var type: String
         package var message: String
@@ -137,7 +137,7 @@ package struct Failure: Error, Sendable, Hashable {
 package enum StartKind: String, Sendable, Codable { case cold, prewarmed, reused, forked }
 
 /// What an invocation used.
-package struct Usage: Sendable, Hashable {
+package struct Usage: Sendable, Hashable, Codable {
     /// From the event's arrival at the worker to its answer.
     package var wall = Duration.zero
     /// CPU time of the cell during the invocation.

@@ -29,10 +29,11 @@ extension Gateway {
         router.get("/v1/invocations/:id") { request, context in
             try authorize(request, .invoke)
             let id = context.parameters.get("id") ?? ""
-            guard let record = host.record(id) else {
+            guard let record = try await host.record(id) else {
                 throw Failure(
                     .notFound,
-                    "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, in memory")
+                    "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, and while this host runs"
+                )
             }
             return try await InvocationDocument.response(of: record, budget: host.budget)
         }

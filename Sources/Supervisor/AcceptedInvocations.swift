@@ -4,9 +4,10 @@ import FunctionModel
 import HostSystem
 import Logging
 import NIOCore
+import WorkerProtocol
 
-/// Invocations that were answered 202: each stands in the catalogue until it has ended, so that whichever process serves runs
-/// it. Their results are kept in memory.
+/// Invocations that were answered 202: each stands in the catalogue, so that whichever process serves runs it, and then can tell
+/// what became of it.
 final class AcceptedInvocations: Sendable {
     let queue: AsynchronousQueue
     let log: InvocationLog
@@ -57,6 +58,13 @@ final class AcceptedInvocations: Sendable {
         }
     }
 
+    /// What is known of one, whichever process has run it.
+    /// - Throws: what the database says.
+    func record(_ id: String) async throws -> InvocationRecord? {
+        if let record = log.record(id) { return record }
+        return try await catalogue.finished(id).flatMap(InvocationRecord.init)
+    }
+
     private var full: Failure {
         var failure = Failure(.overloaded, "\(most) asynchronous invocations wait already; retry shortly")
         failure.retryAfter = 1
@@ -66,12 +74,50 @@ final class AcceptedInvocations: Sendable {
     /// It has ended: no process need run it any more.
     func finished(_ item: AsynchronousQueue.Item) async {
         do {
-            try await catalogue.dequeue(item.id)
+            if let record = log.record(item.id), record.status == .done {
+                try await catalogue.finish(FinishedInvocation(record))
+            } else {
+                try await catalogue.dequeue(item.id)
+            }
         } catch {
             logger.error(
                 "an invocation that has ended may be run once more after a restart",
                 metadata: ["invocation.id": "\(item.id)", "reason": "\(error)"])
         }
         queue.finished(item)
+    }
+}
+
+/// What of a record is kept beside its result.
+private struct Summary: Codable {
+    let outcome: Outcome?
+    let failure: Failure?
+    let start: StartKind?
+    let usage: Usage?
+    let startedAt: Date?
+    let resultKind: ResultKind?
+}
+
+extension FinishedInvocation {
+    fileprivate init(_ record: InvocationRecord) throws {
+        let summary = Summary(
+            outcome: record.outcome, failure: record.failure, start: record.start, usage: record.usage,
+            startedAt: record.startedAt, resultKind: record.resultKind)
+        self.init(
+            id: record.id, name: record.function, number: record.version, summary: try JSONEncoder().encode(summary),
+            result: record.result.map { Data($0.readableBytesView) })
+    }
+}
+
+extension InvocationRecord {
+    /// Nil for a row of a later host that this one cannot read.
+    fileprivate init?(_ finished: FinishedInvocation) {
+        guard let name = FunctionName(finished.name),
+            let summary = try? JSONDecoder().decode(Summary.self, from: finished.summary)
+        else { return nil }
+        self.init(
+            id: finished.id, function: name, version: finished.number, status: .done, outcome: summary.outcome,
+            failure: summary.failure, start: summary.start, usage: summary.usage, startedAt: summary.startedAt,
+            result: finished.result.map { ByteBuffer(bytes: $0) }, resultKind: summary.resultKind)
     }
 }

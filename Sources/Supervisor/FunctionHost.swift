@@ -367,7 +367,11 @@ package final class FunctionHost: Sendable {
     }
 
     /// What is known of an invocation.
-    package func record(_ id: String) -> InvocationRecord? { accepted.log.record(id) ?? invocations.record(id) }
+    /// - Throws: what the database says.
+    package func record(_ id: String) async throws -> InvocationRecord? {
+        if let record = invocations.record(id) { return record }
+        return try await accepted.record(id)
+    }
 
     // MARK: - State
 

@@ -2,7 +2,7 @@ import FunctionModel
 package import NIOCore
 
 /// What a command's stdout is, decided once, at its edge.
-package enum ResultKind: String, Sendable {
+package enum ResultKind: String, Sendable, Codable {
     case json = "application/json"
     case text = "text/plain; charset=utf-8"
     case bytes = "application/octet-stream"

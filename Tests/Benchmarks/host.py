@@ -20,14 +20,14 @@ EVENT = '{"request":{"type":"Create"}}'
 
 
 class Host:
-    def __init__(self, configuration=None):
+    def __init__(self, configuration=None, binary=BULKHEAD):
         """`configuration`: keys of `serve --config`."""
-        self.configuration = configuration or {}
+        self.configuration, self.binary = configuration or {}, binary
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
         self.log = self.folder / "log"
-        command = [BULKHEAD, "serve", "--listen", "127.0.0.1:0", "--data", str(self.folder / "data")]
+        command = [str(self.binary), "serve", "--listen", "127.0.0.1:0", "--data", str(self.folder / "data")]
         if self.configuration:
             # YAML of plain scalars; JSON is YAML.
             (self.folder / "configuration.yaml").write_text(json.dumps(self.configuration))

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+SUPERVISOR = "bulkhead"
 LAUNCHER = "bulkhead-launch"  # as /proc/PID/comm shows it: the kernel keeps 15 bytes
 
 
@@ -39,11 +40,16 @@ def family(root):
 
 
 def keepers(members):
-    """Of a host's family those that stay: supervisor, keeper and launcher, by name. The rest are cells."""
-    found = {"supervisor": members[0]} if members else {}
-    parent = members[0].pid if members else 0
-    for role in ("keeper", "launcher"):
-        below = [process for process in members if process.parent == parent and process.name == LAUNCHER]
+    """Of a host's family those that stay: guardian, supervisor, keeper and launcher, by name. The rest are cells."""
+    if not members:
+        return {}
+    # Where there is no guardian (before there was one, or with LISTEN_FDS from elsewhere), the supervisor is the first.
+    found = {"supervisor" if members[0].name == SUPERVISOR else "guardian": members[0]}
+    parent = members[0].pid
+    for role, name in (("supervisor", SUPERVISOR), ("keeper", LAUNCHER), ("launcher", LAUNCHER)):
+        if role in found:
+            continue
+        below = [process for process in members if process.parent == parent and process.name == name]
         if not below:
             break
         found[role] = below[0]

@@ -45,7 +45,7 @@ class Run:
         self.host = Host(os.environ["BULKHEAD_BIN"], self.folder / "data", self.folder / "log").start()
         self.kills, self.failures, self.asked, self.peak, self.back = [], [], Counter(), 0, []
         self.took, self.left_out, self.pids = [], Counter(), set()
-        self.seen = {}
+        self.seen, self.complaints = {}, []
         for mode, name in HONEST:
             self.deploy(mode, name)
         self.attacks = Attacks(self.host)
@@ -206,7 +206,7 @@ class Run:
     def report(self, seconds):
         unexcused = [failure for failure in self.failures if not self.excused(failure[1])]
         asked = sum(self.asked.values())
-        complaints = []
+        complaints = self.complaints
         print(f"{asked} honest requests in {seconds:.0f} s, {asked / seconds:.0f} a second; {percentiles(self.took)}")
         print(f"attacks: {self.attacks.done}; accepted {len(self.attacks.accepted)}; left out: {dict(self.left_out)}")
         print(f"kills: {len(self.kills)}; served again after {[(t, round(s, 2) if s else s) for t, s in self.back]}")
@@ -245,6 +245,10 @@ class Run:
                 complaints.append(f"left behind 5 s after the host's end: {left}")
                 break
             time.sleep(0.05)
+        if complaints or self.complaints:
+            kept = Path(tempfile.mkstemp(prefix="chaos-", suffix=".log")[1])
+            shutil.copy(self.folder / "log", kept)
+            print(f"the host's log: {kept}")
         shutil.rmtree(self.folder, ignore_errors=True)
         return complaints
 

@@ -7,8 +7,8 @@
 //   ends in any other way                                another one
 //   ends in whatever way after we were told to stop      we end: with its status, or 128 and its signal
 //
-// Another one starts at once, if this death was the first or it had served for ten seconds. Else after 0.1 s, and each time
-// twice as long, up to ten seconds. Who serves for a minute has made up for all deaths before.
+// Another one starts at once, if it had served for a second or the one before had. Else after 0.1 s, and each time twice as
+// long, up to ten seconds: whoever dies as soon as it serves would take the machine, and serve nobody.
 #include "guard.h"
 
 #include <errno.h>
@@ -30,8 +30,8 @@
 #include "socket.h"
 
 #define TRIES 5
-#define SERVED_WELL 10000
-#define FORGIVEN 60000
+#define SERVED_WELL 1000
+#define FORGIVEN 60000  // after so long nobody need be told of deaths before
 #define SHORTEST_WAIT 100
 #define LONGEST_WAIT 10000
 
@@ -41,6 +41,7 @@ static uint64_t started, served;       // when; 0: it does not serve yet
 static uint64_t first_death, died;     // when, of those that count
 static uint64_t next_start;            // while none runs
 static unsigned deaths, starts;
+static unsigned hurried;               // deaths in a row of such as had not served well
 static bool ever_served, stopping;
 
 int guard_signals(void) {
@@ -88,9 +89,10 @@ static void hear_child(void) {
 static uint64_t wait_after_death(uint64_t served_for) {
     if (served_for >= FORGIVEN) deaths = 0;
     if (deaths++ == 0) first_death = died;
-    if (deaths == 1 || served_for >= SERVED_WELL) return 0;
+    hurried = served_for >= SERVED_WELL ? 0 : hurried + 1;
+    if (hurried < 2) return 0;
     uint64_t wait = SHORTEST_WAIT;
-    for (unsigned i = 2; i < deaths && wait < LONGEST_WAIT; i++) wait *= 2;
+    for (unsigned i = 2; i < hurried && wait < LONGEST_WAIT; i++) wait *= 2;
     return wait < LONGEST_WAIT ? wait : LONGEST_WAIT;
 }
 
