@@ -33,8 +33,10 @@ extension Catalogue {
     private static let largeResult = 64 << 10
 
     /// It has ended: nobody runs it any more, and what became of it can be asked for.
-    package func finish(_ finished: FinishedInvocation) async throws {
+    /// - Parameter make: called when its turn to write has come, so that only one copy of a result is held at a time.
+    package func finish(_ make: @escaping @Sendable () throws -> FinishedInvocation) async throws {
         try await database.write { database in
+            let finished = try make()
             _ = try QueuedInvocation.deleteOne(database, key: finished.id)
             // After a kill in between it may have run twice: the last one counts.
             try database.execute(sql: "DELETE FROM finished WHERE id = ?", arguments: [finished.id])

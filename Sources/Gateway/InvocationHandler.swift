@@ -126,13 +126,13 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         failure = nil
         passedOver = 0
         traceparent = invocation.traceparent.flatMap(Gateway.traceparent)
-        if lastBearer.header != invocation.authorization {
-            let header = invocation.authorization
-            lastBearer = (header, header.flatMap(Gateway.bearerToken))
+        let header = invocation.authorization
+        if let header, lastBearer.header?.isSame(as: header) != true {
+            lastBearer = (header, Gateway.bearerToken(header))
         }
         do throws(Failure) {
             // Whether the token still stands for a key is looked up each time.
-            try gateway.authorize(token: lastBearer.token, isGiven: lastBearer.header != nil, .invoke)
+            try gateway.authorize(token: header == nil ? nil : lastBearer.token, isGiven: header != nil, .invoke)
             version = try gateway.host.version(of: gateway.name(invocation.function), number: nil, alias: nil)
             let limit = gateway.host.options.largestEvent
             if invocation.length > limit { throw Gateway.tooLarge(limit) }

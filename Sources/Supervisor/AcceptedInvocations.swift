@@ -4,6 +4,7 @@ import FunctionModel
 import HostSystem
 import Logging
 import NIOCore
+import WorkerPool
 import WorkerProtocol
 
 /// Invocations that were answered 202: each stands in the catalogue, so that whichever process serves runs it, and then can tell
@@ -72,10 +73,12 @@ final class AcceptedInvocations: Sendable {
     }
 
     /// It has ended: no process need run it any more.
-    func finished(_ item: AsynchronousQueue.Item) async {
+    /// - Parameter completion: how; what its output is charged to is held until that is written.
+    func finished(_ item: AsynchronousQueue.Item, _ completion: Completion) async {
+        defer { withExtendedLifetime(completion) {} }
         do {
             if let record = log.record(item.id), record.status == .done {
-                try await catalogue.finish(FinishedInvocation(record))
+                try await catalogue.finish { try FinishedInvocation(record) }
             } else {
                 try await catalogue.dequeue(item.id)
             }
@@ -99,13 +102,26 @@ private struct Summary: Codable {
 }
 
 extension FinishedInvocation {
+    /// In bytes: ten thousand of the largest are a bounded part of any disk.
+    private static let (longestSummary, longestResult) = (16 << 10, 16 << 20)
+
     fileprivate init(_ record: InvocationRecord) throws {
-        let summary = Summary(
-            outcome: record.outcome, failure: record.failure, start: record.start, usage: record.usage,
-            startedAt: record.startedAt, resultKind: record.resultKind)
+        func encoded(_ failure: Failure?) throws -> Data {
+            try JSONEncoder().encode(
+                Summary(
+                    outcome: record.outcome, failure: failure, start: record.start, usage: record.usage,
+                    startedAt: record.startedAt, resultKind: record.resultKind))
+        }
+        var summary = try encoded(record.failure)
+        if summary.count > Self.longestSummary, var failure = record.failure {
+            // What the function wrote is long; how it ended is not.
+            (failure.error, failure.stdout, failure.log) = (nil, nil, nil)
+            summary = try encoded(failure)
+        }
+        let result = record.result.flatMap { $0.readableBytes <= Self.longestResult ? $0 : nil }
         self.init(
-            id: record.id, name: record.function, number: record.version, summary: try JSONEncoder().encode(summary),
-            result: record.result.map { Data($0.readableBytesView) })
+            id: record.id, name: record.function, number: record.version, summary: summary,
+            result: result.map { Data($0.readableBytesView) })
     }
 }
 

@@ -226,7 +226,7 @@ package struct AsynchronousRunner: Service {
             item.failedStarts += 1
             return again(item, in: .seconds(1))
         }
-        await accepted.finished(item)
+        await accepted.finished(item, completion)
     }
 }
 

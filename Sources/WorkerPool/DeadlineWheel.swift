@@ -40,8 +40,8 @@ struct DeadlineWheel: Sendable {
     mutating func advance(to now: Instant) -> [Int] {
         let current = Int((now - origin) / grain)
         var due: [Int] = []
-        for slot in (passed + 1)...max(current, passed + 1) where slot <= current && slot <= passed + slots.count {
-            let index = slot % slots.count
+        for slot in passed..<max(passed, min(current, passed + slots.count)) {
+            let index = (slot + 1) % slots.count
             guard !slots[index].isEmpty else { continue }
             due += slots[index]
             slots[index].removeAll(keepingCapacity: true)

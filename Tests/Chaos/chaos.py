@@ -218,7 +218,7 @@ class Run:
         print(f"the supervisor's peak: {self.peak} MiB")
         if unexcused:
             complaints.append(f"{len(unexcused)} honest requests failed outside of the second after a kill")
-        if asked < RATE * seconds / 2:
+        if asked < RATE * seconds * 0.9:
             complaints.append(f"only {asked / seconds:.0f} requests a second: this run proves little")
         if self.peak > BOUND:
             complaints.append(f"the supervisor took {self.peak} MiB, more than {BOUND}")
