@@ -13,6 +13,7 @@ import json
 import os
 import re
 import statistics
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def main():
             over_http(in_turn, chosen, options.seconds, found)
         if not only or CELLS in only:
             by_cells(in_turn, found)
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
     print("| figure | old | new | new / old, by rounds |\n| --- | ---: | ---: | --- |")
     for figure, by_build in found.items():
         old, new = (by_build[name] for name in ("old", "new"))
