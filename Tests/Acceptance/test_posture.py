@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +108,15 @@ def deploy(host, manifest, compile_c):
     return name, marker
 
 
+def is_at_rest(pid):
+    """It has used no CPU time for a while. What it holds meanwhile says nothing: between two modules it has none open."""
+    def used():
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    before = used()
+    time.sleep(0.3 * SLOWNESS)
+    return used() == before
+
+
 @pytest.fixture(scope="module", params=MANIFESTS, ids=lambda manifest: f"{manifest.kind}-{manifest.mode}-{manifest.memory // MIB}MiB")
 def worker(request, posture_host, compile_c):
     """A worker of a function: in the middle of an invocation, or, of a reactor, between two."""
@@ -125,9 +135,7 @@ def worker(request, posture_host, compile_c):
     process = eventually(running, 10 * SLOWNESS, "the worker runs")
     if "python3" in process.args[0]:  # an interpreter that has just started has yet to ignore what it ignores
         eventually(lambda: int(process.status()["SigIgn"], 16) == SIGPIPE_AND_SIGXFSZ, 10 * SLOWNESS, "CPython has started")
-        # The runtime has moved its streams when it has two more; others read their modules, but for a moment.
-        kept = 5 if manifest.kind == PYTHON else 3
-        eventually(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) == kept, 10 * SLOWNESS, "its files are read")
+        eventually(lambda: is_at_rest(process.pid), 10 * SLOWNESS, "its modules are read, and it waits")
     yield posture_host, name, manifest, process
     posture_host.delete(name)
     caller.join()
