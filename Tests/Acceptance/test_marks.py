@@ -167,9 +167,8 @@ def test_arguments_are_told_apart(host):
     assert host.invoke(name, expect="ok").json() == 3
 
 
-def test_grants_are_told_apart(host, tmp_path):
-    tmp_path.chmod(0o755)
-    folder = tmp_path / "granted"
+def test_grants_are_told_apart(host, workspace):
+    folder = workspace / unique_name("granted")
     folder.mkdir()
     names = [folder / "\u00e9", folder / "e\u0301"]
     for path in names:
