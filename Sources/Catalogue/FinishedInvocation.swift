@@ -1,10 +1,12 @@
 package import Foundation
 package import FunctionModel
-import GRDB
+package import GRDB
 
 /// An accepted invocation that has ended, as a row: what became of it outlives this process, too.
 package struct FinishedInvocation: Codable, Sendable, FetchableRecord, PersistableRecord {
     package static let databaseTableName = "finished"
+    /// After a kill in between it may have run twice: the last one counts.
+    package static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .replace)
 
     package let id: String
     package let name: String
@@ -38,8 +40,6 @@ extension Catalogue {
         try await database.write { database in
             let finished = try make()
             _ = try QueuedInvocation.deleteOne(database, key: finished.id)
-            // After a kill in between it may have run twice: the last one counts.
-            try database.execute(sql: "DELETE FROM finished WHERE id = ?", arguments: [finished.id])
             try finished.insert(database)
             if database.lastInsertedRowID % 64 == 0 || finished.size > Self.largeResult {
                 try Self.makeRoom(in: database)

@@ -53,19 +53,18 @@ package struct Gateway: Sendable {
 
     /// - Throws: `Failure` unauthorized or forbidden.
     func authorize(_ headers: HTTPFields, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
-        let header = headers[.authorization]
-        return try authorize(token: header.flatMap(Self.bearerToken), isGiven: header != nil, scope)
+        try authorize(headers[.authorization].map(Bearer.init), scope)
     }
 
     /// - Throws: `Failure` unauthorized or forbidden.
     @discardableResult
-    func authorize(token: String?, isGiven: Bool, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
-        guard isGiven else {
+    func authorize(_ bearer: Bearer?, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
+        guard let bearer else {
             throw Failure(
                 .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
             )
         }
-        guard let token, let key = host.catalogue.key(for: token) else {
+        guard let token = bearer.token, let key = host.catalogue.key(for: token) else {
             throw Failure(.unauthorized, "the token is not known to this host, or was revoked")
         }
         guard key.scope == .admin || key.scope == scope else {
@@ -73,13 +72,6 @@ package struct Gateway: Sendable {
                 .forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
         }
         return key
-    }
-
-    /// The token of an `Authorization: Bearer` header. RFC 6750, 2.1: it is ASCII; and ours are short.
-    static func bearerToken(_ header: String) -> String? {
-        guard header.utf8.count <= 1024, header.isASCII else { return nil }
-        let parts = header.split(separator: " ", maxSplits: 1)
-        return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
     }
 
     /// The function's name in the path.
@@ -128,5 +120,22 @@ extension String {
         var text = self[...]
         while text.last == " " { text.removeLast() }
         return String(text.drop { $0 == " " })
+    }
+}
+
+/// An `Authorization` header, and the token in it if it is a `Bearer`'s.
+struct Bearer {
+    let header: String
+    let token: String?
+
+    /// RFC 6750, 2.1: a token is ASCII; and ours are short.
+    init(_ header: String) {
+        self.header = header
+        guard header.utf8.count <= 1024, header.isASCII else {
+            token = nil
+            return
+        }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        token = parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
     }
 }

@@ -42,8 +42,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var wantsQuiescing = false
     /// The last name that was accepted on this connection: most ask for one only.
     private var acceptedName: String?
-    /// The last `Authorization` header, with the token in it: likewise.
-    private var lastBearer: (header: String?, token: String?)
+    /// The last `Authorization` header: likewise.
+    private var lastBearer: Bearer?
     /// What was wrong with bytes behind an invocation that is not answered yet.
     private var laterError: (any Error)?
     private var context: ChannelHandlerContext?
@@ -126,13 +126,13 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         failure = nil
         passedOver = 0
         traceparent = invocation.traceparent.flatMap(Gateway.traceparent)
-        let header = invocation.authorization
-        if let header, lastBearer.header?.isSame(as: header) != true {
-            lastBearer = (header, Gateway.bearerToken(header))
+        let bearer = invocation.authorization.map { header in
+            if let lastBearer, lastBearer.header.isSame(as: header) { lastBearer } else { Bearer(header) }
         }
+        lastBearer = bearer
         do throws(Failure) {
             // Whether the token still stands for a key is looked up each time.
-            try gateway.authorize(token: header == nil ? nil : lastBearer.token, isGiven: header != nil, .invoke)
+            try gateway.authorize(bearer, .invoke)
             version = try gateway.host.version(of: gateway.name(invocation.function), number: nil, alias: nil)
             let limit = gateway.host.options.largestEvent
             if invocation.length > limit { throw Gateway.tooLarge(limit) }

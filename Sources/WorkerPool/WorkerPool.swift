@@ -311,7 +311,6 @@ package final class WorkerPool: Sendable {
         guard let first = state.wheel.next ?? (state.machine.needsTicks ? .now + longestPause : nil) else { return nil }
         if let at = state.tickAt, at <= first { return nil }
         let next = min(first, .now + longestPause)
-        if let at = state.tickAt, at <= next { return nil }
         state.tickAt = next
         return next
     }

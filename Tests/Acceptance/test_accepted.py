@@ -9,6 +9,11 @@ from system import eventually
 SLOW = b"#!/bin/sh\nread -r event\nsleep 0.5\necho \"$event\"\n"
 
 
+def kill_supervisor(host):
+    os.kill(host.supervisor.pid, signal.SIGKILL)
+    eventually(lambda: host.get("/readyz").status == 200, 5, "it is ready")
+
+
 def test_accepted_outlives_the_supervisor(hosts):
     """Killed with one running and others waiting: the next one runs them all, and knows their ids."""
     host = hosts()
@@ -26,15 +31,9 @@ def test_accepted_outlives_the_supervisor(hosts):
         record = host.record_when_done(identifier, 20)
         assert record["outcome"] == "ok" and record["result"] == event, record
     # And none of them once more.
-    os.kill(host.supervisor.pid, signal.SIGKILL)
-    eventually(lambda: host.get("/readyz").status == 200, 5, "it is ready")
+    kill_supervisor(host)
     time.sleep(1)
     assert 'bulkhead_invocations_total{function="slow"' not in host.get("/metrics").body.decode()
-
-
-def kill_supervisor(host):
-    os.kill(host.supervisor.pid, signal.SIGKILL)
-    eventually(lambda: host.get("/readyz").status == 200, 5, "it is ready")
 
 
 def test_what_became_of_accepted_ones_outlives_the_supervisor(hosts):
@@ -80,8 +79,7 @@ def test_accepted_goes_with_its_function(hosts):
     for number in range(3):
         assert host.invoke("slow", number, headers={"Prefer": "respond-async"}).status == 202
     assert host.delete("slow").status == 204
-    os.kill(host.supervisor.pid, signal.SIGKILL)
-    eventually(lambda: host.get("/readyz").status == 200, 5, "it is ready")
+    kill_supervisor(host)
     host.upload("slow", b"#!/bin/sh\necho never\n")
     time.sleep(1)
     assert 'bulkhead_invocations_total{function="slow"' not in host.get("/metrics").body.decode()

@@ -83,15 +83,13 @@ bool cgroup_reset(struct cgroups *groups, const char *cell) {
     char path[96], text[16];
     cgroup_path(path, cell, "tasks");
     if (read_file_at(groups->base[pids], path, text, sizeof text) != 0) return false;
-    for (int i = 0; i < groups->count; i++) {
-        if (groups->holds[i] & BH_FEATURE_MEMORY) {
-            uint64_t left = 0;
-            if (write_group(groups->base[i], cell, "memory.max_usage_in_bytes", "0")) return false;
-            // Pages of files that are still cached would count as the next one's.
-            if (!read_number(groups->base[i], cell, "memory.usage_in_bytes", &left) || left > RESIDUE_MAX) return false;
-        }
+    int memory = hierarchy_with(groups, BH_FEATURE_MEMORY), accounting = hierarchy_of_accounting(groups);
+    if (memory >= 0) {
+        uint64_t left = 0;
+        if (write_group(groups->base[memory], cell, "memory.max_usage_in_bytes", "0")) return false;
+        // Pages of files that are still cached would count as the next one's.
+        if (!read_number(groups->base[memory], cell, "memory.usage_in_bytes", &left) || left > RESIDUE_MAX) return false;
     }
-    int accounting = hierarchy_of_accounting(groups);
     return accounting < 0 || !unless_absent(write_group(groups->base[accounting], cell, "cpuacct.usage", "0"));
 }
 
