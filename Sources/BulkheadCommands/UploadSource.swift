@@ -64,8 +64,10 @@ struct UploadSource {
             }
             return name
         }
-        if isFolder, let text = try? String(contentsOfFile: path + "/function.yaml", encoding: .utf8),
-            let name = try? Manifest(yaml: text).name
+        if isFolder,
+            let text = Manifest.fileNames.lazy.compactMap({
+                try? String(contentsOfFile: path + "/" + $0, encoding: .utf8)
+            }).first, let name = try? Manifest(yaml: text).name
         {
             return name
         }

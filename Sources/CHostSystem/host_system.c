@@ -31,6 +31,8 @@ int bh_readable_bytes(int pipe) {
     return ioctl(pipe, FIONREAD, &count) < 0 ? 0 : count;
 }
 
+int bh_sync_all(int folder) { return syncfs(folder); }
+
 void bh_bound_heap(void) {
     // Set, they no longer grow with what is freed (mallopt(3)): a block of a megabyte goes back to the kernel at once, and is
     // not what small ones are cut from ever after.

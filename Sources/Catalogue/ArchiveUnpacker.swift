@@ -7,11 +7,13 @@ import HostSystem
 /// here, by descriptor, below the folder, following no link.
 struct ArchiveUnpacker: ~Copyable {
     /// Bounds of what an archive may become.
-    static let mostEntries = 10_000
+    static let mostEntries = 100_000
     static let mostBytes = 256 << 20
     /// What may be read out of the compression, headers and all, and how long that may take.
-    private static let mostRead = mostBytes + mostEntries * (64 << 10)
-    private static let mostCPU = Duration.seconds(10), longest = Duration.seconds(180)
+    private static let mostRead = mostBytes + mostEntries * (8 << 10)
+    /// Making a file costs the kernel something too, on some file systems a hundred microseconds.
+    private static let mostCPU = Duration.seconds(10), mostCPUOfEntry = Duration.microseconds(200),
+        longest = Duration.seconds(180)
     private let began = ContinuousClock.now
     private let usedBefore = threadCPU()
 
@@ -45,56 +47,70 @@ struct ArchiveUnpacker: ~Copyable {
         else {
             throw UploadRefused("the archive cannot be read: \(Self.problem(of: archive))")
         }
-        var entries = 0, bytes = 0, depth = 0
+        var taken = Taken()
+        var place = Place(path: [], folder: try folder.folder("."))
         while true {
             var entry: OpaquePointer?
             let result = archive_read_next_header(archive, &entry)
             if result == ARCHIVE_EOF { break }
             guard result == ARCHIVE_OK || result == ARCHIVE_WARN, let entry else {
-                let advice = isCompressed && entries == 0 ? "; a gzip must hold a tar, compressed once" : ""
+                let advice = isCompressed && taken.entries == 0 ? "; a gzip must hold a tar, compressed once" : ""
                 throw UploadRefused("the archive is broken: \(Self.problem(of: archive))\(advice)")
             }
-            try checkEffort(archive)
-            entries += 1
-            guard entries <= Self.mostEntries else {
+            taken.entries += 1
+            try checkEffort(archive, taken)
+            guard taken.entries <= Self.mostEntries else {
                 throw UploadRefused("the archive has more than \(Self.mostEntries) entries")
             }
-            try take(entry, of: archive, bytes: &bytes, depth: &depth)
-            guard depth <= Self.mostEntries * 4 else {
+            try take(entry, of: archive, at: &place, &taken)
+            guard taken.depth <= Self.mostEntries * 4 else {
                 throw UploadRefused("the archive's paths are too deep altogether")
             }
         }
-        guard entries > 0 else { throw UploadRefused("the archive is empty") }
-        try folder.sync()
-        return bytes
+        guard taken.entries > 0 else { throw UploadRefused("the archive is empty") }
+        try folder.syncAll()
+        return taken.bytes
     }
 
-    private func checkEffort(_ archive: OpaquePointer) throws {
+    private func checkEffort(_ archive: OpaquePointer, _ taken: Taken) throws {
         guard archive_filter_bytes(archive, 0) <= Int64(Self.mostRead) else {
             throw UploadRefused(
                 "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
         }
-        guard threadCPU() - usedBefore <= Self.mostCPU, .now - began <= Self.longest else {
+        guard threadCPU() - usedBefore <= Self.mostCPU + Self.mostCPUOfEntry * taken.entries,
+            .now - began <= Self.longest
+        else {
             throw UploadRefused(
-                "the archive takes too long to unpack: more than \(Self.mostCPU.components.seconds) s of CPU time, or \(Self.longest.components.seconds) s in all; fewer or smaller files do"
+                "the archive takes too long to unpack: more than \(Self.mostCPU.components.seconds) s of CPU time and 0.2 ms for each entry, or \(Self.longest.components.seconds) s in all; fewer or smaller files do"
             )
         }
     }
 
-    private func take(_ entry: OpaquePointer, of archive: OpaquePointer, bytes: inout Int, depth: inout Int) throws {
-        guard let name = archive_entry_pathname_utf8(entry).map({ String(cString: $0) }) else {
-            throw UploadRefused("the archive has an entry whose name is not UTF-8")
-        }
+    /// What the archive has become so far.
+    private struct Taken {
+        var entries = 0, bytes = 0
+        /// Components of all paths that had to be walked.
+        var depth = 0
+    }
+
+    /// The folder of the last entry: most stand beside their neighbours.
+    private struct Place: ~Copyable {
+        var path: [String]
+        var folder: Folder
+    }
+
+    private func take(
+        _ entry: OpaquePointer, of archive: OpaquePointer, at place: inout Place, _ taken: inout Taken
+    ) throws {
+        let name = try Self.name(of: entry, in: archive)
         let mode = archive_entry_mode(entry)
         if name == "." || name == "./", mode & S_IFMT == S_IFDIR { return }
+        if name.utf8.starts(with: "__MACOSX/".utf8) { return }  // what macOS's Finder keeps beside each file
         func refuse(_ why: String) -> UploadRefused {
             UploadRefused("archive entry \"\(name.prefix(bytes: 200))\": \(why)")
         }
         guard let path = BundlePath(name) else {
             throw refuse("a path must be relative and stay inside the bundle")
-        }
-        guard archive_entry_hardlink(entry) == nil else {
-            throw refuse("hard links are not taken; pack the file itself")
         }
         guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
         // It would be unpacked only to be passed over.
@@ -102,20 +118,33 @@ struct ArchiveUnpacker: ~Copyable {
             throw refuse("it has data, though it is no file")
         }
         do {
-            depth += path.components.count  // folders that are only implied cost an inode each as well
-            let parent = try folder.makeFolders(path.components.dropLast())
-            let leaf = path.components[path.components.count - 1]
+            let parts = path.components, leaf = parts[parts.count - 1]
+            taken.depth += 1
+            if place.path != parts.dropLast() {
+                taken.depth += parts.count  // folders that are only implied cost an inode each as well
+                place = Place(path: parts.dropLast(), folder: try folder.makeFolders(parts.dropLast()))
+            }
+            if let target = archive_entry_hardlink(entry).map({ String(cString: $0) }) {
+                try copy(linked: target, to: leaf, in: place.folder, &taken, refuse)
+                return
+            }
             switch mode & S_IFMT {
-            case S_IFDIR: try parent.makeFolder(leaf)
+            case S_IFDIR: try place.folder.makeFolder(leaf)
             case S_IFREG:
-                let file = try parent.create(leaf, mode: mode & 0o111 != 0 ? 0o755 : 0o644)
-                try copy(archive, to: file, bytes: &bytes, refuse)
+                let file = try place.folder.create(leaf, mode: mode & 0o111 != 0 ? 0o755 : 0o644)
+                try copy(archive, to: file, &taken, refuse)
+                // Zips made on other systems carry no mode.
+                if mode & 0o111 == 0, Self.looksExecutable(file) {
+                    guard fchmod(file.number, 0o755) == 0 else { throw SystemError("chmod \(leaf)") }
+                }
             case S_IFLNK:
                 let target = archive_entry_symlink_utf8(entry).map { String(cString: $0) } ?? ""
                 guard Self.stays(target, from: path) else {
-                    throw refuse("the link points out of the bundle (to \"\(target.prefix(bytes: 200))\")")
+                    throw refuse(
+                        "the link points out of the bundle (to \"\(target.prefix(bytes: 200))\"); only links into it and to programs of the system in /usr are taken"
+                    )
                 }
-                try parent.makeLink(leaf, to: target)
+                try place.folder.makeLink(leaf, to: target)
             default: throw refuse("only files, folders and links are taken, no devices, pipes or sockets")
             }
         } catch let error as SystemError {
@@ -127,8 +156,52 @@ struct ArchiveUnpacker: ~Copyable {
         }
     }
 
+    /// A hard link becomes a file of its own with the same bytes: links would let one bundle's file have many names' worth of
+    /// life, and count once.
     private func copy(
-        _ archive: OpaquePointer, to file: borrowing OwnedDescriptor, bytes: inout Int,
+        linked target: String, to leaf: String, in parent: borrowing Folder, _ taken: inout Taken,
+        _ refuse: (String) -> UploadRefused
+    ) throws {
+        guard let path = BundlePath(target), let original = try? folder.open(file: path.text),
+            let size = try? original.size()
+        else {
+            throw refuse("it is a hard link to \"\(target.prefix(bytes: 200))\", which is no file that came before it")
+        }
+        taken.bytes += size
+        guard taken.bytes <= Self.mostBytes else {
+            throw UploadRefused(
+                "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
+        }
+        var info = stat()
+        guard fstat(original.number, &info) == 0 else { throw SystemError("fstat") }
+        let file = try parent.create(leaf, mode: info.st_mode & 0o111 != 0 ? 0o755 : 0o644)
+        var offset = 0
+        while offset < size {
+            let part = original.read(at: offset, count: min(size - offset, 1 << 20))
+            guard !part.isEmpty else { throw SystemError("read a file of the archive", EIO) }
+            try part.withUnsafeBytes { try file.writeAll($0) }
+            offset += part.count
+        }
+    }
+
+    private static func looksExecutable(_ file: borrowing OwnedDescriptor) -> Bool {
+        let head = file.read(at: 0, count: 4)
+        return head.starts(with: "#!".utf8) || head == [0x7F] + Array("ELF".utf8)
+    }
+
+    /// An entry's name. Zips that do not say that theirs are UTF-8 have them in the code page of DOS (APPNOTE.TXT, D.1), or in
+    /// UTF-8 all the same.
+    private static func name(of entry: OpaquePointer, in archive: OpaquePointer) throws -> String {
+        if let name = archive_entry_pathname_utf8(entry) { return String(cString: name) }
+        let isZip = archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK == ARCHIVE_FORMAT_ZIP
+        guard isZip, let raw = archive_entry_pathname(entry) else {
+            throw UploadRefused("the archive has an entry whose name is not UTF-8")
+        }
+        return CodePage437.text(UnsafeBufferPointer(start: raw, count: strlen(raw)).map { UInt8(bitPattern: $0) })
+    }
+
+    private func copy(
+        _ archive: OpaquePointer, to file: borrowing OwnedDescriptor, _ taken: inout Taken,
         _ refuse: (String) -> UploadRefused
     ) throws {
         // In order and with holes filled: a sparse entry must count for what it becomes.
@@ -137,20 +210,24 @@ struct ArchiveUnpacker: ~Copyable {
             let length = archive_read_data(archive, &buffer, buffer.count)
             if length == 0 { break }
             guard length > 0 else { throw refuse("its data is broken: \(Self.problem(of: archive))") }
-            bytes += length
-            guard bytes <= Self.mostBytes else {
+            taken.bytes += length
+            guard taken.bytes <= Self.mostBytes else {
                 throw UploadRefused(
                     "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
             }
-            try checkEffort(archive)
+            try checkEffort(archive, taken)
             try buffer[..<length].withUnsafeBytes { try file.writeAll($0) }
         }
-        try file.sync()
     }
 
     /// Whether a link at `path` with this target stays inside, read as text.
     private static func stays(_ target: String, from path: BundlePath) -> Bool {
-        guard !target.isEmpty, !target.isAbsolutePath, !target.utf8.contains(0) else { return false }
+        guard !target.isEmpty, !target.utf8.contains(0) else { return false }
+        // As a virtual environment has them: `bin/python3 -> /usr/bin/python3`. A cell's root decides what is there; the host
+        // follows no link of a bundle's.
+        if target.isAbsolutePath {
+            return target.isPath(below: "/usr") && target.pathComponents.allSatisfy { $0 != ".." }
+        }
         var depth = path.components.count - 1
         for part in target.pathComponents where !part.isEmpty {
             if part == ".." { depth -= 1 } else if part != "." { depth += 1 }

@@ -29,12 +29,17 @@ package enum BundlePacker {
     ) throws {
         for name in try folder.names().sorted() {
             let path = prefix + name
+            if let target = try folder.link(name) {
+                try addLink(path, to: target, in: archive)
+                continue
+            }
             if let inner = try? folder.folder(name) {
                 try add(inner, prefix: path + "/", to: archive, bytes: &bytes, limit: limit)
                 continue
             }
             guard let file = try? folder.open(file: name), let size = try? file.size() else {
-                throw UploadRefused("\(path) is neither a file nor a folder; links and devices are not packed")
+                throw UploadRefused(
+                    "\(path) is neither a file, a folder nor a link; devices and sockets are not packed")
             }
             bytes += size
             guard bytes <= limit else { throw UploadRefused("the folder is larger than \(ByteSize(bytes: limit))") }
@@ -52,5 +57,14 @@ package enum BundlePacker {
                 throw SystemError("pack \(path)")
             }
         }
+    }
+
+    private static func addLink(_ path: String, to target: String, in archive: OpaquePointer) throws {
+        guard let entry = archive_entry_new() else { throw SystemError("archive_entry_new", ENOMEM) }
+        defer { archive_entry_free(entry) }
+        archive_entry_set_pathname(entry, path)
+        archive_entry_set_filetype(entry, 0o120000)  // AE_IFLNK
+        archive_entry_set_symlink(entry, target)
+        guard archive_write_header(archive, entry) == ARCHIVE_OK else { throw SystemError("pack \(path)") }
     }
 }

@@ -111,7 +111,7 @@ package final class BundleStore: Sendable {
     /// - Throws: `UploadRefused` or `SystemError`.
     package func store(
         _ arrival: Arrival, format: Format, manifest given: Manifest, name: FunctionName,
-        interpreterIsVisible: (String) -> Bool
+        interpreterIsVisible: (String, Manifest) -> Bool
     ) throws -> (Stored, sha256: String) {
         defer { discard(arrival) }
         guard arrival.size > 0 else { throw UploadRefused("the body is empty; send the executable or archive itself") }
@@ -127,7 +127,8 @@ package final class BundleStore: Sendable {
             bytes = try ArchiveUnpacker(into: incoming.folder(staging)).unpack(arrival.file)
             manifest = try readManifest(in: incoming.folder(staging))
         case .executable:
-            let file = manifest.runtime == .python ? Self.moduleFile(manifest) : manifest.run ?? name.text
+            let module = manifest.runtime == .python ? PythonHandler(manifest.handler ?? "")?.files.first : nil
+            let file = module ?? manifest.run ?? name.text
             if manifest.runtime != .python { manifest.run = file }
             try place(arrival, as: file, in: incoming.folder(staging))
         }
@@ -172,17 +173,19 @@ package final class BundleStore: Sendable {
     }
 
     private func readManifest(in folder: borrowing Folder) throws -> Manifest {
-        let bytes: [UInt8]
-        do {
-            bytes = try folder.open(file: "function.yaml").read(at: 0, count: Manifest.largestFile + 1)
-        } catch {
-            throw UploadRefused("the archive has no function.yaml at its root")
+        func bytes(of file: String) -> [UInt8]? {
+            try? folder.open(file: file).read(at: 0, count: Manifest.largestFile + 1)
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw UploadRefused("function.yaml is not UTF-8")
+        guard let name = Manifest.fileNames.first(where: { bytes(of: $0) != nil }), let read = bytes(of: name) else {
+            // What many a file manager makes of a folder.
+            let names = (try? folder.names()) ?? []
+            let inner = names.count == 1 && Manifest.fileNames.contains { bytes(of: "\(names[0])/\($0)") != nil }
+            let advice = inner ? "; it is in the folder \(names[0]): pack what is in that folder, not the folder" : ""
+            throw UploadRefused("the archive has no function.yaml at its root\(advice)")
         }
+        guard let text = String(validating: read, as: UTF8.self) else { throw UploadRefused("\(name) is not UTF-8") }
         do {
-            return try Manifest(yaml: text)
+            return try Manifest(yaml: text, file: name)
         } catch {
             throw UploadRefused(error.message)
         }
@@ -190,16 +193,21 @@ package final class BundleStore: Sendable {
 
     /// That what the manifest names is there and can run here.
     private func check(
-        _ manifest: inout Manifest, in folder: borrowing Folder, visible: (String) -> Bool
+        _ manifest: inout Manifest, in folder: borrowing Folder, visible: (String, Manifest) -> Bool
     ) throws -> Executable? {
+        /// Where the cell will look: in the bundle as well.
+        func isThere(_ path: String, _ manifest: Manifest) -> Bool {
+            guard path.isPath(below: "/function") else { return visible(path, manifest) }
+            return (try? folder.open(file: String(path.dropFirst("/function/".count))).size()) != nil
+        }
         switch manifest.runtime {
         case .provided:
             throw UploadRefused("runtime: provided is not served yet; accepted today: native, python")
         case .python:
-            let file = Self.moduleFile(manifest)
-            let package = String(file.dropLast(3)) + "/__init__.py"
-            guard (try? folder.open(file: file).size()) != nil || (try? folder.open(file: package).size()) != nil else {
-                throw UploadRefused("handler: \(manifest.handler ?? "") needs \(file), which is not in the bundle")
+            let files = PythonHandler(manifest.handler ?? "")?.files ?? []
+            guard files.contains(where: { (try? folder.open(file: $0).size()) != nil }) else {
+                throw UploadRefused(
+                    "handler: \(manifest.handler ?? "") needs \(files.first ?? "a module"), which is not in the bundle")
             }
             return nil
         case .native:
@@ -209,12 +217,14 @@ package final class BundleStore: Sendable {
             let executable = try inspect(run, in: folder)
             switch executable {
             case .script(let interpreter, _):
-                guard visible(interpreter) else {
-                    throw UploadRefused("\(run): its interpreter \(interpreter) does not exist in a cell on this host")
+                guard isThere(interpreter, manifest) else {
+                    throw UploadRefused(
+                        "\(run): its interpreter \(interpreter) does not exist in a cell on this host; one of its own goes into the bundle, as #!/function/NAME"
+                    )
                 }
                 manifest.limits.processes = manifest.limits.processes ?? 16
             case .dynamicELF(let loader):
-                guard visible(loader) else {
+                guard isThere(loader, manifest) else {
                     throw UploadRefused(
                         "\(run): its loader \(loader) does not exist in a cell on this host; link it statically")
                 }
@@ -244,11 +254,6 @@ package final class BundleStore: Sendable {
         } catch let refusal as Executable.Refusal {
             throw UploadRefused("./\(run): \(refusal)")
         }
-    }
-
-    private static func moduleFile(_ manifest: Manifest) -> String {
-        let parts = (manifest.handler ?? "").split(separator: ".").dropLast()
-        return parts.joined(separator: "/") + ".py"
     }
 
     /// Puts the host's own files (the Python runtime) into the store. Blocks.

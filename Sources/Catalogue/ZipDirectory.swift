@@ -4,7 +4,7 @@ import HostSystem
 /// A zip's table of contents, which libarchive reads whole before it tells of the first entry.
 enum ZipDirectory {
     private static let longestEnd = 22 + 65_535  // APPNOTE.TXT 4.3.16: the record and its comment
-    private static let mostBytes = 8 << 20
+    private static let mostBytes = 16 << 20
 
     /// - Throws: `UploadRefused` when the table is larger than any archive's that is taken, or needs zip64's numbers.
     static func check(_ file: borrowing OwnedDescriptor) throws {

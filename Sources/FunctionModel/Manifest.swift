@@ -18,6 +18,16 @@ package struct Manifest: Sendable, Hashable {
         case snapshot
     }
 
+    /// What a cell shows of the host's programs.
+    package enum Root: String, Sendable, CaseIterable {
+        /// A static ELF gets the minimal one, all else the system's.
+        case auto
+        /// What the function cannot start without: its loader, its interpreter, libraries.
+        case minimal
+        /// What a container of the host's distribution would show: all of /usr, and what of /etc belongs to programs.
+        case system
+    }
+
     package enum Auth: String, Sendable, CaseIterable {
         case token
         case none
@@ -88,6 +98,7 @@ package struct Manifest: Sendable, Hashable {
     package var run: String?
     /// `module.function`; for `python`.
     package var handler: String?
+    package var root = Root.auto
     package var args: [String] = []
     package var mode = Mode.command
     package var auth = Auth.token

@@ -1,7 +1,7 @@
 extension Manifest: Codable {
     // One shape for the API's JSON and the catalogue's: the contract's keys with the contract's units.
     private enum Keys: String, CodingKey {
-        case name, runtime, run, handler, args, mode, auth, env, limits, concurrency, lock, allow
+        case name, runtime, run, handler, root, args, mode, auth, env, limits, concurrency, lock, allow
     }
     private enum LimitKeys: String, CodingKey {
         case wall, `init`, cpu, memory, processes, threads, output, log, scratch
@@ -15,6 +15,7 @@ extension Manifest: Codable {
         try root.encode(runtime.rawValue, forKey: .runtime)
         try root.encodeIfPresent(run.map { "./" + $0 }, forKey: .run)
         try root.encodeIfPresent(handler, forKey: .handler)
+        try root.encode(self.root.rawValue, forKey: .root)
         try root.encode(args, forKey: .args)
         try root.encode(mode.rawValue, forKey: .mode)
         try root.encode(auth.rawValue, forKey: .auth)
@@ -50,7 +51,7 @@ extension Manifest: Codable {
             guard let number = try container.decodeIfPresent(Int.self, forKey: key) else { return }
             try set(path, .text(String(number)))
         }
-        for key in [Keys.name, .runtime, .run, .handler, .mode, .auth] { try text(root, key, key.rawValue) }
+        for key in [Keys.name, .runtime, .run, .handler, .root, .mode, .auth] { try text(root, key, key.rawValue) }
         lock = try root.decodeIfPresent(Bool.self, forKey: .lock) ?? false
         try set("args", .list(root.decode([String].self, forKey: .args)))
         try set("env", .table(root.decode([String: String].self, forKey: .env)))

@@ -25,12 +25,13 @@ struct ManifestField: Sendable {
             manifest.run = BundlePath(text)?.text
             return manifest.run != nil
         },
-        text("handler", accepts: "module.function, such as app.lambda_handler") { manifest, text in
-            let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-            guard parts.count >= 2, parts.allSatisfy({ isIdentifier($0) }) else { return false }
-            manifest.handler = text
+        text("handler", accepts: "module.function, such as app.lambda_handler or src/handlers/app.lambda_handler") {
+            manifest, text in
+            guard let handler = PythonHandler(text) else { return false }
+            manifest.handler = handler.text
             return true
         },
+        word("root", \.root),
         list("args", accepts: "up to 128 strings without NUL", \.args) { list in
             list.count <= 128 && list.allSatisfy(isPlain)
         },
@@ -173,7 +174,7 @@ private func isPlain(_ text: String) -> Bool { text.utf8.count <= 32_768 && !tex
 
 private func isVariable(_ name: String) -> Bool { isIdentifier(name[...]) && !name.hasPrefix("BULKHEAD_") }
 
-private func isIdentifier(_ text: Substring) -> Bool {
+func isIdentifier(_ text: Substring) -> Bool {
     guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first), text.utf8.count <= 255
     else { return false }
     return text.utf8.allSatisfy { byte in

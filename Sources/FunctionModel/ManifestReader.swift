@@ -4,21 +4,25 @@ extension Manifest {
     /// Largest `function.yaml` that is read, in bytes.
     package static let largestFile = 64 << 10
 
+    /// What a manifest's file may be called; the first that is there is it.
+    package static let fileNames = ["function.yaml", "function.yml"]
+
     /// Reads `function.yaml`.
+    /// - Parameter file: what it is called, for messages.
     /// - Throws: `ManifestError`, naming the line and what is accepted there.
-    package init(yaml: String) throws(ManifestError) {
+    package init(yaml: String, file: String = Self.fileNames[0]) throws(ManifestError) {
         self.init()
         guard yaml.utf8.count <= Self.largestFile else {
-            throw ManifestError("function.yaml is larger than \(ByteSize(bytes: Self.largestFile))")
+            throw ManifestError("\(file) is larger than \(ByteSize(bytes: Self.largestFile))")
         }
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
         } catch {
-            throw ManifestError("function.yaml is not YAML: \(error)")
+            throw ManifestError("\(file) is not YAML: \(error)")
         }
-        guard let root else { throw ManifestError("function.yaml is empty; it needs at least run: or handler:") }
-        var reader = YAMLReader()
+        guard let root else { throw ManifestError("\(file) is empty; it needs at least run: or handler:") }
+        var reader = YAMLReader(file: file)
         try reader.readMapping(root, path: "", into: &self)
         if runtime != .python, run == nil, handler == nil {
             throw ManifestError("run is missing: it names the executable inside the bundle, such as ./thumbnail")
@@ -103,6 +107,8 @@ extension Manifest {
 private struct YAMLReader {
     private static let groups: Set<String> = ["limits", "concurrency", "allow", "allow.files"]
 
+    let file: String
+
     mutating func readMapping(_ node: Node, path: String, into manifest: inout Manifest) throws(ManifestError) {
         guard case .mapping(let mapping) = node else {
             throw ManifestError("\(place(node)): \(path.isEmpty ? "the manifest" : path) must be a mapping of keys")
@@ -147,7 +153,7 @@ private struct YAMLReader {
         }
     }
 
-    private func place(_ node: Node) -> String { node.mark.map { "function.yaml line \($0.line)" } ?? "function.yaml" }
+    private func place(_ node: Node) -> String { node.mark.map { "\(file) line \($0.line)" } ?? file }
 
     private func known(below path: String) -> String {
         let prefix = path.isEmpty ? "" : path + "."

@@ -42,7 +42,8 @@ struct AnswerFields {
                 .protocolError,
                 "the result's headers must be an object with at most \(HTTPEventAnswer.mostFields) members")
         }
-        for name in headers.names {
+        // As API Gateway does: a header that is null is none.
+        for name in headers.names where !headers.says(name, "null") {
             try add(name.text, headers.scalar(name, longest: HTTPEventAnswer.mostFieldBytes))
         }
     }

@@ -63,7 +63,7 @@ struct EventReader {
 
     /// The event is complete.
     mutating func finish() -> ArrivedEvent {
-        guard isJSON, bytes.readableBytes > 0 else { return ArrivedEvent(bytes, charge: charge, problem: nil) }
+        guard isJSON else { return ArrivedEvent(bytes, charge: charge, problem: nil, isRaw: true) }
         return ArrivedEvent(
             bytes, charge: charge, problem: json.finish() ?? (text.isValid ? nil : "it is not UTF-8"))
     }

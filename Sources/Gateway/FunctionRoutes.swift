@@ -120,7 +120,7 @@ extension Gateway {
         }
         // Each may take the largest upload's room on the disk, and time to unpack.
         let (version, isNew) = try await uploads.holding("uploads") { [manifest] in
-            let arrival = try await receive(request)
+            let arrival = try await receive(request, context)
             return try await host.deploy(arrival, format: format, manifest: manifest, name: name, key: key.id)
         }
         var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok)
@@ -148,11 +148,12 @@ extension Gateway {
     }
 
     /// Streams the body to disk, and stops at the limit.
-    private func receive(_ request: Request) async throws -> BundleStore.Arrival {
+    private func receive(_ request: Request, _ context: GatewayContext) async throws -> BundleStore.Arrival {
         let limit = host.options.largestUpload
         let tooLarge = Failure(
             .payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
         if Self.length(request.headers) > limit { throw tooLarge }
+        context.askForBody(of: request)
         let bundles = host.catalogue.bundles
         let arrival = try await offload { try bundles.beginArrival() }
         do {

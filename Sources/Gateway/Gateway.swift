@@ -32,8 +32,9 @@ package struct Gateway: Sendable {
 
     /// All routes.
     package func router() -> Router<GatewayContext> {
-        let router = Router(context: GatewayContext.self)
+        let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
         router.add(middleware: ProblemMiddleware())
+        router.add(middleware: OtherMethods(gateway: self))
         addFunctionRoutes(to: router)
         addInvocationRoutes(to: router)
         addHTTPEventRoutes(to: router)

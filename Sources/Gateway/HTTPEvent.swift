@@ -46,6 +46,8 @@ struct HTTPEvent: Encodable {
         var authority: String
         var headers: HTTPFields
         var clientAddress: String
+        /// That the client has come to.
+        var port: Int
         var invocationID: String
         var function: FunctionName
         var now: Date
@@ -63,6 +65,12 @@ struct HTTPEvent: Encodable {
                 lines[field.name.canonicalName, default: []].append(field.value)
             }
         }
+        // As function URLs have it, which hand cookies over twice.
+        if !cookies.isEmpty { lines["cookie"] = [cookies.joined(separator: "; ")] }
+        // Who stands in front has said what it knows; we are the last one.
+        lines["x-forwarded-for"] = [((lines["x-forwarded-for"] ?? []) + [source.clientAddress]).joined(separator: ", ")]
+        lines["x-forwarded-proto"] = lines["x-forwarded-proto"] ?? ["http"]
+        lines["x-forwarded-port"] = lines["x-forwarded-port"] ?? [String(source.port)]
         headers = lines.mapValues { $0.joined(separator: ",") }
         self.cookies = cookies.isEmpty ? nil : cookies
         let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues {

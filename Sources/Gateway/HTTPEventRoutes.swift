@@ -11,9 +11,26 @@ import WorkerProtocol
 
 extension Gateway {
     func addHTTPEventRoutes(to router: Router<GatewayContext>) {
-        for method in [HTTPRequest.Method.get, .post, .put, .patch, .delete, .head, .options] {
+        for method in Self.eventMethods {
             router.on("/fn/:name", method: method) { request, context in try await answer(request, context) }
             router.on("/fn/:name/**", method: method) { request, context in try await answer(request, context) }
+        }
+    }
+
+    private static let eventMethods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
+
+    /// Any other method is the function's too (WebDAV has a dozen); a router knows those only that it is told.
+    struct OtherMethods: RouterMiddleware {
+        let gateway: Gateway
+
+        @concurrent func handle(
+            _ request: Request, context: GatewayContext,
+            next: @concurrent (Request, GatewayContext) async throws -> Response
+        ) async throws -> Response {
+            guard !Gateway.eventMethods.contains(request.method), request.uri.path.isPath(below: "/fn"),
+                request.uri.path.pathComponents.count > 2, !request.uri.path.pathComponents[2].isEmpty
+            else { return try await next(request, context) }
+            return try await gateway.answer(request, context)
         }
     }
 
@@ -21,7 +38,8 @@ extension Gateway {
     private static let quick = 64 << 10
 
     private func answer(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let name = try name(context)
+        let part = request.uri.path.pathComponents.dropFirst(2).first ?? ""
+        let name = try name(part.removingPercentEncoding ?? part)
         var headers = request.headers
         // Read once: what says who may call it, and what is called, is one and the same version.
         let served = host.catalogue.snapshot.latest(name)
@@ -63,14 +81,15 @@ extension Gateway {
     private func event(
         of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, name: FunctionName
     ) async throws -> ArrivedEvent {
-        let body = try await event(of: request, for: name.text, isJSON: false)
+        let body = try await event(of: request, context, for: name.text, isJSON: false)
         let prefix = "/fn/\(name)"
         let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
         let event = HTTPEvent(
             .init(
                 method: request.method.rawValue, path: path.isEmpty ? "/" : path, query: request.uri.query ?? "",
                 parameters: decodedQuery(of: request), authority: request.head.authority ?? "", headers: headers,
-                clientAddress: context.channel.remoteAddress?.ipAddress ?? "", invocationID: id, function: name,
+                clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
+                port: context.channel.localAddress?.port ?? 80, invocationID: id, function: name,
                 now: Date()))
         let type = headers[.contentType] ?? ""
         let encoded =

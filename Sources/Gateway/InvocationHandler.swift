@@ -130,16 +130,19 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             if let lastBearer, lastBearer.header.isSame(as: header) { lastBearer } else { Bearer(header) }
         }
         lastBearer = bearer
+        var isJSON = true
         do throws(Failure) {
             // Whether the token still stands for a key is looked up each time.
             try gateway.authorize(bearer, .invoke)
-            version = try gateway.host.version(of: gateway.name(invocation.function), number: nil, alias: nil)
+            let version = try gateway.host.version(of: gateway.name(invocation.function), number: nil, alias: nil)
+            isJSON = try EventType.isJSON(invocation.contentType, for: version)
+            self.version = version
             let limit = gateway.host.options.largestEvent
             if invocation.length > limit { throw Gateway.tooLarge(limit) }
         } catch {
             failure = error
         }
-        reading = gateway.readers.begin(for: invocation.function)
+        reading = gateway.readers.begin(for: invocation.function, isJSON: isJSON)
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {

@@ -44,7 +44,8 @@ extension Gateway {
         let name = try name(context)
         let number = try number("version", request, in: 1...Int.max)
         let version = try host.version(of: name, number: number, alias: request.uri.queryParameters.get("alias"))
-        let event = try await event(of: request, for: name.text)
+        let isJSON = try EventType.isJSON(request.headers[.contentType], for: version)
+        let event = try await event(of: request, context, for: name.text, isJSON: isJSON)
         try host.requireServed(version)
         let id = Self.makeID()
         if prefersAsync(request) {
@@ -90,9 +91,12 @@ extension Gateway {
     /// - Parameters:
     ///   - function: the name of the function that it is for.
     ///   - isJSON: whether it has to be JSON.
-    func event(of request: Request, for function: String?, isJSON: Bool = true) async throws -> ArrivedEvent {
+    func event(
+        of request: Request, _ context: GatewayContext, for function: String?, isJSON: Bool
+    ) async throws -> ArrivedEvent {
         let limit = host.options.largestEvent
         if Self.length(request.headers) > limit { throw Self.tooLarge(limit) }
+        context.askForBody(of: request)
         var reader = readers.begin(for: function, isJSON: isJSON)
         do {
             for try await chunk in request.body { try reader.add(chunk) }

@@ -33,9 +33,9 @@ extension Gateway {
             try authorize(request, .admin)
             return try Response.json(["keys": host.catalogue.keys.map { KeyDocument($0) }])
         }
-        router.post("/v1/keys") { request, _ in
+        router.post("/v1/keys") { request, context in
             try authorize(request, .admin)
-            let body = try await event(of: request, for: nil).bytes
+            let body = try await event(of: request, context, for: nil, isJSON: true).bytes
             guard let wanted = try? JSONDecoder().decode(KeyRequest.self, from: Data(body.readableBytesView)),
                 (1...100).contains(wanted.name.count)
             else {

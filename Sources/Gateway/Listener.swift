@@ -7,6 +7,7 @@ package import NIOCore
 import NIOExtras
 import NIOHTTP1
 import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
 import NIOPosix
 import ServiceLifecycle
 
@@ -53,7 +54,14 @@ package struct Listener: Service {
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .bind(socket) { channel in connections.setup(channel: channel, logger: logger) }
+            .bind(socket) { channel in
+                connections.setup(channel: channel, logger: logger).flatMapThrowing { connection in
+                    let pipeline = channel.pipeline.syncOperations
+                    let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
+                    try pipeline.addHandler(OlderHTTP(), position: .before(codec))
+                    return connection
+                }
+            }
         await withGracefulShutdownHandler {
             await serving(server.channel.localAddress?.port ?? 0)
             await withDiscardingTaskGroup { tasks in

@@ -18,7 +18,7 @@ extension Gateway {
             let limit = try number("limit", request, in: 0...10_000) ?? 100
             let invocation = request.uri.queryParameters.get("invocation")
             let accepts = request.headers[.accept] ?? ""
-            guard accepts.isASCII, accepts.contains("text/event-stream") else {
+            guard accepts.isASCII, accepts.contains("text/event-stream"), request.method != .head else {
                 return try Response.json(
                     LogPage(lines: host.logs.lines(of: name, limit: limit, invocation: invocation)))
             }

@@ -5,6 +5,7 @@ struct PlainInvocation {
     let function: String
     private(set) var authorization: String?
     private(set) var traceparent: String?
+    private(set) var contentType: String?
     /// Of the event, in bytes, as far as it is told.
     private(set) var length = 0
 
@@ -21,6 +22,9 @@ struct PlainInvocation {
             case .traceparent:
                 guard traceparent == nil else { return nil }
                 traceparent = field.value
+            case .contentType:
+                guard contentType == nil else { return nil }
+                contentType = field.value
             case .contentLength: length = max(length, Gateway.length(field.value))
             default: break
             }

@@ -157,6 +157,7 @@ enum RouteTable {
         let match = routes.first { route in
             route.pattern.count == parts.count && zip(route.pattern, parts).allSatisfy { $0 == "*" || $0 == $1 }
         }
-        return match?.methods ?? []
+        let methods = match?.methods ?? []
+        return methods.contains("GET") ? methods + ["HEAD"] : methods
     }
 }

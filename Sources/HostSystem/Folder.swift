@@ -50,7 +50,17 @@ package struct Folder: ~Copyable, Sendable {
         if symlinkat(target, descriptor.number, name) < 0 { throw SystemError("symlink \(name)") }
     }
 
-    /// mkdirat(2) and symlinkat(2) have no RESOLVE_BENEATH: whoever calls them gives them one component.
+    /// Where the link `name` leads, as text; nil where it is none.
+    package func link(_ name: String) throws(SystemError) -> String? {
+        try Self.checkSingle(name, "readlink")
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let length = readlinkat(descriptor.number, name, &buffer, buffer.count)
+        if length < 0, errno == EINVAL { return nil }
+        guard length >= 0 else { throw SystemError("readlink \(name)") }
+        return String(validating: buffer.prefix(length), as: UTF8.self)
+    }
+
+    /// mkdirat(2), symlinkat(2) and readlinkat(2) have no RESOLVE_BENEATH: whoever calls them gives them one component.
     private static func checkSingle(_ name: String, _ call: String) throws(SystemError) {
         guard !name.utf8.contains(UInt8(ascii: "/")), name != "..", name != "." else {
             throw SystemError("\(call) \(name): not a single name", EXDEV)
@@ -60,6 +70,11 @@ package struct Folder: ~Copyable, Sendable {
     /// Makes what has been written here survive a power cut.
     package func sync() throws(SystemError) {
         if fsync(descriptor.number) < 0 { throw SystemError("fsync") }
+    }
+
+    /// The same for all that has been written below: once, where each file by itself would take its turn of the disk (syncfs(2)).
+    package func syncAll() throws(SystemError) {
+        if bh_sync_all(descriptor.number) < 0 { throw SystemError("syncfs") }
     }
 
     /// Renames `from` here to `to` in `other`. Returns false when `to` is there already.

@@ -1,4 +1,5 @@
 package import FunctionModel
+import Glibc
 
 /// What a version's workers may do, as data and in sentences: what the cell is built from, told and not interpreted.
 package struct PolicyDescription: Sendable, Encodable {
@@ -64,7 +65,8 @@ package struct PolicyDescription: Sendable, Encodable {
     }
 
     private static func reading(_ version: FunctionVersion, _ view: RootView) -> String {
-        let folders = view.mounts.filter { $0.kind == .host }.map(\.target)
+        let folders = view.mounts.filter { $0.kind == .host && (!$0.isOptional || access($0.source, F_OK) == 0) }
+            .map(\.target)
         let runtime = version.manifest.runtime == .python ? ", Bulkhead's Python runtime at /runtime" : ""
         let own = "It may read its own bundle at /function" + runtime
         let shared = folders.isEmpty ? "" : ", and of the host \(folders.joined(separator: ", "))"

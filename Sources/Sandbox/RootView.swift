@@ -14,8 +14,8 @@ package struct RootView: Sendable {
     package func shows(_ path: String) -> Bool {
         mounts.contains { mount in
             switch mount.kind {
-            case .host: path == mount.target || path.isPath(below: mount.target)
-            case .link: path.isPath(below: mount.target)
+            case .host: path.isSame(as: mount.target) || path.isPath(below: mount.target)
+            case .link: path.isSame(as: mount.target) || path.isPath(below: mount.target)
             case .bundle: false
             }
         }
@@ -59,6 +59,12 @@ package struct RootView: Sendable {
 
     /// The name of the view a version needs.
     package static func name(for version: FunctionVersion) -> String {
+        switch version.manifest.root {
+        case .system: return "system"
+        case .auto where version.manifest.runtime == .python: return "system"
+        case .auto where version.executable != .staticELF && version.executable != nil: return "system"
+        case .auto, .minimal: break
+        }
         if version.manifest.runtime == .python { return "python" }
         switch version.executable {
         case .dynamicELF: return "dynamic"

@@ -23,7 +23,7 @@ extension LaunchPlan {
         if manifest.runtime == .python {
             mounts.append(Mount(kind: .bundle, source: runtimeBundle, target: "/runtime"))
             executable = "/usr/bin/python3"
-            arguments = [executable, "-I", "-B", "/runtime/\(PythonRuntime.fileName)", manifest.handler ?? ""]
+            arguments = [executable, "-s", "-B", "/runtime/\(PythonRuntime.fileName)", manifest.handler ?? ""]
         } else if case .script(let interpreter, let argument) = version.executable {
             executable = interpreter
             arguments = [interpreter] + (argument.map { [$0] } ?? []) + [run]
@@ -36,7 +36,17 @@ extension LaunchPlan {
         let granted = manifest.allow.filesRead.filter { path in
             !manifest.allow.filesRead.contains { path.isPath(below: $0) }
         }
-        for path in granted where !mounts.contains(where: { $0.kind == .host && $0.target.isSame(as: path) }) {
+        // Nor can what the view reaches by a link: it is there by that link.
+        func isThere(_ path: String) -> Bool {
+            mounts.contains {
+                switch $0.kind {
+                case .host: $0.target.isSame(as: path)
+                case .link: $0.target.isSame(as: path) || path.isPath(below: $0.target)
+                case .bundle: false
+                }
+            }
+        }
+        for path in granted where !isThere(path) {
             mounts.append(Mount(kind: .host, source: path, target: path))
         }
         self.init(
@@ -53,11 +63,14 @@ extension LaunchPlan {
     private static func environment(of version: FunctionVersion) -> [String] {
         let manifest = version.manifest
         var variables = [
-            "PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8",
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8",
             "BULKHEAD_FUNCTION": version.name.text, "BULKHEAD_VERSION": String(version.number),
             "BULKHEAD_MEMORY_MIB": String(manifest.limits.memory.bytes >> 20),
         ]
-        if manifest.limits.scratch.bytes > 0 { variables["TMPDIR"] = "/tmp" }
+        if manifest.limits.scratch.bytes > 0 {
+            variables["HOME"] = "/tmp"
+            variables["TMPDIR"] = "/tmp"
+        }
         variables.merge(manifest.env) { $1 }
         if manifest.mode == .snapshot { variables["BULKHEAD_MODE"] = "snapshot" }
         if manifest.lock { variables["BULKHEAD_LOCK"] = "1" }

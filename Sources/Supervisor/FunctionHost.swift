@@ -93,10 +93,14 @@ package final class FunctionHost: Sendable {
         }
         // What is unpacked is a stranger's: it waits for its like, behind all that is quick.
         let (stored, sha256) = try await SlowLane.bundles.run {
-            let views = try (RootView(named: "script"), RootView(named: "dynamic"))
-            return try bundles.store(arrival, format: format, manifest: manifest, name: name) { path in
-                // The place must be one that cells show; what it is there the launch will say.
-                (views.0.shows(path) || views.1.shows(path)) && FileManager.default.isExecutableFile(atPath: path)
+            let minimal = try (RootView(named: "script"), RootView(named: "dynamic")),
+                system = try RootView(named: "system")
+            return try bundles.store(arrival, format: format, manifest: manifest, name: name) { path, manifest in
+                // The place must be one that the cell shows; what it is there the launch will say.
+                let isShown =
+                    manifest.root == .minimal ? minimal.0.shows(path) || minimal.1.shows(path) : system.shows(path)
+                let isGranted = manifest.allow.filesRead.contains { path.isSame(as: $0) || path.isPath(below: $0) }
+                return (isShown || isGranted) && FileManager.default.isExecutableFile(atPath: path)
             }
         }
         defer {
@@ -327,7 +331,7 @@ package final class FunctionHost: Sendable {
         if let problem = event.problem {
             return refuse(Failure(.invalidRequest, "the event is not JSON: \(problem)"))
         }
-        let bytes = event.bytes.readableBytes == 0 ? ByteBuffer(string: "null") : event.bytes
+        let bytes = event.bytes.readableBytes == 0 && !event.isRaw ? ByteBuffer(string: "null") : event.bytes
         // Written into the protocol's line, it is held twice until the worker has it.
         if version.speaksJSONRPC, let charge = event.charge, !charge.add(bytes.readableBytes) {
             return refuse(Self.crowded)

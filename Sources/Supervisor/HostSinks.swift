@@ -31,13 +31,9 @@ func workerSinks(
     }
     @Sendable func refused(_ version: FunctionVersion, _ call: RefusedCall) {
         guard isKnown(version) else { return }
-        let (refusal, isNew) = refusals.add(call, of: version.name)
+        let refusal = refusals.add(call, of: version.name)
         metrics.add(
             Double(call.count), to: Meters.refusedCalls, [version.name.text, refusal.syscall, refusal.errno])
-        // Once: a function that tries at each invocation would fill its log with it.
-        guard isNew else { return }
-        let advice = refusal.grant.map { "; \($0) would allow it" } ?? "; no grant allows it"
-        log(version, nil, .host, ["system call \(refusal.syscall) was refused: \(refusal.errno)\(advice)"])
     }
     return WorkerSinks(log: log, refused: refused) { version, error in
         logger.error(

@@ -27,19 +27,18 @@ package final class RefusalLedger: Sendable {
     package init() {}
 
     /// - Parameter call: its count is how many came new.
-    /// - Returns: the kind as it is counted, and whether it is the function's first.
-    func add(_ call: RefusedCall, of name: FunctionName) -> (refusal: Refusal, isNew: Bool) {
+    /// - Returns: the kind as it is counted.
+    func add(_ call: RefusedCall, of name: FunctionName) -> Refusal {
         functions.withLock { functions in
             let kinds = functions[name] ?? [:]
             var key = Key(syscall: call.name, errno: call.errnoText)
             if kinds[key] == nil, kinds.count >= Self.mostKinds { key = Key(syscall: "other", errno: "any") }
-            let isNew = kinds[key] == nil
             let grant = SeccompProfile.grant(for: key.syscall, refusedWith: key.errno)
             var refusal =
                 kinds[key] ?? Refusal(syscall: key.syscall, errno: key.errno, count: 0, grant: grant)
             refusal.count += call.count
             functions[name, default: [:]][key] = refusal
-            return (refusal, isNew)
+            return refusal
         }
     }
 

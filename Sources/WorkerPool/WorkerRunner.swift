@@ -1,10 +1,10 @@
-package import FunctionModel
+import FunctionModel
 import Glibc
 import HostSystem
 import NIOCore
-package import Sandbox
+import Sandbox
 import Synchronization
-package import WorkerProtocol
+import WorkerProtocol
 
 /// Acts for one worker's machine: decides under a lock, acts outside it. Safe from any thread.
 final class WorkerRunner: Sendable {
@@ -33,6 +33,8 @@ final class WorkerRunner: Sendable {
         var held: [WorkerMachine.Action] = []
         /// Calls refused so far, by name and errno.
         var refused: [[String]: UInt64] = [:]
+        /// Those that came since the last invocation ended: what the log tells if this one fails.
+        var untold: [RefusedCall] = []
         /// When the pool will call `tick`; nil: not.
         var tickAt: Instant?
     }
@@ -190,9 +192,10 @@ final class WorkerRunner: Sendable {
                 let known = state.refused.updateValue(call.count, forKey: kind) ?? 0
                 return call.count - min(known, call.count)
             }
-            if added > 0 {
-                sinks.refused(version, RefusedCall(name: call.name, errnoText: call.errnoText, count: added))
-            }
+            guard added > 0 else { return }
+            let news = RefusedCall(name: call.name, errnoText: call.errnoText, count: added)
+            state.withLock { $0.untold = Explanation.keeping($0.untold, news) }
+            sinks.refused(version, news)
         case .cleared(let threads): handle(.cleared(threads: threads))
         case .locked: handle(.locked)
         case .exited(let exit): handle(.exited(exit))
@@ -341,8 +344,10 @@ final class WorkerRunner: Sendable {
 
     private func finish(_ completion: Completion) {
         var completion = completion
-        let (complete, lines, dropped, id) = state.withLock { state in
+        let (complete, lines, dropped, id, refused) = state.withLock { state in
+            let refused = state.untold
             defer {
+                state.untold = []
                 state.completion = nil
                 state.invocationID = nil
                 state.eventCharge = nil
@@ -353,14 +358,19 @@ final class WorkerRunner: Sendable {
                 output.charge = state.outputCharge
                 completion.result = .success(output)
             case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
-                failure.log = state.log.tail
+                let log = state.log.tail
+                failure.log = log
+                failure.detail += Explanation.text(exitCode: failure.exitCode, log: log, refused: refused)
                 completion.result = .failure(failure)
             case .failure: break
             }
             let (lines, dropped) = state.log.finish()
-            return (state.completion, lines, dropped, state.invocationID)
+            return (state.completion, lines, dropped, state.invocationID, refused)
         }
         emit(lines, id)
+        if case .failure(let failure) = completion.result, failure.outcome.blame == .guest {
+            for call in refused { tell(Explanation.sentence(for: call), id) }
+        }
         if let dropped { tell(dropped, id) }
         complete?(completion)
     }
@@ -384,26 +394,5 @@ final class WorkerRunner: Sendable {
         }
         for bytes in unsent { write(bytes, to: channel) }
         if closes { channel.close(mode: .output, promise: nil) }
-    }
-}
-
-/// Who is told what workers do.
-package struct WorkerSinks: Sendable {
-    /// Lines of a function's log; the invocation is nil for what a worker writes between two.
-    package var log:
-        @Sendable (_ version: FunctionVersion, _ invocation: String?, _ source: LogSource, _ lines: [String]) -> Void
-    /// A kind of system call was refused `count` times more.
-    package var refused: @Sendable (_ version: FunctionVersion, _ call: RefusedCall) -> Void
-    /// A worker that was to wait for an invocation could not be started.
-    package var lost: @Sendable (_ version: FunctionVersion, _ error: LaunchError) -> Void
-
-    package init(
-        log: @escaping @Sendable (FunctionVersion, String?, LogSource, [String]) -> Void,
-        refused: @escaping @Sendable (FunctionVersion, RefusedCall) -> Void,
-        lost: @escaping @Sendable (FunctionVersion, LaunchError) -> Void
-    ) {
-        self.log = log
-        self.refused = refused
-        self.lost = lost
     }
 }

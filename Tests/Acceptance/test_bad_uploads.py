@@ -168,7 +168,7 @@ def test_manifest(host, manifest, says):
     ({"memory": "64parsecs"}, r"memory"),
     ({"memory": "-64MiB"}, r"memory"),
     ({"wall": "1000000m"}, r"wall"),
-    ({"wall": "3"}, r"wall"),
+    ({"wall": "3.0001"}, r"wall"),
     ({"mode": "daemon"}, r"mode"),
     ({"auth": "maybe"}, r"auth"),
     ({"memory": ["64MiB", "1GiB"]}, r"memory"),

@@ -125,7 +125,7 @@ def notices(host, name):
 
 
 def test_refused_calls_are_counted(client, host, spam):
-    """A thousand of one kind, then a thousand again: exact in all three places, and said on the log but once."""
+    """A thousand of one kind, then a thousand again: exact in all three places; the log of what went well stays empty."""
     name, kind = spam(NONE_SUCH, 1, 1000), (str(NONE_SUCH), "ENOSYS")
     assert host.get(f"/v1/functions/{name}").json()["refused"] == []
     for total in (1000, 2000):
@@ -135,9 +135,7 @@ def test_refused_calls_are_counted(client, host, spam):
     shown = json.loads(succeeded(client("show", name, "--json")))
     assert [(row["syscall"], row["count"]) for row in shown["refused"]] == [(kind[0], 2000)]
     assert re.search(r"\b2000\b", succeeded(client("show", name)))
-    line, = notices(host, name)
-    assert line["text"].startswith(f"[bulkhead: system call {NONE_SUCH} was refused: ENOSYS")
-    assert line.get("invocationId") is None  # it is the function's, not this invocation's
+    assert notices(host, name) == []
     assert "refused" not in host.get("/v1/functions", query={"limit": 1}).json()["functions"][0]
 
 
@@ -147,7 +145,18 @@ def test_refusal_names_its_grant(host, deed):
     host.invoke(name)
     (kind, row), = refused(host, name).items()
     assert kind[1] == "EAGAIN" and row["grant"] == "limits.processes" and row["count"] == 1
-    assert "limits.processes" in notices(host, name)[0]["text"]
+
+
+def test_refusal_before_a_failure(host):
+    """The invocation's own log and the failure's sentence name what was refused, once a kind, and what would allow it."""
+    name = unique_name("refused")
+    code = "import os\ndef handler(e, c):\n  for n in range(3):\n    try: os.fork()\n    except OSError: pass\n  os._exit(e)"
+    host.upload(name, code.encode(), {"runtime": "python", "handler": "app.handler"})
+    for event in (7, 7):
+        told = failed(host.invoke(name, event), "exit")
+        assert told["exitCode"] == 7 and "was refused: EAGAIN; limits.processes would allow it" in told["detail"]
+        line, = [line for line in notices(host, name) if line.get("invocationId") == told["invocationId"]]
+        assert line["text"].endswith(" was refused: EAGAIN; limits.processes would allow it]") and line["source"] == "host"
 
 
 def test_counts_go_with_their_function(host, spam):

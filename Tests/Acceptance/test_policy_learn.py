@@ -18,7 +18,7 @@ HANDLER = b"""
 import os, subprocess
 
 def handler(event, context):
-    with open("/etc/os-release") as file:
+    with open("/etc/hostname") as file:
         line = file.readline()
     with open("/tmp/line", "w") as file:
         file.write(line)
@@ -134,9 +134,9 @@ def test_python(bulkhead, host, workspace):
     given = make_folder(workspace / unique_name("learn"), {"app.py": HANDLER, "function.yaml": start})
     manifest = learn(bulkhead, given, event="{}")
     assert (manifest["runtime"], manifest["handler"]) == ("python", "app.handler")
-    assert manifest["allow"] == {"files.read": ["/etc/os-release"]}
+    assert manifest["allow"] == {"files.read": ["/etc/hostname"]}
     assert manifest["limits"]["processes"] == 2 and set(manifest["limits"]) == {"memory", "processes", "scratch"}
-    expected = {"line": first_line("/etc/os-release"), "code": 3}
+    expected = {"line": first_line("/etc/hostname"), "code": 3}
     assert json.loads(result(host, folder, manifest)) == expected
     for what, without in less(manifest):
         # A fork that fails, a file that is not there: the handler raises.

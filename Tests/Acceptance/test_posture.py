@@ -43,18 +43,19 @@ class Manifest:
     threads: int = 7
     scratch: int = 0
     cpu: int = 3
+    root: str = "auto"
     env: dict = field(default_factory=lambda: {"COLOUR": "green"})
 
 
 MANIFESTS = [
     Manifest(STATIC, "command"),
-    Manifest(STATIC, "command", memory=33 * MIB, threads=1, scratch=3 * MIB, cpu=2, env={}),
+    Manifest(STATIC, "command", memory=33 * MIB, threads=1, scratch=3 * MIB, cpu=2, root="system", env={}),
     Manifest(STATIC, "reactor"),
     Manifest(DYNAMIC, "command"),
-    Manifest(DYNAMIC, "reactor", scratch=MIB),
+    Manifest(DYNAMIC, "reactor", scratch=MIB, root="minimal"),
     Manifest(SCRIPT, "command"),
-    Manifest(SCRIPT, "reactor"),
-    Manifest(PYTHON, "command"),
+    Manifest(SCRIPT, "reactor", root="minimal"),
+    Manifest(PYTHON, "command", root="minimal"),
     Manifest(PYTHON, "reactor", scratch=MIB),
 ]
 
@@ -85,7 +86,7 @@ def posture_host(request, workspace):
 def deploy(host, manifest, compile_c):
     """Uploads a function of this kind; returns its name and the argument that tells its workers from others."""
     name, marker = unique_name("posture"), "m" + uuid.uuid4().hex
-    lines = [f"name: {name}", f"mode: {manifest.mode}"]
+    lines = [f"name: {name}", f"mode: {manifest.mode}", f"root: {manifest.root}"]
     files = {}
     if manifest.kind == PYTHON:
         lines += ["runtime: python", f"handler: {marker}.handler"]
@@ -155,12 +156,13 @@ def expected_mounts(host, manifest):
     mounts = {"/": ("tmpfs", {"ro", "nosuid", "noexec"}), "/function": ("bind", plain)}
     if manifest.kind == PYTHON:
         mounts["/runtime"] = ("bind", plain)
-    view = None
+    is_minimal = manifest.root == "minimal" or (manifest.root == "auto" and manifest.kind == STATIC)
+    expected, view = manifest.kind if is_minimal else "system", None
     for line in (REPOSITORY / "sandbox/profiles/roots.profile").read_text().splitlines():
         words = line.split("#")[0].split()
         if words[:1] == ["view"]:
             view = words[1]
-        elif words and view == manifest.kind and os.path.exists(words[1]):
+        elif words and view == expected and os.path.exists(words[1]):
             if not (words[0] == "mirror" and os.path.islink(words[1])):
                 mounts[words[1]] = ("bind", plain)
     if manifest.scratch:
@@ -194,9 +196,9 @@ def expected_limits(host, manifest):
 
 
 def expected_environment(name, manifest):
-    scratch = {"TMPDIR": "/tmp"} if manifest.scratch else {}
-    return {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "BULKHEAD_FUNCTION": name, "BULKHEAD_VERSION": "1",
-            "BULKHEAD_MEMORY_MIB": str(manifest.memory >> 20)} | scratch | manifest.env
+    scratch = {"HOME": "/tmp", "TMPDIR": "/tmp"} if manifest.scratch else {}
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8",
+            "BULKHEAD_FUNCTION": name, "BULKHEAD_VERSION": "1", "BULKHEAD_MEMORY_MIB": str(manifest.memory >> 20)} | scratch | manifest.env
 
 
 # -- What it is -------------------------------------------------------------------------------------------------------

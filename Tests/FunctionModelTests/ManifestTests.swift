@@ -79,15 +79,24 @@ import Testing
         #expect(copy == manifest)
     }
 
-    @Test(arguments: [("0", 0), ("1500", 1500), ("64MiB", 64 << 20), ("1KB", 1000), ("7B", 7)])
+    @Test(arguments: [
+        ("0", 0), ("1500", 1500), ("64MiB", 64 << 20), ("1KB", 1000), ("7B", 7), ("128Mi", 128 << 20),
+        ("1.5GiB", 3 << 29), ("0.5Ki", 512),
+    ])
     func sizes(_ text: String, _ bytes: Int) { #expect(ByteSize(text)?.bytes == bytes) }
 
     @Test(arguments: [
-        "", "-1", "+1", "1.5MiB", "MiB", "1 MiB", "1mib", "99999999999999999999", "9223372036854775807GiB",
+        "", "-1", "+1", "1.5", "1.MiB", ".5MiB", "1.0000000001MiB", "1.5.5MiB", "0.0000001KiB", "MiB", "1 MiB", "1mib",
+        "64M",
+        "99999999999999999999", "9223372036854775807GiB", "9223372036854775807.5Mi",
+        "9223372036854775807.999999999GiB", "8589934591.999999999GiB",
     ])
     func noSizes(_ text: String) { #expect(ByteSize(text) == nil) }
 
-    @Test(arguments: ["", "3", "-1s", "1.5s", "s", "1 s", "1d", "99999999999999999h"])
+    @Test(arguments: [("5", 5000), ("1.5s", 1500), ("0.25", 250), ("1.5h", 5_400_000), ("90s", 90_000), ("500ms", 500)])
+    func times(_ text: String, _ milliseconds: Int) { #expect(TimeLimit(text)?.milliseconds == milliseconds) }
+
+    @Test(arguments: ["", "-1s", "1.5ms", "1.0001s", "s", ".5s", "1.s", "1 s", "1d", "99999999999999999h"])
     func noTimes(_ text: String) { #expect(TimeLimit(text) == nil) }
 
     @Test(arguments: ["a", "0", "a-b", String(repeating: "z", count: 63)])

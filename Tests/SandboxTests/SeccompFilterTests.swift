@@ -24,7 +24,7 @@ import Testing
         case .refuse(let name, let isQuiet):
             let numbers = [
                 "EPERM": EPERM, "ENOSYS": ENOSYS, "EAGAIN": EAGAIN, "ENOLCK": ENOLCK, "EOPNOTSUPP": EOPNOTSUPP,
-                "EAFNOSUPPORT": EAFNOSUPPORT, "EINVAL": EINVAL, "ENOMEM": ENOMEM,
+                "EAFNOSUPPORT": EAFNOSUPPORT, "EINVAL": EINVAL, "ENOMEM": ENOMEM, "EACCES": EACCES,
             ]
             // An errno that stands not here is none: the comparison shows it.
             return isQuiet ? Self.fail(numbers[name] ?? 999) : Self.counted(numbers[name] ?? 999)

@@ -58,7 +58,8 @@ refuse EPERM mknodat if arg2 & 0x7000 == 0x6000         # device nodes, block
 refuse EOPNOTSUPP getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr  # ls -l and cp ask; there are none
 refuse EOPNOTSUPP setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr  # cp -a tries and goes on
 refuse ENOSYS splice tee vmsplice sendfile copy_file_range  # page-cache references in pipes (CVE-2026-31431); all callers fall back
-refuse ENOLCK flock                                     # locks on shared read-only files are a channel between tenants
+@one pretend flock                                      # an own file has no other process to be locked from; a lock on a shared file would be a channel between tenants
+@many refuse ENOLCK flock                               # locks on shared read-only files are a channel between tenants
 refuse EPERM name_to_handle_at                          # handles name files outside the root
 allow dup dup2 dup3 pipe                                # shells and libraries
 allow pipe2 if arg1 & 0x4080 == 0                       # the same
@@ -66,7 +67,9 @@ refuse EINVAL pipe2 if arg1 any 0x4080                  # O_DIRECT (packets), O_
 allow fcntl if arg1 is 0 1 2 3 1030 1032 1034           # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
 allow fcntl if arg1 is 4 and arg2 & 0x6000 == 0         # F_SETFL: O_NONBLOCK, O_APPEND
 refuse EPERM fcntl if arg1 is 4 and arg2 any 0x6000     # O_DIRECT, O_ASYNC stay on a pipe that others use: its bytes become packets, its readers get signals
-refuse ENOLCK fcntl if arg1 is 5 6 7 36 37 38           # record locks on shared files are a channel between tenants
+@one pretend fcntl if arg1 is 6 7 37 38                 # F_SETLK, F_SETLKW and their OFD kin: as flock; SQLite and LMDB ask, and the kernel keeps no memory for it
+@many refuse ENOLCK fcntl if arg1 is 6 7 37 38          # record locks on shared files are a channel between tenants, and kernel memory that no limit counts
+refuse ENOLCK fcntl if arg1 is 5 36                     # F_GETLK, F_OFD_GETLK: who locks what
 refuse EPERM fcntl if arg1 is 8 10 1024 1025 1026 1031  # F_SETOWN, F_SETSIG, leases, F_NOTIFY, F_SETPIPE_SZ: signals and leases across files, bigger pipes
 allow ioctl if arg1 is 0x5401 0x5413 0x540F 0x541B 0x5421 0x5450 0x5451  # TCGETS (isatty), TIOCGWINSZ, TIOCGPGRP, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 refuse EPERM ioctl if arg1 is 0x5412 0x541C             # TIOCSTI, TIOCLINUX push input into a terminal (CVE-2017-5226)
@@ -127,11 +130,14 @@ allow shutdown getsockopt getsockname getpeername       # on such a pair
 refuse EAFNOSUPPORT socket                              # resolvers and libraries take it as "no network here"
 
 # -- What no honest function does
-deny ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd  # reaching into other processes
+deny ptrace kcmp pidfd_getfd                            # reaching into other processes
+refuse ENOSYS process_vm_readv process_vm_writev        # the same; unwinders and allocators ask it of themselves, and take another way where it is not built in
 deny mount umount2 pivot_root chroot fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr  # the file tree
 deny unshare setns                                      # namespaces
-deny bpf perf_event_open userfaultfd                    # kernel programs, counters and faults: wide attack surface
-deny io_uring_setup io_uring_enter io_uring_register    # a second system call entry that this filter cannot see
+deny bpf                                                # kernel programs: wide attack surface
+refuse EACCES perf_event_open                           # counters: wide attack surface; profilers do without, as where perf_event_paranoid forbids it
+refuse EPERM userfaultfd                                # page faults held up: wide attack surface; collectors do without, as where it is for root only
+refuse ENOSYS io_uring_setup io_uring_enter io_uring_register  # a second system call entry that this filter cannot see; libuv, Tokio and liburing's users fall back to epoll
 deny keyctl add_key request_key                         # keyrings are shared across cells
 deny init_module finit_module delete_module create_module query_module  # kernel modules
 deny kexec_load kexec_file_load reboot                  # the host's kernel

@@ -35,3 +35,46 @@ need /usr/bin/python3    # the interpreter
 need /usr/lib            # libraries and Python's own
 bind /usr/lib64          # as above
 bind /etc/ld.so.cache    # as above
+
+# What a container of this distribution shows: all that packages have put into /usr, and what of /etc is theirs rather than
+# the host's. Nothing of its users, keys, services, addresses or names: passwd, hosts, machine-id, ssh, ssl/private, cron, …
+view system
+mirror /bin              # links into /usr on a merged system
+mirror /sbin             # as above
+mirror /lib              # as above
+mirror /lib32            # as above
+mirror /lib64            # as above
+mirror /libx32           # as above
+need /usr                # programs, libraries, modules, zone files, fonts
+bind /etc/ld.so.cache    # the loader's index
+bind /etc/alternatives   # awk, java, … are links to there
+bind /etc/ssl/certs      # certificates of authorities; the keys are in ssl/private
+bind /etc/ssl/openssl.cnf  # OpenSSL's defaults
+bind /etc/java-11-openjdk  # the JVM does not start without its configuration
+bind /etc/java-17-openjdk  # as above
+bind /etc/java-21-openjdk  # as above
+bind /etc/java-25-openjdk  # as above
+bind /etc/php            # which modules are loaded
+bind /etc/perl           # Perl's part of @INC
+bind /etc/python3        # Debian's own settings of python
+bind /etc/python3.11     # sitecustomize
+bind /etc/python3.13     # as above
+bind /etc/fonts          # fontconfig
+bind /etc/ImageMagick-6  # policies and delegates
+bind /etc/ImageMagick-7  # as above
+bind /etc/ghostscript    # gs
+bind /etc/magic          # file(1)
+bind /etc/magic.mime     # as above
+bind /etc/mime.types     # mimetypes
+bind /etc/services       # getservbyname(3)
+bind /etc/protocols      # getprotobyname(3)
+bind /etc/rpc            # getrpcbyname(3)
+bind /etc/gai.conf       # getaddrinfo(3)
+bind /etc/host.conf      # the same
+bind /etc/nsswitch.conf  # where names are looked for
+bind /etc/terminfo       # terminals
+bind /etc/inputrc        # readline
+bind /etc/locale.alias   # setlocale(3)
+bind /etc/debian_version # which distribution this is
+bind /etc/lsb-release    # as above
+mirror /etc/os-release   # as above

@@ -10,7 +10,7 @@ allow read pread64 readv preadv write pwrite64 writev pwritev lseek  # uploads, 
 allow open openat openat2 creat close close_range       # the same
 allow stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat  # lookups
 allow getdents64 getcwd statfs fstatfs fadvise64        # listing bundles, SQLite
-allow ftruncate truncate fallocate fsync fdatasync      # nothing is answered before it would survive a crash
+allow ftruncate truncate fallocate fsync fdatasync syncfs  # nothing is answered before it would survive a crash
 allow rename renameat renameat2 link linkat unlink unlinkat mkdir mkdirat rmdir  # bundles come and go whole
 allow symlinkat symlink                                 # archives with links inside themselves
 allow chmod fchmod fchmodat utimensat umask             # bundles are made read-only

@@ -1,6 +1,6 @@
 """Bulkhead's Python runtime: loads a Lambda-style handler and speaks the worker protocol for it.
 
-Runs inside the cell as `python3 -I -B bulkhead_runtime.py module.function`. The protocol owns the real stdin and
+Runs inside the cell as `python3 -s -B bulkhead_runtime.py module.function`. The protocol owns the real stdin and
 stdout; the handler's own print() goes to the log, and its input() meets an empty file.
 """
 import importlib
@@ -10,8 +10,63 @@ import sys
 import time
 import traceback
 
+sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(__file__)]
 
 LOCKED = os.environ.pop("BULKHEAD_LOCK", "") == "1"
+
+
+class Current:
+    """Whose invocation runs: for log lines."""
+
+    request_id = "-"
+
+
+class LoggingFinder:
+    """Waits for the first import of `logging`, which takes 6 ms that not every handler wants to spend, and gives the root
+    logger a handler, as Lambda's runtime does: without one, lines below WARNING are dropped."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path)
+        spec = next((found for found in specs if found), None)
+        if spec and spec.loader:
+            run = spec.loader.exec_module
+
+            def exec_module(module):
+                run(module)
+                add_log_handler(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def add_log_handler(logging):
+    """Lambda's format: level, time in UTC, request, message."""
+
+    class Formatter(logging.Formatter):
+        converter = time.gmtime
+
+        def format(self, record):
+            record.aws_request_id = Current.request_id
+            return super().format(record)
+
+    class Handler(logging.StreamHandler):
+        """To what sys.stderr is at the time."""
+
+        @property
+        def stream(self):
+            return sys.stderr
+
+        @stream.setter
+        def stream(self, value):
+            pass
+
+    handler = Handler()
+    layout = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
+    handler.setFormatter(Formatter(layout, "%Y-%m-%dT%H:%M:%S"))
+    logging.getLogger().addHandler(handler)
 
 
 class Context:
@@ -95,17 +150,19 @@ def main():
     sys.stdout.reconfigure(line_buffering=True)
 
     def dump(value):
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=simpler)
 
     def answer(text):
         answers.write(text.encode() + b"\n")
         answers.flush()
 
     sys.path.insert(0, "/function")
+    sys.meta_path.insert(0, LoggingFinder())
     failure = None
     try:
+        add_environments()
         module, _, name = sys.argv[1].rpartition(".")
-        handler = getattr(importlib.import_module(module), name)
+        handler = getattr(importlib.import_module(module.replace("/", ".")), name)
     except BaseException as error:  # told to the first caller: a worker that dies in silence helps nobody
         report(error)
         failure = describe(error)
@@ -117,13 +174,21 @@ def main():
             try:
                 # In here: an event may hold what Python does not take, such as a number of 5,000 digits.
                 params = json.loads(line)["params"]
-                result = handler(params["event"], Context(params["context"]))
-                member, value = "result", dump(result)
-            except (SystemExit, GeneratorExit):
-                raise
+                context = Context(params["context"])
+                Current.request_id = context.aws_request_id
+                result = handler(params["event"], context)
+                try:
+                    member, value = "result", dump(result)
+                except (TypeError, ValueError, RecursionError) as error:
+                    kind = next(k for k in (TypeError, ValueError, RecursionError) if isinstance(error, k))
+                    told = kind("the handler's result cannot be written as JSON: %s" % error)
+                    raise told.with_traceback(error.__traceback__) from None
             except BaseException as error:
                 report(error)
-                value = dump(describe(error))
+                if isinstance(error, SystemExit) and error.code not in (None, 0):
+                    flush()
+                    raise  # what it asks for: the worker ends with its status
+                member, value = "error", dump(describe(error))
         flush()
         return '{"jsonrpc":"2.0","id":%d,"%s":%s}' % (identifier(line), member, value)
 
@@ -135,6 +200,24 @@ def main():
         os._exit(0)
     for line in requests:
         answer(serve(line))
+
+
+def simpler(value):
+    """What Lambda's runtime writes as JSON beside json's own."""
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        return float(value)
+    raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+
+def add_environments():
+    """The packages of a virtual environment in the bundle."""
+    for name in (".venv", "venv"):
+        packages = "/function/%s/lib/python%d.%d/site-packages" % ((name,) + sys.version_info[:2])
+        if os.path.isdir(packages):
+            import site
+
+            site.addsitedir(packages)
 
 
 def fork_for_each(requests, answers):

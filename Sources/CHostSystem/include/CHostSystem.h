@@ -15,6 +15,9 @@ int bh_packet_pair(int ends[_Nonnull 2]);
 /// How many bytes wait on a pipe; 0 when that cannot be told.
 int bh_readable_bytes(int pipe);
 
+/// syncfs(2), which Swift's Glibc module leaves out. Returns -1 and sets errno.
+int bh_sync_all(int folder);
+
 /// Makes the allocator give back what is freed, so that a peak is over when it is over.
 void bh_bound_heap(void);
 

@@ -74,13 +74,25 @@ static void abstract_unix(void) {
 
 static int open_shared(void) { return open(self, O_RDONLY | O_CLOEXEC); }
 
-static void run_flock(void) { judge("flock of the program", flock(open_shared(), LOCK_EX | LOCK_NB)); }
+/// A lock that two open files both have, or that a descriptor has which is none, was answered and not made.
+static int real_lock(int result, int other) {
+    if (result == 0 && other == 0) errno = ENOLCK;
+    return result == 0 && other == 0 ? -1 : result;
+}
+
+static void run_flock(void) {
+    int result = flock(open_shared(), LOCK_EX | LOCK_NB);
+    judge("flock of the program", real_lock(result, result < 0 ? -1 : flock(open_shared(), LOCK_EX | LOCK_NB)));
+}
 
 static void record_lock(void) {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
     int fd = open_shared();
-    judge("record lock on the program", fcntl(fd, F_SETLK, &lock));
-    judge("record lock of the open file", fcntl(fd, F_OFD_SETLK, &lock));
+    int result = fcntl(fd, F_SETLK, &lock);
+    judge("record lock on the program", real_lock(result, result < 0 ? -1 : fcntl(-1, F_SETLK, &lock)));
+    result = fcntl(fd, F_OFD_SETLK, &lock);
+    judge("record lock of the open file", real_lock(result, result < 0 ? -1 : fcntl(-1, F_OFD_SETLK, &lock)));
+    judge("question who has locked it", fcntl(fd, F_GETLK, &lock));
 }
 
 static void lease(void) { judge("lease on the program", fcntl(open_shared(), F_SETLEASE, F_RDLCK)); }

@@ -1,0 +1,18 @@
+import NIOCore
+import NIOHTTP1
+
+/// HTTP/1.0, which the framework takes for 1.1: its connections end with the answer, which is how such a client knows that it
+/// has all of it (RFC 9112, 9.3). Its `keep-alive` was never standardized, and is not honoured.
+final class OlderHTTP: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .head(var head) = unwrapInboundIn(data), (head.version.major, head.version.minor) < (1, 1) else {
+            return context.fireChannelRead(data)
+        }
+        head.headers.replaceOrAdd(name: "Connection", value: "close")
+        head.headers.remove(name: "Expect")  // RFC 9110, 10.1.1: of 1.0 it means nothing
+        context.fireChannelRead(wrapInboundOut(.head(head)))
+    }
+}
