@@ -50,7 +50,8 @@ struct PolicyLearner {
         var least = wide
         least.allow.filesRead = try neededGrants(wide, works)
         least.limits = Manifest.Limits()
-        least.limits.scratch = try smallest([0, 1, 4, 16, 64, 256].map(ByteSize.mebibytes), in: wide, \.scratch, works)
+        least.limits.effectiveScratch = try smallest(
+            [0, 1, 4, 16, 64, 256].map(ByteSize.mebibytes), in: wide, \.effectiveScratch, works)
         least.limits.processes = try smallest(
             [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], in: wide, \.processes, works)
         if least.limits.processes == 1 {
@@ -72,7 +73,7 @@ struct PolicyLearner {
         limits.processes = 64
         limits.threads = 512
         limits.output = .mebibytes(64)
-        limits.scratch = .mebibytes(256)
+        limits.effectiveScratch = .mebibytes(256)
         return limits
     }
 
@@ -169,7 +170,7 @@ extension Manifest {
         lines.append("  processes: \(limits.effectiveProcesses)")
         if let threads = limits.threads { lines.append("  threads: \(threads)") }
         if limits.output != standard.output { lines.append("  output: \(limits.output)") }
-        if limits.scratch.bytes > 0 { lines.append("  scratch: \(limits.scratch)") }
+        if mode != .snapshot { lines.append("  scratch: \(limits.effectiveScratch)") }
         if !allow.filesRead.isEmpty {
             lines.append("allow:")
             lines.append("  files.read: [\(allow.filesRead.map(quoted).joined(separator: ", "))]")

@@ -137,7 +137,7 @@ package final class BundleStore: Sendable {
         }
         manifest.name = name
         let executable = try check(&manifest, in: incoming.folder(staging), visible: interpreterIsVisible)
-        manifest.limits.spellOut()
+        manifest.spellOut()
 
         // The same bytes under another file name, or for another runtime, are another bundle.
         let use = "\(format):\(manifest.runtime):\(manifest.run ?? manifest.handler ?? "")"

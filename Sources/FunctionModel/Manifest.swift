@@ -50,17 +50,20 @@ package struct Manifest: Sendable, Hashable {
         package var output = ByteSize.mebibytes(6)
         /// stderr of one invocation.
         package var log = ByteSize(bytes: 256 << 10)
-        /// Writable /tmp; 0 = none.
-        package var scratch = ByteSize(bytes: 0)
+        /// Writable /tmp; 0 = none; nil = 64 MiB, but for a snapshot none.
+        package var scratch: ByteSize?
 
         package init() {}
 
         package var effectiveCPU: TimeLimit { cpu ?? wall }
         package var effectiveProcesses: Int { processes ?? 1 }
         package var effectiveThreads: Int { threads ?? 64 }
+        package var effectiveScratch: ByteSize {
+            get { scratch ?? .mebibytes(64) }
+            set { scratch = newValue }
+        }
 
-        /// Writes the defaults that depend on other fields into their places, so that equal manifests compare equal.
-        package mutating func spellOut() {
+        fileprivate mutating func spellOut() {
             cpu = effectiveCPU
             processes = effectiveProcesses
             if processes == 1 { threads = effectiveThreads }
@@ -110,6 +113,17 @@ package struct Manifest: Sendable, Hashable {
     package var allow = Grants()
 
     package init() {}
+
+    /// Writes the defaults that depend on other fields into their places, so that equal manifests compare equal.
+    package mutating func spellOut() {
+        limits.spellOut()
+        limits.scratch = effectiveScratch
+    }
+
+    /// A snapshot's invocations share a cell, and would find each other's files.
+    package var effectiveScratch: ByteSize {
+        mode == .snapshot && limits.scratch == nil ? ByteSize(bytes: 0) : limits.effectiveScratch
+    }
 }
 
 /// Why a manifest was refused: a sentence that names the place and what is accepted.

@@ -29,7 +29,7 @@ extension Manifest: Codable {
         try limit.encodeIfPresent(limits.threads ?? (limits.effectiveProcesses == 1 ? 64 : nil), forKey: .threads)
         try limit.encode(limits.output.description, forKey: .output)
         try limit.encode(limits.log.description, forKey: .log)
-        try limit.encode(limits.scratch.description, forKey: .scratch)
+        try limit.encode(effectiveScratch.description, forKey: .scratch)
         var pool = root.nestedContainer(keyedBy: ConcurrencyKeys.self, forKey: .concurrency)
         try pool.encode(concurrency.max, forKey: .max)
         try pool.encode(concurrency.warm, forKey: .warm)

@@ -56,7 +56,7 @@ struct ManifestField: Sendable {
         number("limits.threads", \.limits.threads, 1...4096),
         size("limits.output", \.limits.output, 0...(64 << 20)),
         size("limits.log", \.limits.log, 0...(64 << 20)),
-        size("limits.scratch", \.limits.scratch, 0...(1 << 40)),
+        size("limits.scratch", \.limits.effectiveScratch, 0...(1 << 40)),
         number("concurrency.max", \.concurrency.max, 1...10_000),
         number("concurrency.warm", \.concurrency.warm, 0...10_000),
         number("concurrency.reuse", \.concurrency.reuse, 1...1_000_000_000),

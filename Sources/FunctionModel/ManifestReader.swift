@@ -91,7 +91,7 @@ extension Manifest {
             throw ManifestError(
                 "lock has no meaning with mode: command: it takes effect once a reactor or snapshot has said ready")
         }
-        if mode == .snapshot, limits.scratch.bytes > 0 {
+        if mode == .snapshot, limits.scratch?.bytes ?? 0 > 0 {
             throw ManifestError(
                 "limits.scratch has no meaning with mode: snapshot: its invocations share one cell, and would find each other's files; use mode: command or reactor"
             )

@@ -72,8 +72,8 @@ package struct LaunchPlan: Sendable {
         plan.size = UInt32(stringsOffset + strings.count)
         plan.flags = (mountsProc ? BH_PLAN_PROC : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
         plan.memory_max = UInt64(limits.memory.bytes)
-        plan.scratch_bytes = UInt64(limits.scratch.bytes)
-        plan.scratch_inodes = Self.inodes(forScratch: limits.scratch.bytes)
+        plan.scratch_bytes = UInt64(limits.effectiveScratch.bytes)
+        plan.scratch_inodes = Self.inodes(forScratch: limits.effectiveScratch.bytes)
         plan.tasks_max = UInt32(limits.tasks)
         plan.cpu_weight = BH_PLAN_WEIGHT
         plan.arg_count = UInt32(arguments.count)
@@ -119,7 +119,7 @@ package struct LaunchPlan: Sendable {
             // A core file would hold the tenant's data.
             (.core, 0),
             // Sparse files. A little above scratch, so that a full one says ENOSPC.
-            (.fileSize, limits.scratch.bytes + (1 << 20)),
+            (.fileSize, limits.effectiveScratch.bytes + (1 << 20)),
             // The usual default.
             (.stack, 8 << 20),
             // Locked pages cannot be reclaimed.

@@ -56,7 +56,7 @@ package struct PolicyDescription: Sendable, Encodable {
             case .command: "in a fresh process for each invocation"
             case .reactor:
                 "in a process that serves up to \(manifest.concurrency.reuse) invocations, one at a time; what it keeps in"
-                    + " memory\(manifest.limits.scratch.bytes > 0 ? " and in /tmp" : "") is seen by the next of them"
+                    + " memory\(manifest.effectiveScratch.bytes > 0 ? " and in /tmp" : "") is seen by the next of them"
             case .snapshot:
                 "in a fork of a process that has loaded it, a fresh one for each invocation; what that process shares on"
                     + " purpose before it is ready (shared memory, open files) is shared by all of them"
@@ -76,7 +76,7 @@ package struct PolicyDescription: Sendable, Encodable {
     }
 
     private static func writing(_ manifest: Manifest) -> String {
-        let scratch = manifest.limits.scratch
+        let scratch = manifest.effectiveScratch
         let place = scratch.bytes > 0 ? ", and \(scratch) of files in /tmp, which go with the process" : ""
         return "It may write to stdout and stderr, to /dev/null\(place)."
     }

@@ -10,6 +10,7 @@ extension LaunchPlan {
         let manifest = version.manifest
         let view = try RootView(named: RootView.name(for: version))
         var limits = manifest.limits
+        limits.scratch = manifest.effectiveScratch
         if manifest.mode == .snapshot {
             // The template is one process more.
             limits.threads = limits.effectiveThreads
@@ -67,7 +68,7 @@ extension LaunchPlan {
             "BULKHEAD_FUNCTION": version.name.text, "BULKHEAD_VERSION": String(version.number),
             "BULKHEAD_MEMORY_MIB": String(manifest.limits.memory.bytes >> 20),
         ]
-        if manifest.limits.scratch.bytes > 0 {
+        if manifest.effectiveScratch.bytes > 0 {
             variables["HOME"] = "/tmp"
             variables["TMPDIR"] = "/tmp"
         }

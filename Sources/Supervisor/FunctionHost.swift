@@ -121,9 +121,9 @@ package final class FunctionHost: Sendable {
     /// What only the final manifest can tell, before anything is committed.
     private func check(_ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName) throws {
         let memory = stored.manifest.limits.memory
-        guard max(memory.bytes, stored.manifest.limits.scratch.bytes) <= options.memoryBudget else {
+        guard max(memory.bytes, stored.manifest.limits.effectiveScratch.bytes) <= options.memoryBudget else {
             throw UploadRefused(
-                "limits.memory (\(memory)) or limits.scratch (\(stored.manifest.limits.scratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
+                "limits.memory (\(memory)) or limits.scratch (\(stored.manifest.limits.effectiveScratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
             )
         }
         // Compiled as its longest number would have it: a policy or argument list that cannot work is told to whoever

@@ -28,7 +28,7 @@ def report(host, example):
 @pytest.fixture
 def worker(host, deed):
     """A worker that sleeps, as the host's kernel sees it."""
-    function = deed("sleep", 2500)
+    function = deed("sleep", 2500, scratch=0)
     caller = Thread(target=host.invoke, args=[function.name])
     caller.start()
     yield eventually(lambda: with_argument(function.marker), 5, "the worker runs")[0]
@@ -205,7 +205,8 @@ def test_scratch_is_bounded(host, deed):
     """As large as the manifest says, and not there without."""
     filled = host.invoke(deed("fill", 4, scratch="1MiB").name, expect="ok").json()
     assert filled["stopped"] == "ENOSPC" and filled["written"] <= 1 << 20
-    assert host.invoke(deed("scratch").name, expect="ok").json()["made"] != "ok"
+    assert host.invoke(deed("scratch", scratch=0).name, expect="ok").json()["made"] != "ok"
+    assert host.invoke(deed("fill", 100).name, expect="ok").json()["written"] == 64 << 20  # the default
 
 
 def test_functions_do_not_see_each_other(host, example_folder):
@@ -240,3 +241,28 @@ def test_marker_is_seen_nowhere_else(host, deed):
     host.upload(name, b"#!/bin/sh\ncat /proc/*/cmdline /proc/*/environ 2>/dev/null; echo done\n")
     assert secret.encode() not in host.invoke(name).body
     caller.join()
+
+
+def test_scratch_may_run_what_it_holds(host):
+    """As PyInstaller and many a test runner want it."""
+    name = unique_name("run")
+    host.upload(name, b"#!/bin/sh\nprintf '#!/bin/sh\\necho ran\\n' > $TMPDIR/tool && chmod +x $HOME/tool && /tmp/tool\n")
+    assert host.invoke(name, expect="ok").body == b"ran\n"
+
+
+def cell_of(marker):
+    worker, = eventually(lambda: with_argument(marker), 5, "the worker runs")
+    return Path(f"/proc/{worker.pid}/cgroup").read_text()
+
+
+def test_scratch_costs_no_renewal(host, deed):
+    """A cell with a /tmp is used again as one without: it has a new /tmp each time. With cgroup v2 no cell is."""
+    function = deed("sleep", 400, scratch="1MiB")
+    cells = set()
+    for _ in range(4):
+        caller = Thread(target=host.invoke, args=[function.name])
+        caller.start()
+        cells.add(cell_of(function.marker))
+        caller.join()
+    is_v2 = all(cell.startswith("0::") for cell in cells)
+    assert len(cells) <= 2 or is_v2, cells

@@ -249,7 +249,7 @@ def test_environment_is_exactly_the_contract(host, example_folder):
     """These variables and no other: the host's environment holds secrets, and so may a forgotten LD_PRELOAD."""
     name, report = probe(host, example_folder, memory="48MiB")
     assert dict(entry.split("=", 1) for entry in report["env"]) == {
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8",
         "BULKHEAD_FUNCTION": name, "BULKHEAD_VERSION": "1", "BULKHEAD_MEMORY_MIB": "48",
     }
     assert report["cwd"] == "/function"

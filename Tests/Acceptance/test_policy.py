@@ -33,7 +33,8 @@ NATIVE, PYTHON = "run: ./run\n", "runtime: python\nhandler: app.handler\n"
 
 
 @pytest.mark.parametrize("manifest, says, says_not", [
-    (NATIVE, ["a script for /bin/sh", "16 processes", "/dev/null.", "fresh process"], ["/tmp", "files.read"]),
+    (NATIVE, ["a script for /bin/sh", "16 processes", "64MiB of files in /tmp", "fresh process"], ["files.read"]),
+    (NATIVE + "limits: { scratch: 0 }", ["/dev/null."], ["/tmp", "files.read"]),
     (NATIVE + "limits: { scratch: 4MiB }", ["4MiB of files in /tmp"], []),
     (NATIVE + "allow: { files.read: [/usr/share/zoneinfo] }", ["files.read grants: /usr/share/zoneinfo"], []),
     (NATIVE + "limits: { processes: 3 }", ["3 processes, threads counted"], []),
@@ -41,7 +42,7 @@ NATIVE, PYTHON = "run: ./run\n", "runtime: python\nhandler: app.handler\n"
     (NATIVE + "limits: { wall: 7s, cpu: 2s, memory: 48MiB, output: 3MiB, log: 9KiB }\nconcurrency: { max: 4 }",
      ["take 7s", "2s of CPU", "48MiB of memory", "answer 3MiB", "log 9KiB", "4 may run at once"], []),
     (NATIVE + "env: { COLOUR: unspoken }", ["COLOUR"], ["unspoken"]),  # the value may be a secret
-    (NATIVE + "mode: reactor\nconcurrency: { reuse: 7 }", ["serves up to 7 invocations", "in memory is seen"], []),
+    (NATIVE + "mode: reactor\nconcurrency: { reuse: 7 }", ["serves up to 7 invocations", "in memory and in /tmp is seen"], []),
     (PYTHON, ["app.handler in the host's python3", "one process", "/runtime"], ["run"]),
 ])
 def test_sentences(client, host, manifest, says, says_not):

@@ -109,8 +109,10 @@ def less(manifest):
         without = deepcopy(manifest)
         if limit == "processes" and value > 1:
             without["limits"]["processes"] = value - 1
-        elif limit == "processes" or limit == "memory":
-            continue  # one process is the least; memory is the step above the peak, and its default is more
+        elif limit == "processes" or limit == "memory" or value == 0:
+            continue  # one process, no scratch are the least; memory is the step above the peak, and its default is more
+        elif limit == "scratch":
+            without["limits"]["scratch"] = 0
         else:
             del without["limits"][limit]
         yield f"less {limit}", without
@@ -149,7 +151,7 @@ def test_compiled(bulkhead, host, build, language):
     program = build(language)
     manifest = learn(bulkhead, program)
     assert manifest["allow"] == {"files.read": ["/etc/hostname"]}
-    assert set(manifest["limits"]) == {"memory", "processes"}
+    assert set(manifest["limits"]) == {"memory", "processes", "scratch"} and manifest["limits"]["scratch"] == 0
     assert manifest["limits"]["processes"] == 1 and manifest["run"] == "./program"
     assert_sufficient_and_tight(host, program.parent, manifest, first_line("/etc/hostname"))
 
@@ -157,7 +159,7 @@ def test_compiled(bulkhead, host, build, language):
 def test_nothing_needed(bulkhead, example_folder):
     """No need, no grant."""
     manifest = learn(bulkhead, example_folder("echo") / "echo", event='{"x": 1}')
-    assert "allow" not in manifest and manifest["limits"]["processes"] == 1 and "scratch" not in manifest["limits"]
+    assert "allow" not in manifest and manifest["limits"]["processes"] == 1 and manifest["limits"]["scratch"] == 0
 
 
 @pytest.mark.parametrize("script, says", [

@@ -166,7 +166,7 @@ def expected_mounts(host, manifest):
             if not (words[0] == "mirror" and os.path.islink(words[1])):
                 mounts[words[1]] = ("bind", plain)
     if manifest.scratch:
-        mounts["/tmp"] = ("tmpfs", {"rw", "nosuid", "nodev", "noexec"})
+        mounts["/tmp"] = ("tmpfs", {"rw", "nosuid", "nodev"})
     if not host.is_root:
         mounts |= {f"/dev/{name}": ("bind", {"ro", "nosuid", "noexec"}) for name in DEVICES}
     return mounts

@@ -22,7 +22,7 @@ struct version {
     char function[64];    // whose it is
     int plan;             // the sealed memfd
     int mounts, hostname, ipc;  // namespaces
-    int landlock;         // ruleset; -1 where it may be missing
+    int landlock;         // ruleset; -1 where it may be missing, or each cell has its own
     int executable;
     struct cgroup_limits limits;
     uint32_t cpu_weight;
@@ -43,7 +43,7 @@ struct birth {
 /// then (user namespaces only) one for each device node. To the init of a cell that knows its version: the three streams.
 struct binding {
     uint32_t mounts;
-    uint32_t shares;  // init sends ruleset and executable along when it reports that the worker runs
+    uint32_t shares;  // init sends executable and (without a scratch) ruleset along when it reports that the worker runs
     uint8_t present[BH_MOUNTS_MAX];
 };
 #define LAUNCH_FDS 5  // at most: plan, stdin, stdout, stderr, observer
@@ -98,6 +98,10 @@ int root_prepare(const struct birth *birth, uint32_t *stage);
 
 /// Fills the root with the spec's mounts and makes it read-only. Returns 0, or an errno with `*stage` set.
 int root_fill(const struct cell_spec *spec, int root, uint32_t *stage);
+
+/// Mounts the plan's scratch, if it has one, where no other cell sees it: in a copy of the mount table when that is, or will be,
+/// shared. Returns 0, or an errno with `*stage` set.
+int root_add_scratch(const struct cell_spec *spec, bool is_shared, uint32_t *stage);
 
 /// The names of the device nodes every cell has.
 #define DEVICE_COUNT 5

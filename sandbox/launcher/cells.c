@@ -82,7 +82,7 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     if (error) return error;
     *cell = (struct cell){
         .generation = cell->generation + 1,
-        .pidfd = -1, .status = -1, .plan = -1,
+        .pidfd = -1, .status = -1, .plan = -1, .mounts = -1,
         .function = function,
         .version = version ? version->key : 0,
         .since = monotonic_ns(),
@@ -135,7 +135,7 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
     struct cell *cell = &cells[slot];
     struct cell kept = *cell;
-    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .cpu_weight = kept.cpu_weight,
+    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .mounts = -1, .cpu_weight = kept.cpu_weight,
                           .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
@@ -225,10 +225,10 @@ static int send_binding(int status, const struct plan *plan, const int *fds, int
     return send_descriptors(status, &binding, all, count);
 }
 
-/// Whether the root can be shared by all cells of the version, one after another and at once: all of it is read-only then.
-/// A user namespace is a cell's own, and so is all that it owns.
+/// Whether the root can be shared by all cells of the version, one after another and at once: all of it is read-only then, but
+/// for a scratch that each adds to a copy of its own. A user namespace is a cell's own, and so is all that it owns.
 static bool can_be_shared(const struct cell_options *options, const struct plan *plan) {
-    return options->mode.root && !options->mode.observes && !plan->header->scratch_bytes &&
+    return options->mode.root && !options->mode.observes &&
            !(plan->header->flags & (BH_PLAN_PROC | BH_PLAN_OWN_NETWORK));
 }
 
@@ -247,6 +247,8 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     if (!floor_holds(&plan->filter)) return EACCES;
     if (can_be_shared(options, plan)) cell->version = version;
     bool shares = cell->version && !version_known(cell->version);
+    // Now, while init is in it: it leaves for a copy, in which its scratch is.
+    if (shares && plan->header->scratch_bytes) shares = (cell->mounts = namespace_open(cell->init, "mnt")) >= 0;
     if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
     int error = open_trees(options, user_of(options, cell), plan, trees, stage);
     if (!error) {
@@ -274,6 +276,12 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     close_all(trees, plan->header->mount_count);
     close_all(nodes, DEVICE_COUNT);
     return error;
+}
+
+void cell_forget_version(struct cell *cell) {
+    if (cell->plan >= 0) close(cell->plan);
+    if (cell->mounts >= 0) close(cell->mounts);
+    cell->plan = cell->mounts = -1;
 }
 
 void cell_lock(struct cell *cell) {

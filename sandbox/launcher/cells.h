@@ -22,6 +22,7 @@ struct cell {
     struct cgroup_limits limits;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none
+    int mounts;           // with it: the mount namespace as its next cells find it; -1: as init has it
     uint64_t since;       // monotonic ns; when it became ready for its version
     int init, pidfd, status;
     int32_t pid;          // the worker's, in our view
@@ -66,6 +67,9 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell);
 /// Starts another init in a cell that is as new; from then on it is ready for its version.
 /// Returns false when that did not work: the cell is then to be removed.
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version);
+
+/// Closes what was kept of a version that is not known yet.
+void cell_forget_version(struct cell *cell);
 
 /// Gives a ready cell its version: limits, mounts, standard streams. `plan` is what `fds` begins with, which are as in
 /// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then

@@ -46,7 +46,9 @@ static int report_started(int status, pid_t worker, const struct worker_spec *sh
     struct ucred credentials = {.pid = worker, .uid = geteuid(), .gid = getegid()};
     memcpy(CMSG_DATA(header), &credentials, sizeof credentials);
     if (shared) {
-        int fds[2] = {shared->executable, shared->landlock}, count = shared->landlock >= 0 ? 2 : 1;
+        // With a scratch the ruleset knows this cell's.
+        bool has_rules = shared->landlock >= 0 && !shared->cell->plan.header->scratch_bytes;
+        int fds[2] = {shared->executable, shared->landlock}, count = has_rules ? 2 : 1;
         header = CMSG_NXTHDR(&message, header);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
@@ -251,6 +253,13 @@ static int derive_filter(struct cell_spec *spec, struct worker_spec *worker) {
     return filter_derive(&spec->plan.filter, &worker->filter, spec->pass, spec->observer >= 0);
 }
 
+static int make_rules(const struct birth *birth, const struct cell_spec *spec) {
+    if (!birth->mode->landlock_abi && birth->mode->allow_no_landlock) return -1;
+    int rules = landlock_rules(spec);
+    if (rules < 0) fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
+    return rules;
+}
+
 /// All is there from an earlier cell, but the streams: for them the worker waits itself.
 static void take_over(const struct birth *birth, struct cell_spec *spec, struct worker_spec *worker) {
     spec->observer = -1;
@@ -259,6 +268,14 @@ static void take_over(const struct birth *birth, struct cell_spec *spec, struct 
     STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
     worker->landlock = birth->version->landlock;
     worker->executable = birth->version->executable;
+    if (!spec->plan.header->scratch_bytes) return;
+    uint32_t stage;
+    int error = root_add_scratch(spec, true, &stage);
+    if (error) fail(birth, stage, error);
+    worker->landlock = make_rules(birth, spec);
+    // In this mount table: a path of the version's own ends nowhere once the launcher has forgotten that, and Landlock with it.
+    close(worker->executable);
+    STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
 }
 
 /// The version's part.
@@ -269,13 +286,10 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, int 
     if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
     uint32_t stage;
     int error = root_fill(spec, root, &stage);
+    if (!error) error = root_add_scratch(spec, worker->shares, &stage);
     if (error) fail(birth, stage, error);
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
-    worker->landlock = -1;
-    if (birth->mode->landlock_abi || !birth->mode->allow_no_landlock) {
-        worker->landlock = landlock_rules(spec);
-        if (worker->landlock < 0) fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
-    }
+    worker->landlock = make_rules(birth, spec);
     STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
     STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
     for (unsigned i = 0; i < plan->header->mount_count; i++)

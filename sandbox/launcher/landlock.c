@@ -17,7 +17,7 @@
 #define SCRATCH                                                                                                      \
     (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |         \
      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO |                      \
-     LANDLOCK_ACCESS_FS_MAKE_SYM | FS_REFER | FS_TRUNCATE)
+     LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_EXECUTE | FS_REFER | FS_TRUNCATE)
 #define ONLY_FILES                                                                                                   \
     (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE)
 
@@ -62,13 +62,10 @@ int landlock_rules(const struct cell_spec *spec) {
     if (ruleset < 0) return -1;
 
     const struct plan *plan = &spec->plan;
-    // The root itself holds mount points only: their names may be listed.
-    int error = allow(ruleset, abi, "/", LANDLOCK_ACCESS_FS_READ_DIR);
+    // The root holds what the plan has mounted and nothing else: all of it may be read and run. One rule: with a scratch, cells
+    // that are renewed have rules of their own.
+    int error = allow(ruleset, abi, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE);
     if (!error) error = allow(ruleset, abi, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
-    for (unsigned i = 0; i < plan->header->mount_count && !error; i++)
-        if (spec->trees[i] >= 0)
-            error = allow(ruleset, abi, plan->mount_target[i], READ | LANDLOCK_ACCESS_FS_EXECUTE);
-    if (!error && plan->header->flags & BH_PLAN_PROC) error = allow(ruleset, abi, "/proc", READ);
     if (!error && plan->header->scratch_bytes) error = allow(ruleset, abi, "/tmp", SCRATCH);
     if (!error) return ruleset;
     close(ruleset);

@@ -1,4 +1,5 @@
 // The cell's private root: a tmpfs that holds only mount points, built from descriptors, then made read-only.
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -117,8 +118,8 @@ static int mount_proc(int root) {
 
 static int mount_scratch(const struct cell_spec *spec, int root) {
     const struct bh_plan *plan = spec->plan.header;
-    int scratch = tmpfs(plan->scratch_bytes, plan->scratch_inodes, "1777",
-                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    // What runs in it could as well run in anonymous memory.
+    int scratch = tmpfs(plan->scratch_bytes, plan->scratch_inodes, "1777", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
     if (scratch < 0) return errno;
     int error = attach(root, scratch, "/tmp");
     close(scratch);
@@ -143,7 +144,7 @@ static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     *stage = BH_STAGE_PROC;
     if (plan->header->flags & BH_PLAN_PROC && (error = mount_proc(root))) return error;
     *stage = BH_STAGE_SCRATCH;
-    if (plan->header->scratch_bytes && (error = mount_scratch(spec, root))) return error;
+    if (plan->header->scratch_bytes && mkdirat(root, "tmp", 0755) < 0 && errno != EEXIST) return errno;
     return 0;
 }
 
@@ -173,4 +174,15 @@ int root_fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     if (sys_mount_setattr(root, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
     close(root);
     return 0;
+}
+
+int root_add_scratch(const struct cell_spec *spec, bool is_shared, uint32_t *stage) {
+    *stage = BH_STAGE_SCRATCH;
+    if (!spec->plan.header->scratch_bytes) return 0;
+    if (is_shared && unshare(CLONE_NEWNS) < 0) return errno;
+    int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) return errno;
+    int error = mount_scratch(spec, root);
+    close(root);
+    return error;
 }

@@ -184,12 +184,14 @@ static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], i
     if (cell->started && cell->to_be_locked) cell_lock(cell);
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0 || !cell->init) return;
-    struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .cpu_weight = cell->cpu_weight};
+    struct version given = {.key = cell->version, .plan = cell->plan, .mounts = cell->mounts, .limits = cell->limits,
+                            .cpu_weight = cell->cpu_weight};
     memcpy(given.function, functions[cell->function].name, sizeof given.function);
-    version_learn(&given, cell->init, shared, *count, options->mode.allow_no_landlock && !options->mode.landlock_abi);
+    // With a scratch each cell has rules of its own.
+    bool may_lack_ruleset = cell->mounts >= 0 || (options->mode.allow_no_landlock && !options->mode.landlock_abi);
+    version_learn(&given, cell->init, shared, *count, may_lack_ruleset);
     *count = 0;
-    close(cell->plan);
-    cell->plan = -1;
+    cell_forget_version(cell);
 }
 
 /// Takes every report that waits. Init is our own code, but it lives beside a tenant: only known kinds count.
@@ -266,8 +268,7 @@ static void on_init_exit(struct cell *cell) {
     }
     if (cell->status >= 0) watch_close(&cell->status);
     watch_close(&cell->pidfd);
-    if (cell->plan >= 0) close(cell->plan);
-    cell->plan = -1;
+    cell_forget_version(cell);
     if (cell->clear_until) cell->clear_until = 0, clearing--;
     bool was_bound = cell->state == CELL_BOUND;
     if (was_bound) cell_end(groups, cell);

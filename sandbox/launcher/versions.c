@@ -24,7 +24,7 @@ struct version *version_known(uint64_t key) {
     return NULL;
 }
 
-static int open_namespace(pid_t process, const char *name) {
+int namespace_open(pid_t process, const char *name) {
     char path[48];
     snprintf(path, sizeof path, "/proc/%d/ns/%s", process, name);
     return open(path, O_RDONLY | O_CLOEXEC);
@@ -35,9 +35,9 @@ void version_learn(const struct version *given, pid_t init, const int *shared, i
         .key = given->key,
         .plan = fcntl(given->plan, F_DUPFD_CLOEXEC, 3),
         // Init is our child and not waited for yet: its number is still its own.
-        .mounts = open_namespace(init, "mnt"),
-        .hostname = open_namespace(init, "uts"),
-        .ipc = open_namespace(init, "ipc"),
+        .mounts = given->mounts >= 0 ? fcntl(given->mounts, F_DUPFD_CLOEXEC, 3) : namespace_open(init, "mnt"),
+        .hostname = namespace_open(init, "uts"),
+        .ipc = namespace_open(init, "ipc"),
         .executable = count > 0 ? shared[0] : -1,
         .landlock = count > 1 ? shared[1] : -1,
         .limits = given->limits,

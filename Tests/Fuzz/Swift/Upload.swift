@@ -27,7 +27,7 @@ private func check(_ read: () throws(ManifestError) -> Manifest) {
     require((1 << 20...1 << 50).contains(limits.memory.bytes), "memory \(limits.memory)")
     require(limits.wall.duration > .zero && limits.wall.duration <= .seconds(900), "wall \(limits.wall)")
     require((1...1 << 20).contains(limits.tasks), "tasks \(limits.tasks)")
-    require((0...1 << 50).contains(limits.scratch.bytes), "scratch \(limits.scratch)")
+    require((0...1 << 50).contains(limits.effectiveScratch.bytes), "scratch \(limits.effectiveScratch)")
     for path in manifest.allow.filesRead { requireAbsolute(path, "grant") }
     if let run = manifest.run { requireAbsolute("/" + run, "run") }
 }
