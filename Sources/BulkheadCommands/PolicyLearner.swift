@@ -52,8 +52,11 @@ struct PolicyLearner {
         least.limits = Manifest.Limits()
         least.limits.effectiveScratch = try smallest(
             [0, 1, 4, 16, 64, 256].map(ByteSize.mebibytes), in: wide, \.effectiveScratch, works)
+        // Threads that are given besides would let any number of processes do.
+        var counted = wide
+        counted.limits.threads = nil
         least.limits.processes = try smallest(
-            [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], in: wide, \.processes, works)
+            [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], in: counted, \.processes, works)
         if least.limits.processes == 1 {
             var single = wide
             single.limits.processes = 1

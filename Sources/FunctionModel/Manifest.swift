@@ -58,8 +58,9 @@ package struct Manifest: Sendable, Hashable {
         package var effectiveCPU: TimeLimit { cpu ?? wall }
         package var effectiveProcesses: Int { processes ?? 1 }
         package var effectiveThreads: Int { threads ?? 64 }
+        package static let usualScratch = ByteSize.mebibytes(64)
         package var effectiveScratch: ByteSize {
-            get { scratch ?? .mebibytes(64) }
+            get { scratch ?? Self.usualScratch }
             set { scratch = newValue }
         }
 

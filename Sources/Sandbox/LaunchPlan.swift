@@ -30,6 +30,8 @@ package struct LaunchPlan: Sendable {
     package var limits: Manifest.Limits
     package var filter: SeccompFilter
     package var mountsProc = false
+    /// Cells of the function at once: together they may take as often what one may.
+    package var cells = 1
     /// Of a snapshot that is locked the template goes on making forks; they may not.
     package var sparesTemplate = false
 
@@ -79,6 +81,7 @@ package struct LaunchPlan: Sendable {
         plan.arg_count = UInt32(arguments.count)
         plan.env_count = UInt32(environment.count)
         plan.mount_count = UInt32(mounts.count)
+        plan.cells_max = UInt32(clamping: cells)
         plan.rlimit_count = UInt32(limitList.count)
         plan.filter_count = UInt32(filter.program.count / 8)
         plan.filter_offset = UInt32(header)

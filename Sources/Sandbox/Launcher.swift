@@ -1,6 +1,7 @@
 import CHostSystem
 import CLauncherABI
 import Dispatch
+import FunctionModel
 import Glibc
 package import HostSystem
 package import Logging
@@ -108,7 +109,8 @@ package final class Launcher: Sendable {
         if let memory = options.totalMemory {
             // No plan may ask for more than all have, whoever writes it.
             arguments += [
-                "--total-memory", String(memory), "--max-memory", String(memory), "--max-scratch", String(memory),
+                "--total-memory", String(memory), "--max-memory", String(memory), "--max-scratch",
+                String(max(memory, Manifest.Limits.usualScratch.bytes)),
             ]
         }
         if let tasks = options.totalTasks { arguments += ["--total-tasks", String(tasks)] }

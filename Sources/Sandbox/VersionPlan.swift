@@ -56,6 +56,8 @@ extension LaunchPlan {
             filter: try SeccompFilter(
                 profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker),
             isReactor: manifest.mode != .command)
+        // Those that run, as many that wait or belong to the version before, and some that end.
+        cells = 2 * manifest.concurrency.max + 16
         if manifest.concurrency.warm > 0 { startsAhead = true }
         sparesTemplate = manifest.lock && manifest.mode == .snapshot
     }

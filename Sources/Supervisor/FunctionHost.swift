@@ -120,10 +120,12 @@ package final class FunctionHost: Sendable {
 
     /// What only the final manifest can tell, before anything is committed.
     private func check(_ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName) throws {
-        let memory = stored.manifest.limits.memory
-        guard max(memory.bytes, stored.manifest.limits.effectiveScratch.bytes) <= options.memoryBudget else {
+        let memory = stored.manifest.limits.memory, scratch = stored.manifest.limits.effectiveScratch
+        // What nobody has asked for is bounded by the cell's memory like all that it holds.
+        let wanted = scratch > Manifest.Limits.usualScratch ? max(memory, scratch) : memory
+        guard wanted.bytes <= options.memoryBudget else {
             throw UploadRefused(
-                "limits.memory (\(memory)) or limits.scratch (\(stored.manifest.limits.effectiveScratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
+                "limits.memory (\(memory)) or limits.scratch (\(scratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: options.memoryBudget)))"
             )
         }
         // Compiled as its longest number would have it: a policy or argument list that cannot work is told to whoever

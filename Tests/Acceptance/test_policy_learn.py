@@ -156,6 +156,13 @@ def test_compiled(bulkhead, host, build, language):
     assert_sufficient_and_tight(host, program.parent, manifest, first_line("/etc/hostname"))
 
 
+def test_pipes(bulkhead, host, workspace):
+    """A shell and two commands at once: no thread may count for a process."""
+    folder = make_folder(workspace / unique_name("learn"), {"report.sh": (b"#!/bin/sh\ncat /etc/hostname | tr a-z A-Z\n", 0o755)})
+    manifest = learn(bulkhead, folder / "report.sh")
+    assert manifest["limits"]["processes"] == 3 and manifest["allow"] == {"files.read": ["/etc/hostname"]}
+
+
 def test_nothing_needed(bulkhead, example_folder):
     """No need, no grant."""
     manifest = learn(bulkhead, example_folder("echo") / "echo", event='{"x": 1}')

@@ -123,6 +123,10 @@ def test_a_function_has_one_directory(hosts, deploy_deed, compile_c):
                 shares = setting(own, f"cells/{function}", "cpu.shares", "cpu.weight")
                 return shares in (1024, 100)
             eventually(weight, SLOWNESS, f"{function} has everybody's share")
+            # What `concurrency.max`, 100, comes to, twice for two versions, and some: a bound that the pool's own rules never reach.
+            most = 2 * 100 + 16
+            assert setting(own, f"cells/{function}", "memory.limit_in_bytes", "memory.max") == most * 32 * MIB
+            assert setting(own, f"cells/{function}", "pids.max", "pids.max") == most * 65
         for worker in workers:
             path = places(worker.pid)
             cell = path.get("memory", path.get(""))

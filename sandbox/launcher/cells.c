@@ -237,6 +237,14 @@ int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage) {
     return send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3);
 }
 
+#define PIDS_MAX (4u << 20)  // PID_MAX_LIMIT, above which pids.max takes nothing
+
+/// As much as `amount` for each of `count`, but no more than a cgroup takes.
+static uint64_t times(uint64_t amount, uint32_t count, uint64_t most) {
+    uint64_t product;
+    return !__builtin_mul_overflow(amount, (uint64_t)count, &product) && product < most ? product : most;
+}
+
 int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
               const int *fds, int fd_count, uint64_t version, uint32_t *stage) {
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
@@ -265,6 +273,11 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
         if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
         cell->limits = limits;
+        struct cgroup_limits together = {
+            .memory_max = times(limits.memory_max, plan->header->cells_max, 1ull << 62),
+            .tasks_max = (uint32_t)times(limits.tasks_max, plan->header->cells_max, PIDS_MAX),
+        };
+        if (!error) error = function_limit(groups, cell->function, &together);
         // The usual weight it has already.
         if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);

@@ -94,8 +94,9 @@ int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t wor
 /// Closes the ways in.
 void cgroup_close(struct cgroup_entry *entry);
 
-/// Sets the limits of a cell, of all cells together, of the supervisor. Return 0, or an errno.
+/// Sets the limits of a cell, of a function, of all cells together, of the supervisor. Return 0, or an errno.
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);
+int cgroup_limit_function(struct cgroups *groups, const char *function, const struct cgroup_limits *limits);
 
 int cgroup_limit_all(struct cgroups *groups, const struct cgroup_totals *totals);
 int cgroup_limit_host(struct cgroups *groups, uint64_t memory_max);

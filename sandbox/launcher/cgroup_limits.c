@@ -7,7 +7,7 @@
 
 // -- Memory and tasks -------------------------------------------------------------------------------------------------
 
-static int limit_memory_v1(int base, const char *group, uint64_t most) {
+static int limit_memory_v1(int base, const char *group, uint64_t most, bool is_cell) {
     // Each must stay on its side of memsw: to raise the limit, memsw is raised first.
     int error = write_group_number(base, group, "memory.limit_in_bytes", most);
     if (error == EINVAL) {
@@ -17,31 +17,40 @@ static int limit_memory_v1(int base, const char *group, uint64_t most) {
     if (error) return error;
     // memsw counts memory and swap together: the same number means no swap.
     if ((error = unless_absent(write_group_number(base, group, "memory.memsw.limit_in_bytes", most)))) return error;
-    return unless_absent(write_group_number(base, group, "memory.kmem.limit_in_bytes", most));
+    // Of its own only before it has anything below it (Linux before 5.11).
+    return !is_cell ? 0 : unless_absent(write_group_number(base, group, "memory.kmem.limit_in_bytes", most));
 }
 
-static int limit_memory(const struct cgroups *groups, int base, const char *group, uint64_t most) {
-    if (!is_v2(groups)) return limit_memory_v1(base, group, most);
+static int limit_memory(const struct cgroups *groups, int base, const char *group, uint64_t most, bool is_cell) {
+    if (!is_v2(groups)) return limit_memory_v1(base, group, most, is_cell);
     int error = write_group_number(base, group, "memory.max", most);
     return error ? error : unless_absent(write_group(base, group, "memory.swap.max", "0"));
 }
 
-int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits) {
+static int limit(struct cgroups *groups, const char *group, const struct cgroup_limits *limits, bool is_cell) {
     int error = 0;
     for (int i = 0; i < groups->count && !error; i++) {
         if (groups->holds[i] & BH_FEATURE_MEMORY) {
-            error = limit_memory(groups, groups->base[i], cell, limits->memory_max);
+            error = limit_memory(groups, groups->base[i], group, limits->memory_max, is_cell);
             // In a cell only: above it, one kill would take all the others along.
-            if (!error && is_v2(groups)) error = write_group(groups->base[i], cell, "memory.oom.group", "1");
+            if (!error && is_cell && is_v2(groups)) error = write_group(groups->base[i], group, "memory.oom.group", "1");
         }
         if (!error && groups->holds[i] & BH_FEATURE_PIDS)
-            error = write_group_number(groups->base[i], cell, "pids.max", limits->tasks_max);
+            error = write_group_number(groups->base[i], group, "pids.max", limits->tasks_max);
     }
     return error;
 }
 
+int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits) {
+    return limit(groups, cell, limits, true);
+}
+
+int cgroup_limit_function(struct cgroups *groups, const char *function, const struct cgroup_limits *limits) {
+    return limit(groups, function, limits, false);
+}
+
 int cgroup_limit_host(struct cgroups *groups, uint64_t memory_max) {
-    return limit_memory(groups, groups->instance[hierarchy_with(groups, BH_FEATURE_MEMORY)], CGROUP_HOST, memory_max);
+    return limit_memory(groups, groups->instance[hierarchy_with(groups, BH_FEATURE_MEMORY)], CGROUP_HOST, memory_max, true);
 }
 
 // -- All cells together -----------------------------------------------------------------------------------------------
@@ -69,7 +78,7 @@ int cgroup_limit_all(struct cgroups *groups, const struct cgroup_totals *totals)
     for (int i = 0; i < groups->count && !error; i++) {
         int base = groups->base[i];
         if (groups->holds[i] & BH_FEATURE_MEMORY && totals->memory_max)
-            error = limit_memory(groups, base, ".", totals->memory_max);
+            error = limit_memory(groups, base, ".", totals->memory_max, true);
         if (!error && groups->holds[i] & BH_FEATURE_PIDS && totals->tasks_max)
             error = write_group_number(base, ".", "pids.max", totals->tasks_max);
         if (!error && groups->holds[i] & BH_FEATURE_HUGETLB) error = refuse_huge_pages(groups, base);

@@ -20,6 +20,20 @@ uint32_t function_named(const char *name) {
 
 void function_take(uint32_t function, const char *name) {
     snprintf(functions[function].name, sizeof functions[function].name, "%s", name);
+    functions[function].limits = (struct cgroup_limits){0};  // whoever had the directory before
+}
+
+int function_limit(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits) {
+    struct cgroup_limits *set = &functions[function].limits, wanted = *limits;
+    // Another version of it may be at work, which was promised more.
+    if (wanted.memory_max < set->memory_max) wanted.memory_max = set->memory_max;
+    if (wanted.tasks_max < set->tasks_max) wanted.tasks_max = set->tasks_max;
+    if (wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) return 0;
+    char path[16];
+    function_path(function, path);
+    int error = cgroup_limit_function(groups, path, &wanted);
+    if (!error) *set = wanted;
+    return error;
 }
 
 // -- Weight -----------------------------------------------------------------------------------------------------------

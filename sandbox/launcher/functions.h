@@ -22,6 +22,7 @@ struct function {
     uint32_t running;  // cells that are bound
     uint32_t leading;  // those of them that have their head start still
     uint32_t weight;   // as it is set
+    struct cgroup_limits limits;  // likewise; 0: none yet
 };
 
 extern struct function functions[FUNCTIONS];
@@ -38,6 +39,9 @@ void function_lose_cell(struct cgroups *groups, uint32_t function);
 
 /// Gives a directory that is nobody's to the function called `name`.
 void function_take(uint32_t function, const char *name);
+
+/// Bounds what all of the function's cells take together: by the most that any of its versions may. Returns 0, or an errno.
+int function_limit(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits);
 
 /// The path of a function's directory.
 void function_path(uint32_t function, char out[16]);

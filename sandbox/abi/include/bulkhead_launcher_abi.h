@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 4u
+#define BH_ABI_VERSION 5u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -96,7 +96,7 @@ struct bh_plan {
     uint32_t filter_offset;   // from the plan's start, a multiple of 8
     uint32_t strings_offset;  // NUL-terminated, in this order: hostname, executable, argv…, envp…,
     uint32_t strings_size;    // then source and target of each mount
-    uint32_t pad;
+    uint32_t cells_max;       // cells of the function at once; bounds what all of them together may take
     struct bh_rlimit rlimits[BH_RLIMITS_MAX];
     struct bh_mount mounts[BH_MOUNTS_MAX];
 };
