@@ -47,7 +47,7 @@ def make_plan(strings=None, mounts=((1, 0),), filter_bytes=SOUND_FILTER, limits=
     values = dict(
         magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text), flags=0, memory=64 << 20, scratch=0,
         inodes=64, tasks=8, weight=100, args=1, env=1, mount_count=len(mounts), rlimits=len(limits), filters=len(filter_bytes) // 8,
-        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=4)
+        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=64)
     values.update(fields)
     header = struct.pack(HEADER, *values.values())
     header += b"".join(struct.pack("=IIQ", resource, 0, value) for resource, value in limits).ljust(256, b"\0")
