@@ -121,10 +121,13 @@ package struct Manifest: Sendable, Hashable {
         limits.scratch = effectiveScratch
     }
 
-    /// A snapshot's invocations share a cell, and would find each other's files.
+    /// None unless asked for where it does harm: a snapshot's invocations share a cell, and would find each other's files; and
+    /// what is granted below /tmp would lie under it.
     package var effectiveScratch: ByteSize {
-        mode == .snapshot && limits.scratch == nil ? ByteSize(bytes: 0) : limits.effectiveScratch
+        limits.scratch == nil && (mode == .snapshot || grantsBelowScratch) ? ByteSize(bytes: 0) : limits.effectiveScratch
     }
+
+    package var grantsBelowScratch: Bool { allow.filesRead.contains { $0.isPath(below: "/tmp") } }
 }
 
 /// Why a manifest was refused: a sentence that names the place and what is accepted.

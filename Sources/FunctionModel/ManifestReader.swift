@@ -96,6 +96,10 @@ extension Manifest {
                 "limits.scratch has no meaning with mode: snapshot: its invocations share one cell, and would find each other's files; use mode: command or reactor"
             )
         }
+        if grantsBelowScratch, limits.scratch?.bytes ?? 0 > 0 {
+            throw ManifestError(
+                "limits.scratch would hide what files.read grants below /tmp; grant it from elsewhere, or leave scratch out")
+        }
         let envBytes = env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
         guard envBytes + args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
             throw ManifestError("env and args are larger than 128KiB together")

@@ -74,7 +74,9 @@ def test_nothing_grows(hosts):
             nonlocal steady
             before, steady = steady, inventory(host)
             keys = ("processes", "cgroups", "descriptors")
-            return before and steady and all(before[key] == steady[key] for key in keys)
+            # Cells that wait for their version once more hold a worker each, and go by themselves after two seconds.
+            waits = steady and steady["descriptors"]["anon_inode:seccomp notify"]
+            return before and steady and not waits and all(before[key] == steady[key] for key in keys)
         eventually(is_steady, 20 * SLOWNESS, "it has come to rest")
         return steady
 
@@ -82,7 +84,8 @@ def test_nothing_grows(hosts):
         """What is kept of a version that has run is kept by now. One that ended too soon may have left nothing to keep."""
         host.invoke("echo", 1, expect="ok")
         now = inventory(host)
-        return now and now["descriptors"]["/function/echo"]
+        # By its path in a cell's copy of the mount table, or without one once that is gone.
+        return now and (now["descriptors"]["/function/echo"] or now["descriptors"]["/echo"])
     eventually(is_known, 10 * SLOWNESS, "the launcher keeps echo's root")
     run(len(QUICK) * 2)  # warm: allocators, thread pools, the newest invocations' records
     before = run(COUNT // 2)

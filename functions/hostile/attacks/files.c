@@ -112,9 +112,12 @@ static void setuid_binary(void) {
         return;
     }
     close(fd);
-    // The bit itself is no harm where nothing can be executed and no_new_privs is set.
-    chmod("/tmp/program", 04755);
-    judge("execute /tmp/program", execl("/tmp/program", "attacks", "reached", (char *)NULL));
+    // What is in /tmp may be executed; the bit is to mean nothing (nosuid, no_new_privs), whoever the file is given to.
+    char own[16];
+    snprintf(own, sizeof own, "%u", getuid());
+    if (chown("/tmp/program", 0, 0) == 0) breach("gave a file to root");
+    chmod("/tmp/program", 06755);
+    judge("execute /tmp/program", execl("/tmp/program", "attacks", "still", own, (char *)NULL));
 }
 
 static void memfd_exec(void) {

@@ -106,8 +106,20 @@ static const struct attack *find(const char *name) {
     return NULL;
 }
 
+/// What a set-uid file starts: whether it is somebody else now.
+static int still(const char *own) {
+    uid_t uid[3], expected = (uid_t)strtoul(own, NULL, 10);
+    gid_t gid[3];
+    if (getresuid(&uid[0], &uid[1], &uid[2]) < 0 || getresgid(&gid[0], &gid[1], &gid[2]) < 0) return EXIT_BREACH;
+    for (int i = 0; i < 3; i++)
+        if (uid[i] != expected || gid[i] != gid[0]) breach("became %u and %u by a set-uid file", uid[i], gid[i]);
+    if (!breached) say("done: still %u\n", uid[1]);
+    return breached ? EXIT_BREACH : 0;
+}
+
 int main(int argc, char **argv) {
     self = argv[0];
+    if (argc > 2 && strcmp(argv[1], "still") == 0) return still(argv[2]);
     const char *name = argc > 1 ? argv[1] : name_in_event();
     if (name && strcmp(name, "list") == 0) {
         list();

@@ -161,13 +161,6 @@ static void rename_race(void) {
     say("done: raced half a second\n");
 }
 
-static void tmp_exec_map(void) {
-    int fd = open("/tmp/code", O_RDWR | O_CREAT | O_CLOEXEC, 0700);
-    if (fd < 0 || ftruncate(fd, 4096) < 0) judge("/tmp/code", -1);
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
-    judge("mmap of a file in /tmp as code", page == MAP_FAILED ? -1 : 0);
-}
-
 /// One more filter could answer calls before the cell's own does, or slow down whatever comes.
 static void seccomp_filter(void) {
     struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -197,8 +190,6 @@ const struct attack pressure_attacks[] = {
     {.name = "stderr-newlines", .tries = "log four million empty lines", .outcome = OK, .run = stderr_newlines},
     {.name = "rename-race", .tries = "swap a folder and a link to /etc under an open", .outcome = OK OR CPU,
      .run = rename_race},
-    {.name = "tmp-exec-map", .tries = "map a file of /tmp as code", .outcome = OK, .says = "EPERM EACCES",
-     .run = tmp_exec_map},
     {.name = "seccomp-filter", .tries = "install a filter of its own", .outcome = OK OR DENIED, .says = "EPERM",
      .run = seccomp_filter},
     {0},
