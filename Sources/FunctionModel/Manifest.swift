@@ -124,7 +124,8 @@ package struct Manifest: Sendable, Hashable {
     /// None unless asked for where it does harm: a snapshot's invocations share a cell, and would find each other's files; and
     /// what is granted below /tmp would lie under it.
     package var effectiveScratch: ByteSize {
-        limits.scratch == nil && (mode == .snapshot || grantsBelowScratch) ? ByteSize(bytes: 0) : limits.effectiveScratch
+        limits.scratch == nil && (mode == .snapshot || grantsBelowScratch)
+            ? ByteSize(bytes: 0) : limits.effectiveScratch
     }
 
     package var grantsBelowScratch: Bool { allow.filesRead.contains { $0.isPath(below: "/tmp") } }

@@ -98,7 +98,8 @@ extension Manifest {
         }
         if grantsBelowScratch, limits.scratch?.bytes ?? 0 > 0 {
             throw ManifestError(
-                "limits.scratch would hide what files.read grants below /tmp; grant it from elsewhere, or leave scratch out")
+                "limits.scratch would hide what files.read grants below /tmp; grant it from elsewhere, or leave scratch out"
+            )
         }
         let envBytes = env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
         guard envBytes + args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
