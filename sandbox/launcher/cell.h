@@ -24,7 +24,7 @@ struct version {
     int mounts, hostname, ipc;  // namespaces
     int landlock;         // ruleset; -1 where it may be missing, or each cell has its own
     int executable;
-    struct cgroup_limits limits;
+    struct cgroup_limits limits, together;  // of a cell, and of all cells of the function
     uint32_t cpu_weight;
 };
 

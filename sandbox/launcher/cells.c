@@ -80,6 +80,12 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     *stage = BH_STAGE_CGROUP_CREATE;
     int error = function_add_cell(groups, &function);
     if (error) return error;
+    // One that has no version yet is bound first.
+    if (version && (error = function_limit(groups, function, &version->together))) {
+        *stage = BH_STAGE_CGROUP_LIMIT;
+        function_lose_cell(groups, function);
+        return error;
+    }
     *cell = (struct cell){
         .generation = cell->generation + 1,
         .pidfd = -1, .status = -1, .plan = -1, .mounts = -1,
@@ -273,11 +279,11 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
         if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
         cell->limits = limits;
-        struct cgroup_limits together = {
+        cell->together = (struct cgroup_limits){
             .memory_max = times(limits.memory_max, plan->header->cells_max, 1ull << 62),
             .tasks_max = (uint32_t)times(limits.tasks_max, plan->header->cells_max, PIDS_MAX),
         };
-        if (!error) error = function_limit(groups, cell->function, &together);
+        if (!error) error = function_limit(groups, cell->function, &cell->together);
         // The usual weight it has already.
         if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);

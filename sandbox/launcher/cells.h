@@ -19,7 +19,7 @@ struct cell {
     uint32_t flags;
     uint32_t cpu_weight;  // the plan's
     bool demoted;         // it has lost its head start
-    struct cgroup_limits limits;  // as they are set
+    struct cgroup_limits limits, together;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none
     int mounts;           // with it: the mount namespace as its next cells find it; -1: as init has it

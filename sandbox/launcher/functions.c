@@ -20,7 +20,6 @@ uint32_t function_named(const char *name) {
 
 void function_take(uint32_t function, const char *name) {
     snprintf(functions[function].name, sizeof functions[function].name, "%s", name);
-    functions[function].limits = (struct cgroup_limits){0};  // whoever had the directory before
 }
 
 int function_limit(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits) {
@@ -115,6 +114,7 @@ void function_lose_cell(struct cgroups *groups, uint32_t function) {
     struct function *lost = &functions[function];
     if (--lost->cells) return;
     lost->name[0] = 0;
+    lost->limits = (struct cgroup_limits){0};  // the next one to have the directory sets its own
     free_count++;
     if (free_count <= FREE_MAX) return;
     char path[16];

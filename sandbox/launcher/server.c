@@ -185,7 +185,7 @@ static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], i
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0 || !cell->init) return;
     struct version given = {.key = cell->version, .plan = cell->plan, .mounts = cell->mounts, .limits = cell->limits,
-                            .cpu_weight = cell->cpu_weight};
+                            .together = cell->together, .cpu_weight = cell->cpu_weight};
     memcpy(given.function, functions[cell->function].name, sizeof given.function);
     // With a scratch each cell has rules of its own.
     bool may_lack_ruleset = cell->mounts >= 0 || (options->mode.allow_no_landlock && !options->mode.landlock_abi);

@@ -41,6 +41,7 @@ void version_learn(const struct version *given, pid_t init, const int *shared, i
         .executable = count > 0 ? shared[0] : -1,
         .landlock = count > 1 ? shared[1] : -1,
         .limits = given->limits,
+        .together = given->together,
         .cpu_weight = given->cpu_weight,
     };
     memcpy(learnt.function, given->function, sizeof learnt.function);
