@@ -222,7 +222,11 @@ package final class BundleStore: Sendable {
                         "\(run): its interpreter \(interpreter) does not exist in a cell on this host; one of its own goes into the bundle, as #!/function/NAME"
                     )
                 }
-                manifest.limits.processes = manifest.limits.processes ?? 16
+                if manifest.limits.processes == nil {
+                    // A pipeline; and an interpreter that starts threads (a JVM has twenty) is not kept from it by that.
+                    manifest.limits.processes = 16
+                    manifest.limits.threads = manifest.limits.effectiveThreads
+                }
             case .dynamicELF(let loader):
                 guard isThere(loader, manifest) else {
                     throw UploadRefused(

@@ -29,11 +29,15 @@ package struct LaunchPlan: Sendable {
     package var mounts: [Mount]
     package var limits: Manifest.Limits
     package var filter: SeccompFilter
-    package var mountsProc = false
+    /// For programs that size themselves by their cgroup's limits.
+    package var showsCgroups = false
     /// Cells of the function at once: together they may take as often what one may.
     package var cells = 1
     /// Of a snapshot that is locked the template goes on making forks; they may not.
     package var sparesTemplate = false
+
+    /// Of a snapshot: each invocation is a fork of the worker.
+    package var forksForEach = false
 
     package struct TooLarge: Error, CustomStringConvertible {
         package let description: String
@@ -72,7 +76,9 @@ package struct LaunchPlan: Sendable {
         plan.magic = BH_MAGIC
         plan.version = BH_ABI_VERSION
         plan.size = UInt32(stringsOffset + strings.count)
-        plan.flags = (mountsProc ? BH_PLAN_PROC : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
+        plan.flags =
+            (showsCgroups ? BH_PLAN_CGROUPS : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
+            | (forksForEach ? BH_PLAN_FORKS : 0) | (limits.effectiveProcesses > 1 ? BH_PLAN_LOCKS : 0)
         plan.memory_max = UInt64(limits.memory.bytes)
         plan.scratch_bytes = UInt64(limits.effectiveScratch.bytes)
         plan.scratch_inodes = Self.inodes(forScratch: limits.effectiveScratch.bytes)

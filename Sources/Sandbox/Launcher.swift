@@ -115,9 +115,10 @@ package final class Launcher: Sendable {
         }
         if let tasks = options.totalTasks { arguments += ["--total-tasks", String(tasks)] }
         if let memory = options.hostMemory { arguments += ["--host-memory", String(memory)] }
+        let made = try SealedFile(name: "bulkhead-made", bytes: MadeFiles().encoded)
         keeper = try spawn(
             options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
-            descriptors: [theirs.number, store.number])
+            descriptors: [theirs.number, store.number, made.number])
         try connect()
     }
 

@@ -37,7 +37,7 @@ package struct PolicyDescription: Sendable, Encodable {
         systemCalls = profile.rules.map(SystemCall.init)
         let view = try RootView(named: RootView.name(for: version))
         sentences =
-            [Self.start(version), Self.reading(version, view), Self.writing(version.manifest)]
+            [Self.start(version), Self.reading(version, view), Self.finding(version), Self.writing(version.manifest)]
             + [Self.processes(version.manifest.limits), Self.limits(version.manifest)]
             + [Self.environment(version), Self.calls(profile), "Nothing else."]
     }
@@ -75,9 +75,17 @@ package struct PolicyDescription: Sendable, Encodable {
             + (granted.isEmpty ? "." : ", and what files.read grants: \(granted.joined(separator: ", ")).")
     }
 
+    private static func finding(_ version: FunctionVersion) -> String {
+        "It finds /proc of its own processes, with the memory and the CPUs that it may use, and nothing else of the machine;"
+            + " names for its streams in /dev; in /etc a name for its user, and no other user of the host's"
+            + (version.executable == .staticELF ? "." : "; and at /sys/fs/cgroup its own limits.")
+    }
+
     private static func writing(_ manifest: Manifest) -> String {
         let scratch = manifest.effectiveScratch
-        let place = scratch.bytes > 0 ? ", and \(scratch) of files in /tmp, which go with the process" : ""
+        let place =
+            scratch.bytes > 0
+            ? ", and \(scratch) of files in /tmp and /dev/shm together, which go with the process" : ""
         return "It may write to stdout and stderr, to /dev/null\(place)."
     }
 

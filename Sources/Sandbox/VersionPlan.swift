@@ -59,6 +59,9 @@ extension LaunchPlan {
         // Those that run, as many that wait or belong to the version before, and some that end.
         cells = 2 * manifest.concurrency.max + 16
         if manifest.concurrency.warm > 0 { startsAhead = true }
+        // Who loads libraries may have one that looks for them.
+        showsCgroups = version.executable != .staticELF
+        forksForEach = manifest.mode == .snapshot
         sparesTemplate = manifest.lock && manifest.mode == .snapshot
     }
 

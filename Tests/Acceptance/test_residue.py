@@ -19,7 +19,7 @@ from conftest import SLOWNESS
 from system import eventually
 
 # What needs no wall, because it is the worker's own and ends with it. All else must have been refused.
-OWN = {"scratch", "scratch-folder", "environment", "nice", "rlimit", "memory", "child"}
+OWN = {"scratch", "scratch-folder", "posix-shm", "flock", "record-lock", "environment", "nice", "rlimit", "memory", "child"}
 
 
 @pytest.fixture

@@ -126,12 +126,12 @@ def test_a_function_has_one_directory(hosts, deploy_deed, compile_c):
             # What `concurrency.max`, 100, comes to, twice for two versions, and some: a bound that the pool's own rules never reach.
             most = 2 * 100 + 16
             assert setting(own, f"cells/{function}", "memory.limit_in_bytes", "memory.max") == most * 32 * MIB
-            assert setting(own, f"cells/{function}", "pids.max", "pids.max") == most * 65
+            assert setting(own, f"cells/{function}", "pids.max", "pids.max") == most * 66
         for worker in workers:
             path = places(worker.pid)
             cell = path.get("memory", path.get(""))
             assert setting(own, cell, "memory.limit_in_bytes", "memory.max") == 32 * MIB
-            assert setting(own, cell, "pids.max", "pids.max") == 65
+            assert setting(own, cell, "pids.max", "pids.max") == 66
     else:
         assert not any(places(worker.pid) for worker in workers) and not directories_of(host)
     host.kill()

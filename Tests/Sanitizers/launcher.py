@@ -45,7 +45,7 @@ def make_plan(strings=None, mounts=((1, 0),), filter_bytes=SOUND_FILTER, limits=
         strings = TRUE
     text = b"".join(item.encode() + b"\0" for item in strings) if isinstance(strings, list) else strings
     values = dict(
-        magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text), flags=0, memory=64 << 20, scratch=0,
+        magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text), flags=0, memory=256 << 20, scratch=0,
         inodes=64, tasks=8, weight=100, args=1, env=1, mount_count=len(mounts), rlimits=len(limits), filters=len(filter_bytes) // 8,
         filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=64)
     values.update(fields)
@@ -66,11 +66,12 @@ class Launcher:
     def __init__(self, program, store, *options):
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         folder = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
-        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in (theirs.fileno(), folder)]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in (theirs.fileno(), folder, memory_file(b""))]
 
         def arrange():
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
+            os.dup2(high[2], 5)
 
         self.keeper = subprocess.Popen(
             [program, "--first-uid", "710000001", "--ready", "2", *options], preexec_fn=arrange, close_fds=False)

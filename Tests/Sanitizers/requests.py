@@ -67,7 +67,7 @@ def wrong_plans():
     yield make_plan(mounts=((9, 0),))
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
-    yield make_plan(flags=8)
+    yield make_plan(flags=32)
 
 
 def check_limits(launcher):
@@ -176,9 +176,9 @@ def check_lock(launcher):
 
 def check_caps(launched, folder):
     """What the command line says, a plan cannot exceed."""
-    launcher = Launcher(launched, os.path.join(folder, "bundles"), "--max-memory", str(64 << 20), "--max-tasks", "8",
+    launcher = Launcher(launched, os.path.join(folder, "bundles"), "--max-memory", str(256 << 20), "--max-tasks", "8",
                         "--max-scratch", str(1 << 20), "--max-files", "64")
-    wrong = [make_plan(memory=(64 << 20) + 1), make_plan(tasks=9), make_plan(scratch=(1 << 20) + 1),
+    wrong = [make_plan(memory=(256 << 20) + 1), make_plan(tasks=9), make_plan(scratch=(1 << 20) + 1),
              make_plan(limits=[(resource.RLIMIT_NOFILE, 65)])]
     for plan in wrong:
         launcher.refused(plan, PLAN, errno.EPERM)

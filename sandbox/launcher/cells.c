@@ -6,6 +6,7 @@
 
 #include "floor.h"
 #include "grants.h"
+#include "streams.h"
 
 struct cell cells[CELLS];
 
@@ -23,7 +24,7 @@ static uid_t user_of(const struct cell_options *options, const struct cell *cell
 }
 
 /// Starts the cell's init, in its cgroup, with namespaces of its own as far as no earlier cell of its version has made them.
-static int start_init(const struct cell_options *options, const struct cgroup_entry *entry, uint32_t slot,
+static int start_init(const struct cell_options *options, const struct cgroups *groups, const struct cgroup_entry *entry, uint32_t slot,
                       const struct version *version) {
     struct cell *cell = &cells[slot];
     static struct birth birth;
@@ -32,7 +33,12 @@ static int start_init(const struct cell_options *options, const struct cgroup_en
         .id = user_of(options, cell),
         .version = version,
         .procs_count = entry->procs_count,
+        .groups = groups,
     };
+    if (version && version->shows_cgroups) {
+        int error = cgroup_view(groups, cell->group, birth.views);
+        if (error) return error;
+    }
     memcpy(birth.procs, entry->procs, sizeof birth.procs);
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return errno;
@@ -48,6 +54,7 @@ static int start_init(const struct cell_options *options, const struct cgroup_en
     long pid = sys_clone3(&args);
     if (pid == 0) cell_main(&birth);
     int error = pid < 0 ? errno : 0;
+    if (version && version->shows_cgroups) close_all(birth.views, (unsigned)groups->views);
     close(pair[1]);
     if (error) close(pair[0]);
     else cell->init = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
@@ -67,7 +74,7 @@ static int build(const struct cell_options *options, struct cgroups *groups, uin
     if (!error) error = cgroup_limit(groups, cell->group, &cell->limits);
     if (!error) {
         *stage = BH_STAGE_CLONE;
-        error = start_init(options, &entry, slot, version);
+        error = start_init(options, groups, &entry, slot, version);
     }
     cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
@@ -88,13 +95,13 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     }
     *cell = (struct cell){
         .generation = cell->generation + 1,
-        .pidfd = -1, .status = -1, .plan = -1, .mounts = -1,
+        .pidfd = -1, .status = -1, .plan = -1,
         .function = function,
         .version = version ? version->key : 0,
         .since = monotonic_ns(),
         .cpu_weight = version ? version->cpu_weight : BH_PLAN_WEIGHT,
         // What most functions have, and so need not be set when one comes.
-        .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + 1},
+        .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + OWN_TASKS},
     };
     function_path(function, cell->group);
     size_t length = strlen(cell->group);
@@ -131,7 +138,7 @@ bool cell_ended_well(const struct cell *cell) {
 }
 
 bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
-    if (!cgroup_reset(groups, cell->group)) return false;
+    if (!cgroup_reset(groups, cell->group, cell->init)) return false;
     // Looked at now: something may have died after the worker did, and this counter never goes back.
     if (cgroup_saw_oom(groups, cell->group)) return false;
     if (!cell->demoted) return true;
@@ -141,14 +148,24 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
     struct cell *cell = &cells[slot];
     struct cell kept = *cell;
-    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .mounts = -1, .cpu_weight = kept.cpu_weight,
+    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .cpu_weight = kept.cpu_weight,
                           .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
     if (cgroup_enter(groups, cell->group, &entry)) return false;
-    int error = start_init(options, &entry, slot, version);
+    int error = start_init(options, groups, &entry, slot, version);
     cgroup_close(&entry);
     return !error;
+}
+
+void cell_again(struct cell *cell) {
+    struct cell kept = *cell;
+    *cell = (struct cell){.generation = kept.generation, .pidfd = kept.pidfd, .status = kept.status, .init = kept.init, .plan = -1,
+                          .cpu_weight = kept.cpu_weight, .limits = kept.limits, .version = kept.version,
+                          .function = kept.function, .since = monotonic_ns(), .state = CELL_READY};
+    memcpy(cell->group, kept.group, sizeof cell->group);
+    struct order order = {ORDER_AGAIN};
+    if (send(cell->status, &order, sizeof order, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof order) cell_kill(cell);
 }
 
 // -- Bound ------------------------------------------------------------------------------------------------------------
@@ -220,14 +237,15 @@ static int send_descriptors(int status, const struct binding *binding, const int
 }
 
 static int send_binding(int status, const struct plan *plan, const int *fds, int fd_count, const int *trees,
-                        const int *nodes, bool shares) {
-    struct binding binding = {.mounts = plan->header->mount_count, .shares = shares};
+                        const int *nodes, const int *views, int view_count, bool shares) {
+    struct binding binding = {.mounts = plan->header->mount_count, .shares = shares, .views = (uint32_t)view_count};
     int all[BINDING_FDS], count = 0;
     for (int i = 0; i < fd_count; i++) all[count++] = fds[i];
     for (unsigned i = 0; i < binding.mounts; i++)
         if (trees[i] >= 0) binding.present[i] = 1, all[count++] = trees[i];
     for (int i = 0; i < DEVICE_COUNT; i++)
         if (nodes[i] >= 0) all[count++] = nodes[i];
+    for (int i = 0; i < view_count; i++) all[count++] = views[i];
     return send_descriptors(status, &binding, all, count);
 }
 
@@ -235,10 +253,13 @@ static int send_binding(int status, const struct plan *plan, const int *fds, int
 /// for a scratch that each adds to a copy of its own. A user namespace is a cell's own, and so is all that it owns.
 static bool can_be_shared(const struct cell_options *options, const struct plan *plan) {
     return options->mode.root && !options->mode.observes &&
-           !(plan->header->flags & (BH_PLAN_PROC | BH_PLAN_OWN_NETWORK));
+           !(plan->header->flags & BH_PLAN_OWN_NETWORK);
 }
 
-int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage) {
+int cell_reuse(const struct cell_options *options, struct cell *cell, const int *fds, uint32_t *stage) {
+    *stage = BH_STAGE_STDIO;
+    int error = options->mode.root ? streams_give(fds + 1, user_of(options, cell)) : 0;
+    if (error) return error;
     *stage = BH_STAGE_REQUEST;
     return send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3);
 }
@@ -260,11 +281,12 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     *stage = BH_STAGE_SECCOMP;
     if (!floor_holds(&plan->filter)) return EACCES;
     if (can_be_shared(options, plan)) cell->version = version;
+    cell->shows_cgroups = plan->header->flags & BH_PLAN_CGROUPS;
     bool shares = cell->version && !version_known(cell->version);
-    // Now, while init is in it: it leaves for a copy, in which its scratch is.
-    if (shares && plan->header->scratch_bytes) shares = (cell->mounts = namespace_open(cell->init, "mnt")) >= 0;
     if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
-    int error = open_trees(options, user_of(options, cell), plan, trees, stage);
+    *stage = BH_STAGE_STDIO;
+    int error = options->mode.root ? streams_give(fds + 1, user_of(options, cell)) : 0;
+    if (!error) error = open_trees(options, user_of(options, cell), plan, trees, stage);
     if (!error) {
         *stage = BH_STAGE_DEVICES;
         error = open_devices(options, nodes);
@@ -273,7 +295,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         *stage = BH_STAGE_CGROUP_LIMIT;
         struct cgroup_limits limits = {
             .memory_max = plan->header->memory_max,
-            .tasks_max = plan->header->tasks_max + 1,  // init
+            .tasks_max = plan->header->tasks_max + OWN_TASKS,
         };
         cell->cpu_weight = plan->header->cpu_weight;
         bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
@@ -289,8 +311,14 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
     }
     if (!error) {
-        *stage = BH_STAGE_REQUEST;
-        error = send_binding(cell->status, plan, fds, fd_count, trees, nodes, shares && cell->plan >= 0);
+        *stage = BH_STAGE_CGROUP_VIEW;
+        int views[CGROUP_VIEWS], view_count = cell->shows_cgroups ? groups->views : 0;
+        error = view_count ? cgroup_view(groups, cell->group, views) : 0;
+        if (!error) {
+            *stage = BH_STAGE_REQUEST;
+            error = send_binding(cell->status, plan, fds, fd_count, trees, nodes, views, view_count, shares && cell->plan >= 0);
+            close_all(views, (unsigned)view_count);
+        }
     }
     close_all(trees, plan->header->mount_count);
     close_all(nodes, DEVICE_COUNT);
@@ -299,8 +327,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
 
 void cell_forget_version(struct cell *cell) {
     if (cell->plan >= 0) close(cell->plan);
-    if (cell->mounts >= 0) close(cell->mounts);
-    cell->plan = cell->mounts = -1;
+    cell->plan = -1;
 }
 
 void cell_lock(struct cell *cell) {

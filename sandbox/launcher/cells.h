@@ -6,6 +6,7 @@
 #include "versions.h"
 
 #define CELLS 8192       // more than descriptors allow
+#define OWN_TASKS 2      // init and watcher, beside a tenant's
 #define IDS_PER_SLOT 16  // a uid comes back only after that many other cells in its slot
 
 enum cell_state { CELL_EMPTY, CELL_READY, CELL_BOUND, CELL_REMOVING };
@@ -19,13 +20,14 @@ struct cell {
     uint32_t flags;
     uint32_t cpu_weight;  // the plan's
     bool demoted;         // it has lost its head start
+    bool shows_cgroups;   // of a version that is not known yet
     struct cgroup_limits limits, together;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none
-    int mounts;           // with it: the mount namespace as its next cells find it; -1: as init has it
     uint64_t since;       // monotonic ns; when it became ready for its version
     int init, pidfd, status;
     int32_t pid;          // the worker's, in our view
+    int32_t watcher;      // likewise who watches it: init, or a child of that
     uint32_t function;    // in whose directory its cgroups are
     char group[32];
     struct report denied, exit;
@@ -68,6 +70,10 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell);
 /// Returns false when that did not work: the cell is then to be removed.
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version);
 
+/// Has the init of a cell that is as new, and in which nobody else is left, start another worker; from then on it is ready for
+/// its version.
+void cell_again(struct cell *cell);
+
 /// Closes what was kept of a version that is not known yet.
 void cell_forget_version(struct cell *cell);
 
@@ -84,4 +90,4 @@ void cell_lock(struct cell *cell);
 void cell_kill(struct cell *cell);
 
 /// Gives a cell that is ready for its version the standard streams in `fds`. As `cell_bind`.
-int cell_reuse(struct cell *cell, const int *fds, uint32_t *stage);
+int cell_reuse(const struct cell_options *options, struct cell *cell, const int *fds, uint32_t *stage);

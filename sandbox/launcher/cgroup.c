@@ -76,13 +76,14 @@ static bool read_number(int base, const char *cell, const char *file, uint64_t *
     return true;
 }
 
-bool cgroup_reset(struct cgroups *groups, const char *cell) {
+bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init) {
     int pids = hierarchy_with(groups, BH_FEATURE_PIDS);
     if (is_v2(groups) || pids < 0) return false;
     // Whoever was in there joined all hierarchies alike.
-    char path[96], text[16];
+    char path[96], text[32], expected[32] = "";
+    if (init) snprintf(expected, sizeof expected, "%d\n", init);
     cgroup_path(path, cell, "tasks");
-    if (read_file_at(groups->base[pids], path, text, sizeof text) != 0) return false;
+    if (read_file_at(groups->base[pids], path, text, sizeof text) < 0 || strcmp(text, expected) != 0) return false;
     int memory = hierarchy_with(groups, BH_FEATURE_MEMORY), accounting = hierarchy_of_accounting(groups);
     if (memory >= 0) {
         uint64_t left = 0;
@@ -177,20 +178,20 @@ static int read_list(int base, const char *cell, const char *file, pid_t *out, i
 
 #define CLEAR_AT_ONCE 64
 
-int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker) {
-    pid_t pids[CLEAR_AT_ONCE + 2], again[CLEAR_AT_ONCE + 2];
+int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t watcher, pid_t worker) {
+    pid_t pids[CLEAR_AT_ONCE + 3], again[CLEAR_AT_ONCE + 3];
     int hierarchy = hierarchy_with(groups, BH_FEATURE_PIDS), others = 0;
     int base = hierarchy < 0 ? -1 : groups->base[hierarchy];
-    int count = base < 0 ? -1 : read_list(base, cell, "cgroup.procs", pids, CLEAR_AT_ONCE + 2);
+    int count = base < 0 ? -1 : read_list(base, cell, "cgroup.procs", pids, CLEAR_AT_ONCE + 3);
     if (count < 0) return -1;
-    int held[CLEAR_AT_ONCE + 2];
+    int held[CLEAR_AT_ONCE + 3];
     for (int i = 0; i < count; i++) {
-        bool other = pids[i] > 1 && pids[i] != init && pids[i] != worker;
+        bool other = pids[i] > 1 && pids[i] != init && pids[i] != watcher && pids[i] != worker;
         held[i] = other ? (int)syscall(SYS_pidfd_open, pids[i], 0) : -1;
         others += other;
     }
     // A number may have become somebody else's since it was read. Who is listed once more was held by then, and is ours.
-    int left = others ? read_list(base, cell, "cgroup.procs", again, CLEAR_AT_ONCE + 2) : 0;
+    int left = others ? read_list(base, cell, "cgroup.procs", again, CLEAR_AT_ONCE + 3) : 0;
     for (int i = 0; i < count; i++) {
         if (held[i] < 0) continue;
         for (int j = 0; j < left; j++)
@@ -198,8 +199,9 @@ int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t wor
         close(held[i]);
     }
     if (others) return 0;
-    int threads = read_list(base, cell, is_v2(groups) ? "cgroup.threads" : "tasks", pids, CLEAR_AT_ONCE + 2);
-    return threads > 1 ? threads - 1 : 0;
+    int threads = read_list(base, cell, is_v2(groups) ? "cgroup.threads" : "tasks", pids, CLEAR_AT_ONCE + 3);
+    int own = watcher == init ? 1 : 2;
+    return threads > own ? threads - own : 0;
 }
 
 bool cgroup_remove(struct cgroups *groups, const char *group) {

@@ -12,6 +12,8 @@
 //   bulkhead-<pid>/host                         the supervisor, where memory is counted and --host-memory is given
 // A group is named by its path below `cells`.
 #define CGROUP_HIERARCHIES 7  // v1: memory, pids, cpu, cpuacct, freezer, blkio, hugetlb; v2 uses the first entry only
+#define CGROUP_VIEWS 5        // memory, pids, cpu, cpuacct; and of cpuset a file
+#define CPUSET_FILE "cpuset.cpus"
 #define CGROUP_ALL "cells"
 #define CGROUP_HOST "host"
 #define CGROUP_OF_CELLS (BH_FEATURE_MEMORY | BH_FEATURE_PIDS | BH_FEATURE_CPU)  // controllers that a cell is limited by
@@ -25,6 +27,10 @@ struct cgroups {
     uint32_t holds[CGROUP_HIERARCHIES];  // which controllers live there
     int home;       // where the supervisor was before it was moved to CGROUP_HOST; -1: it was not
     char name[32];  // "bulkhead-<pid>"
+    int views;      // how many of the hierarchies a cell can be shown its part of
+    int view[CGROUP_VIEWS];            // the directory above all cells once more, of a mount in the launcher's own table
+    char view_name[CGROUP_VIEWS][16];  // where it belongs below /sys/fs/cgroup
+    bool view_is_file[CGROUP_VIEWS];   // CPUSET_FILE in it, which no cell has of its own
 };
 
 struct cgroup_limits {
@@ -83,13 +89,19 @@ int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry 
 /// Opens the ways into a cell's cgroups that are there already. Returns 0, or an errno.
 int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
 
-/// Whether nothing lives in the cell's cgroups and their counters stand at zero again. Always false on v2, where a peak
+/// Whether nothing but `init` (0: nothing) lives in the cell's cgroups and their counters stand at zero again. Always false on v2, where a peak
 /// cannot be reset, and making a cgroup anew costs little.
-bool cgroup_reset(struct cgroups *groups, const char *cell);
+bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init);
 
-/// Ends processes of the cell other than its init and `worker`, some at a time. Returns how many threads the worker has when
+/// Ends processes of the cell other than its own three: init, watcher (which may be init) and `worker`. Returns how many threads the worker has when
 /// it is alone; 0 while others are left; -1 when nobody can tell.
-int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t worker);
+int cgroup_clear(struct cgroups *groups, const char *cell, pid_t init, pid_t watcher, pid_t worker);
+
+/// Opens what `cgroup_view` needs, in the launcher's own mount table. What cannot be opened is shown to nobody.
+void cgroups_open_views(struct cgroups *groups);
+
+/// Makes detached, read-only mounts of a cell's own directories, `views` of them. Returns 0, or an errno.
+int cgroup_view(const struct cgroups *groups, const char *cell, int trees[CGROUP_VIEWS]);
 
 /// Closes the ways in.
 void cgroup_close(struct cgroup_entry *entry);

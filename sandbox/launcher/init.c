@@ -1,11 +1,15 @@
-// PID 1 of a cell: builds it, starts the worker, then only watches: reaps, reports, and ends the cell.
+// PID 1 of a cell: builds it, and then either watches its worker itself or has a child do so (watcher.c), and makes the cell
+// ready for the next one.
 //
 // Why an init at all: a worker that is PID 1 itself ignores its own SIGKILL and SIGABRT and leaves zombies. Why it never
 // execs: it holds the cell's namespaces together with the launcher's page-shared memory, at the cost of one small fork.
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -16,55 +20,14 @@
 
 #include "cell.h"
 #include "filter.h"
-
-// -- Reports ----------------------------------------------------------------------------------------------------------
-
-void send_report(int status, const struct report *report) {
-    send(status, report, sizeof *report, MSG_NOSIGNAL);  // a launcher that is gone has taken this cell with it
-}
-
-static _Noreturn void fail(const struct birth *birth, uint32_t stage, int error) {
-    send_report(birth->status, &(struct report){.kind = REPORT_FAILED, .stage = stage, .error = error});
-    _exit(1);
-}
-
-/// Tells that the worker runs. Its pid travels as credentials, which the kernel translates to the launcher's view; with it
-/// what the version's next cells need not make again, if that is wanted.
-static int report_started(int status, pid_t worker, const struct worker_spec *shared) {
-    struct report report = {.kind = REPORT_STARTED};
-    struct iovec part = {&report, sizeof report};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    if (!shared) message.msg_controllen = CMSG_SPACE(sizeof(struct ucred));
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_CREDENTIALS;
-    header->cmsg_len = CMSG_LEN(sizeof(struct ucred));
-    struct ucred credentials = {.pid = worker, .uid = geteuid(), .gid = getegid()};
-    memcpy(CMSG_DATA(header), &credentials, sizeof credentials);
-    if (shared) {
-        // With a scratch the ruleset knows this cell's.
-        bool has_rules = shared->landlock >= 0 && !shared->cell->plan.header->scratch_bytes;
-        int fds[2] = {shared->executable, shared->landlock}, count = has_rules ? 2 : 1;
-        header = CMSG_NXTHDR(&message, header);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, (size_t)count * sizeof(int));
-        message.msg_controllen = CMSG_SPACE(sizeof credentials) + CMSG_SPACE((size_t)count * sizeof(int));
-    }
-    return sendmsg(status, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
-}
+#include "own.h"
 
 // -- Descriptors ------------------------------------------------------------------------------------------------------
 
 /// Closes every descriptor that this cell was not given: another worker's pipe held here would never see its EOF.
 /// 0, 1 and 2 (the null device and the launcher's log) stay until the worker's own take their numbers.
 static int close_others(const struct birth *birth) {
-    int kept[CGROUP_HIERARCHIES + 7], list[CGROUP_HIERARCHIES + 8], kept_count = 0, count = 0;
+    int kept[CGROUP_HIERARCHIES + CGROUP_VIEWS + 5], list[CGROUP_HIERARCHIES + CGROUP_VIEWS + 6], kept_count = 0, count = 0;
     kept[kept_count++] = birth->status;
     for (int i = 0; i < birth->procs_count; i++) kept[kept_count++] = birth->procs[i];
     if (birth->version) {
@@ -72,8 +35,7 @@ static int close_others(const struct birth *birth) {
         kept[kept_count++] = birth->version->mounts;
         kept[kept_count++] = birth->version->hostname;
         kept[kept_count++] = birth->version->ipc;
-        kept[kept_count++] = birth->version->executable;
-        if (birth->version->landlock >= 0) kept[kept_count++] = birth->version->landlock;
+        for (int i = 0; i < birth->groups->views && birth->version->shows_cgroups; i++) kept[kept_count++] = birth->views[i];
     }
     list[count++] = 2;
     for (int i = 0; i < kept_count; i++) {
@@ -84,15 +46,6 @@ static int close_others(const struct birth *birth) {
     for (int i = 0; i < count; i++) {
         unsigned from = (unsigned)list[i] + 1, to = i + 1 < count ? (unsigned)list[i + 1] - 1 : ~0u;
         if (from <= to && syscall(SYS_close_range, from, to, 0) < 0) return errno;
-    }
-    return 0;
-}
-
-/// Puts the worker's ends on 0, 1 and 2.
-static int place_stdio(const struct cell_spec *spec) {
-    for (int i = 0; i < 3; i++) {
-        if (dup2(spec->stdio[i], i) < 0) return errno;
-        close(spec->stdio[i]);
     }
     return 0;
 }
@@ -174,24 +127,25 @@ static int default_signals(void) {
 #define STEP(name, call)                                                                                             \
     do {                                                                                                             \
         int error = (call);                                                                                          \
-        if (error) fail(birth, name, error);                                                                         \
+        if (error) cell_fail(birth, name, error);                                                                    \
     } while (0)
 
-/// Takes over what an earlier cell of the version has made. From here on no path leads to the host, as after the pivot.
+/// Takes over what an earlier cell of the version has made, in a copy that can be added to. From here on no path leads to the
+/// host, as after the pivot.
 static int enter_version(const struct version *version) {
     // The IPC namespace is empty and stays so: no policy lets anybody make something in it, see floor.c.
     if (setns(version->mounts, CLONE_NEWNS) < 0 || setns(version->hostname, CLONE_NEWUTS) < 0 ||
         setns(version->ipc, CLONE_NEWIPC) < 0)
         return errno;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return errno;
     close(version->mounts);
     close(version->hostname);
     close(version->ipc);
     return 0;
 }
 
-/// What can be done ahead of time in a ready cell. Returns the root, empty and still to be filled; -1 where an earlier cell
-/// of the version has filled it.
-static int prepare(const struct birth *birth) {
+/// What can be done ahead of time in a ready cell.
+static void prepare(const struct birth *birth, struct own *own) {
     STEP(BH_STAGE_CLOSE_FDS, close_others(birth));
     STEP(BH_STAGE_PARENT_DEATH, die_with_launcher(birth));
     // Files of a non-dumpable process in /proc belong to root (proc(5)): in a user namespace we could not write our own.
@@ -209,11 +163,13 @@ static int prepare(const struct birth *birth) {
     if (!birth->mode->root) STEP(BH_STAGE_BOUNDING_SET, drop_bounding_set());
     STEP(BH_STAGE_SIGNALS, default_signals());
     uint32_t stage;
-    int root = -1;
+    int root = -1, error = own_begin(birth, own, &stage);
+    if (error) cell_fail(birth, stage, error);
     if (birth->version) STEP(BH_STAGE_ENTER, enter_version(birth->version));
-    else if ((root = root_prepare(birth, &stage)) < 0) fail(birth, stage, errno);
-    send_report(birth->status, &(struct report){.kind = REPORT_READY});
-    return root;
+    else if ((root = root_prepare(birth, &stage)) < 0) cell_fail(birth, stage, errno);
+    bool keeps_pristine = !birth->version && birth->mode->root && !birth->mode->observes;
+    error = own_attach(birth, own, root, keeps_pristine, BH_PLAN_SCRATCH, BH_PLAN_SCRATCH / 4096, &stage);
+    if (error) cell_fail(birth, stage, error);
 }
 
 /// Waits for the launcher to say whose cell this becomes.
@@ -238,144 +194,140 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec, bo
     spec->observer = birth->mode->observes && next < count ? fds[next++] : -1;
     for (uint32_t i = 0; i < BH_MOUNTS_MAX; i++)
         spec->trees[i] = i < binding.mounts && binding.present[i] && next < count ? fds[next++] : -1;
-    for (int i = 0; i < DEVICE_COUNT; i++) spec->devices[i] = next < count ? fds[next++] : -1;
+    for (int i = 0; i < DEVICE_COUNT; i++) spec->devices[i] = !birth->mode->root && next < count ? fds[next++] : -1;
+    for (uint32_t i = 0; i < CGROUP_VIEWS; i++) spec->views[i] = i < binding.views && next < count ? fds[next++] : -1;
     int error = plan_read(fds[0], &spec->plan);
     close(fds[0]);
     return error;
 }
 
-/// The filter as the kernel gets it.
-static int derive_filter(struct cell_spec *spec, struct worker_spec *worker) {
-    static struct sock_filter installed[BH_FILTER_MAX];
-    worker->filter = (struct sock_fprog){.filter = installed};
-    while (filter_locks(&spec->plan.filter) && !spec->pass)
-        if (getrandom(&spec->pass, sizeof spec->pass, 0) != sizeof spec->pass) return errno;
-    return filter_derive(&spec->plan.filter, &worker->filter, spec->pass, spec->observer >= 0);
-}
-
 static int make_rules(const struct birth *birth, const struct cell_spec *spec) {
     if (!birth->mode->landlock_abi && birth->mode->allow_no_landlock) return -1;
     int rules = landlock_rules(spec);
-    if (rules < 0) fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
+    if (rules < 0) cell_fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
     return rules;
 }
 
-/// All is there from an earlier cell, but the streams: for them the worker waits itself.
-static void take_over(const struct birth *birth, struct cell_spec *spec, struct worker_spec *worker) {
-    spec->observer = -1;
-    STEP(BH_STAGE_PLAN, plan_read(birth->version->plan, &spec->plan));
-    close(birth->version->plan);
-    STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
-    worker->landlock = birth->version->landlock;
-    worker->executable = birth->version->executable;
-    if (!spec->plan.header->scratch_bytes) return;
+/// What is left once the root is sealed.
+static void finish(const struct birth *birth, struct cell_spec *spec, struct own *own, struct worker_spec *worker) {
     uint32_t stage;
-    int error = root_add_scratch(spec, true, &stage);
-    if (error) fail(birth, stage, error);
+    int error = own_finish(spec, own, &stage);
+    if (error) cell_fail(birth, stage, error);
     worker->landlock = make_rules(birth, spec);
     // In this mount table: a path of the version's own ends nowhere once the launcher has forgotten that, and Landlock with it.
-    close(worker->executable);
     STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
 }
 
+/// All is there from an earlier cell, but the streams: for them the worker waits itself.
+static void take_over(const struct birth *birth, struct cell_spec *spec, struct own *own, struct worker_spec *worker) {
+    spec->observer = -1;
+    for (int i = 0; i < CGROUP_VIEWS; i++)
+        spec->views[i] = birth->version->shows_cgroups && i < birth->groups->views ? birth->views[i] : -1;
+    STEP(BH_STAGE_PLAN, plan_read(birth->version->plan, &spec->plan));
+    close(birth->version->plan);
+    finish(birth, spec, own, worker);
+}
+
 /// The version's part.
-static void bind_version(const struct birth *birth, struct cell_spec *spec, int root, struct worker_spec *worker) {
-    STEP(BH_STAGE_PLAN, receive_binding(birth, spec, &worker->shares));
+static void bind_version(const struct birth *birth, struct cell_spec *spec, struct own *own, struct worker_spec *worker) {
+    bool shares;
+    STEP(BH_STAGE_PLAN, receive_binding(birth, spec, &shares));
     const struct plan *plan = &spec->plan;
-    STEP(BH_STAGE_STDIO, place_stdio(spec));
     if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
-    uint32_t stage;
-    int error = root_fill(spec, root, &stage);
-    if (!error) error = root_add_scratch(spec, worker->shares, &stage);
-    if (error) fail(birth, stage, error);
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
-    worker->landlock = make_rules(birth, spec);
-    STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
-    STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
+    STEP(BH_STAGE_PROC, own_write_limits(spec, own));
+    uint32_t stage;
+    int error = 0;
+    if (shares) {
+        // Appears in this cell's own table, too.
+        STEP(BH_STAGE_ENTER, own_enter_pristine(own));
+        if ((error = root_fill(spec, own->base, &stage)) || (error = root_seal(&stage))) cell_fail(birth, stage, error);
+        STEP(BH_STAGE_ENTER, own_leave_pristine(own));
+    } else {
+        int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        STEP(BH_STAGE_ROOT, root < 0 ? errno : 0);
+        if ((error = root_fill(spec, root, &stage))) cell_fail(birth, stage, error);
+        close(root);
+        if (own->pristine >= 0) close(own->pristine), own->pristine = -1;
+    }
+    if ((error = root_seal(&stage))) cell_fail(birth, stage, error);
+    finish(birth, spec, own, worker);
     for (unsigned i = 0; i < plan->header->mount_count; i++)
         if (spec->trees[i] >= 0) close(spec->trees[i]);
     for (int i = 0; i < DEVICE_COUNT; i++)
         if (spec->devices[i] >= 0) close(spec->devices[i]);
 }
 
-static pid_t start_worker(const struct birth *birth, struct worker_spec *worker) {
-    static char stack[64 * 1024] __attribute__((aligned(16)));
-    // Returns once the worker has called exec or ended; in a cell that knows its version, that is when it has its streams.
-    pid_t pid = clone(worker_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, worker);
-    if (pid < 0) fail(birth, BH_STAGE_FORK, errno);
-    if (worker->error) fail(birth, worker->stage, worker->error);
-    // The worker has its own table since exec: these would keep its pipes open for ever.
-    for (int i = 0; i < 3; i++) close(i);
-    return pid;
+// -- Again and again --------------------------------------------------------------------------------------------------
+
+/// Whether this process stays behind its worker, to hold the cell's namespaces for the next one. It keeps some rights for that,
+/// and so it never looks at anything of a tenant's: a child of it watches the worker and has none.
+static bool keeps_cell(const struct birth *birth, const struct cell_spec *spec, const struct own *own) {
+    return birth->mode->root && !birth->mode->observes && own->last_pid >= 0 && !(spec->plan.header->flags & BH_PLAN_OWN_NETWORK);
 }
 
-// -- Watching ---------------------------------------------------------------------------------------------------------
-
-static uint64_t nanoseconds(struct timeval time) {
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_usec * 1000u;
+/// Gives up the rights that starting a worker does not need: nothing can be mounted, and no namespace entered, any more.
+static int keep_few_rights(bool keeps_locks) {
+    static const int needed[] = {CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_SYS_RESOURCE,  // worker.c: its identity, its limits
+                                 CAP_KILL,                                                // to end what it leaves
+                                 CAP_CHECKPOINT_RESTORE};                                 // own_reset_pids
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[2], kept[2] = {{0}, {0}};
+    if (syscall(SYS_capget, &header, has) < 0) return errno;
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) kept[needed[i] / 32].permitted |= 1u << needed[i] % 32;
+    if (keeps_locks) kept[0].permitted |= 1u << CAP_SYS_PTRACE;  // the watcher's
+    // A container may lack one or the other; what cannot be done without it says so itself.
+    for (int i = 0; i < 2; i++) kept[i].effective = kept[i].permitted &= has[i].permitted;
+    return syscall(SYS_capset, &header, kept) < 0 ? errno : 0;
 }
 
-/// Reaps whatever has ended; when that was the worker itself, reports and ends the cell.
-static void on_child(const struct birth *birth, pid_t worker) {
-    int status;
+/// Waits for the worker's end, reaping whatever else ends before, reports it, and ends what is left. False when it is the watcher
+/// that ended first, or not as it should: it has said why, or nobody is there any more who would hear it.
+static bool await_end(const struct birth *birth, pid_t watcher, const struct watched_worker *worker) {
+    int how, status = -1, any;
     struct rusage usage;
-    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
-        if (pid != worker) continue;
-        report_refusals(birth->status);
-        send_report(birth->status, &(struct report){
-                                      .kind = REPORT_EXITED,
-                                      .status = status,
-                                      .cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime),
-                                      .max_rss = (uint64_t)usage.ru_maxrss * 1024,
-                                  });
-        _exit(0);
+    for (pid_t ended = 0; ended != worker->pid || !ended;)
+        if ((ended = wait4(-1, &how, 0, &usage)) == watcher || (ended < 0 && errno != EINTR)) return false;
+    if (!worker->has_started || worker->has_refusals) {
+        // It has something to say first.
+        kill(watcher, SIGTERM);
+        while (waitpid(watcher, &status, 0) < 0 && errno == EINTR) {}
+        if (status != 0) return false;
     }
-}
-
-/// What the launcher says: the lock, or by hanging up that all is over.
-static void on_order(struct cell_spec *spec) {
-    struct order order = {0};
-    if (read(spec->birth->status, &order, sizeof order) != sizeof order || order.kind != ORDER_LOCK) _exit(0);
-    spec->is_locked = true;
-    send_report(spec->birth->status, &(struct report){.kind = REPORT_LOCKED});
+    report_exited(birth->status, how, &usage);
+    // All but this process, and their children as they are born.
+    while (kill(-1, SIGKILL) == 0)
+        while (waitpid(-1, &any, 0) > 0 || errno == EINTR) {}
+    return true;
 }
 
 _Noreturn void cell_main(const struct birth *birth) {
     static struct cell_spec spec;
     spec.birth = birth;
-    struct worker_spec worker = {.cell = &spec, .listener = -1};
-    int root = prepare(birth);
-    if (birth->version) take_over(birth, &spec, &worker);
-    else bind_version(birth, &spec, root, &worker);
-
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &child, NULL);
-    int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals < 0) fail(birth, BH_STAGE_SIGNALS, errno);
-
-    pid_t pid = spec.worker = start_worker(birth, &worker);
-    STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, pid, worker.shares ? &worker : NULL));
-    close(worker.executable);
-    if (worker.landlock >= 0) close(worker.landlock);
-    STEP(BH_STAGE_INIT_CONFINE, init_confine(spec.observer >= 0));
-
-    for (;;) {
-        struct pollfd watched[3] = {
-            {.fd = signals, .events = POLLIN},
-            {.fd = worker.listener, .events = POLLIN},
-            {.fd = birth->status, .events = POLLIN},
-        };
-        if (poll(watched, 3, -1) < 0) continue;
-        // First: a call that was made after it must not be found unlocked.
-        if (watched[2].revents) on_order(&spec);
-        if (watched[1].revents & POLLIN) on_notification(&spec, worker.listener);
-        if (watched[1].revents & POLLHUP) close(worker.listener), worker.listener = -1;
-        if (watched[0].revents & POLLIN) {
-            struct signalfd_siginfo info;
-            while (read(signals, &info, sizeof info) > 0) {}
-            on_child(birth, pid);
-        }
+    struct worker_spec worker = {.cell = &spec, .listener = -1, .awaits = birth->version};
+    struct own own;
+    prepare(birth, &own);
+    if (birth->version) take_over(birth, &spec, &own, &worker);
+    else bind_version(birth, &spec, &own, &worker);
+    if (!keeps_cell(birth, &spec, &own)) watch_worker(&spec, &worker, own.pristine, NULL);
+    // Who stays needs no log of the launcher's. The numbers stay taken.
+    STEP(BH_STAGE_CLOSE_FDS, dup2(0, 1) < 0 || dup2(0, 2) < 0 ? errno : 0);
+    STEP(BH_STAGE_CAPABILITIES, keep_few_rights(spec.plan.header->flags & BH_PLAN_LOCKS));
+    struct watched_worker *child = mmap(NULL, sizeof *child, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    STEP(BH_STAGE_FORK, child == MAP_FAILED ? errno : 0);
+    for (;; worker.awaits = true) {
+        *child = (struct watched_worker){0};
+        STEP(BH_STAGE_FORK, own_reset_pids(&own));
+        pid_t watcher = (pid_t)sys_clone3(&(struct clone_args){.exit_signal = SIGCHLD});
+        if (watcher == 0) watch_worker(&spec, &worker, own.pristine, child);
+        STEP(BH_STAGE_FORK, watcher < 0 ? errno : 0);
+        // Held here they would never end.
+        for (int i = 0; i < 3 && !worker.awaits; i++) close(spec.stdio[i]);
+        if (own.pristine >= 0) close(own.pristine), own.pristine = -1;
+        // Anything else is made anew, from its namespaces up.
+        if (!await_end(birth, watcher, child) || !own_is_untouched(&own)) _exit(0);
+        send_report(birth->status, &(struct report){.kind = REPORT_EMPTY});
+        struct order order = {0};
+        if (read(birth->status, &order, sizeof order) != sizeof order || order.kind != ORDER_AGAIN) _exit(0);
     }
 }

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "cell.h"
@@ -38,10 +39,31 @@ _Static_assert(SYS_sendto < SYS_wait4 && SYS_ioctl < SYS_wait4 && SYS_exit < SYS
                    SYS_exit_group < SYS_process_vm_readv,
                "each is on its side");
 
-int init_confine(bool observes) {
+/// For one that keeps locks, besides.
+static const int locking[] = {
+    SYS_newfstatat, SYS_fstat, SYS_lseek, SYS_fcntl, SYS_flock,  // which file, which part of it, on whose behalf
+    SYS_openat,                                                   // /proc/PID/status: whose thread that is
+    SYS_pidfd_open, SYS_pidfd_getfd,                              // the caller's descriptor
+    SYS_process_vm_readv, SYS_process_vm_writev,                  // struct flock, there and back
+};
+
+/// The usual program with more calls in front. Its verdicts stay at its end.
+static struct sock_fprog with_locking(void) {
+    enum { MORE = sizeof locking / sizeof *locking, USUAL = sizeof watching / sizeof *watching, HEAD = 4 };
+    static struct sock_filter program[USUAL + 2 * MORE];
+    memcpy(program, watching, HEAD * sizeof *program);
+    for (size_t i = 0; i < MORE; i++) {
+        const struct sock_filter allow[] = {ALLOW((unsigned)locking[i])};
+        memcpy(program + HEAD + 2 * i, allow, sizeof allow);
+    }
+    memcpy(program + HEAD + 2 * MORE, watching + HEAD, (USUAL - HEAD) * sizeof *program);
+    return (struct sock_fprog){USUAL + 2 * MORE, program};
+}
+
+int init_confine(bool observes, bool keeps_locks) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct kept[2] = {{0}, {0}};
-    if (observes) kept[0].effective = kept[0].permitted = 1u << CAP_SYS_PTRACE;
+    if (observes || keeps_locks) kept[0].effective = kept[0].permitted = 1u << CAP_SYS_PTRACE;
     if (syscall(SYS_capset, &header, kept) < 0) return errno;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return errno;
     // Without observing, the two calls for it are numbers that no call has.
@@ -51,5 +73,6 @@ int init_confine(bool observes) {
             if (watching[i].code == (BPF_JMP | BPF_JEQ | BPF_K) &&
                 (watching[i].k == SYS_process_vm_readv || watching[i].k == SYS_write))
                 watching[i].k = ~0u;
+    if (keeps_locks) program = with_locking();
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? errno : 0;
 }

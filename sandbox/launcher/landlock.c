@@ -62,11 +62,12 @@ int landlock_rules(const struct cell_spec *spec) {
     if (ruleset < 0) return -1;
 
     const struct plan *plan = &spec->plan;
-    // The root holds what the plan has mounted and nothing else: all of it may be read and run. One rule: with a scratch, cells
-    // that are renewed have rules of their own.
+    // The root holds what the plan has mounted and what every cell has: all of it may be read and run.
     int error = allow(ruleset, abi, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE);
     if (!error) error = allow(ruleset, abi, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
     if (!error && plan->header->scratch_bytes) error = allow(ruleset, abi, "/tmp", SCRATCH);
+    // Not there under a grant that hides it.
+    if (!error && plan->header->scratch_bytes && (error = allow(ruleset, abi, "/dev/shm", SCRATCH)) == ENOENT) error = 0;
     if (!error) return ruleset;
     close(ruleset);
     errno = error;

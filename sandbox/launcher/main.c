@@ -31,9 +31,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "made.h"
 #include "server.h"
 
 #define CONTROL 3  // where the supervisor left the keeper's end of the control socket
+#define MADE 5   // where it left the files that every cell has, see made.h
 #define STORE 4    // where it left the bundle store's directory
 
 #define BYTES_MAX (1ull << 50)
@@ -142,6 +144,7 @@ static _Noreturn void launcher(int socket, struct cell_options options, struct c
     if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);
     // For all cells: nobody here gains a capability by an exec.
     if (options.mode.root && (errno = drop_bounding_set())) die("drop the capability bounding set");
+    cgroups_open_views(groups);
     options.store = reopen_store();
     exit(server_run(socket, &options, groups, ready_cells));
 }
@@ -206,6 +209,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bulkhead-launcher: started by bulkhead, not by hand\n");
         return 2;
     }
+    if ((errno = made_read(MADE))) die("the files that every cell has");
     // 0, 1 and 2 stay taken: a descriptor of ours on one of them would end up as a worker's.
     for (int fd; (fd = open("/dev/null", O_RDWR)) <= 2;)
         if (fd < 0) die("/dev/null");

@@ -5,8 +5,9 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
-#include "cell.h"
 #include "filter.h"
+#include "locks.h"
+#include "notifications.h"
 
 // -- Counting ---------------------------------------------------------------------------------------------------------
 
@@ -47,6 +48,12 @@ void report_refusals(int status) {
         if (refusals[i].count > refusals[i].reported) report_refusal(status, &refusals[i]);
 }
 
+bool has_refusals(void) {
+    for (unsigned i = 0; i <= BH_REFUSALS_MAX; i++)
+        if (refusals[i].count > refusals[i].reported) return true;
+    return false;
+}
+
 /// A power of two: so a call refused a million times costs twenty reports.
 static bool is_due(uint64_t count) { return (count & (count - 1)) == 0; }
 
@@ -75,7 +82,7 @@ static void observe(const struct cell_spec *spec, const struct seccomp_notif *ca
 
 // -- Answering --------------------------------------------------------------------------------------------------------
 
-static void answer(int listener, uint64_t id, int32_t error, uint32_t flags) {
+void notification_answer(int listener, uint64_t id, int32_t error, uint32_t flags) {
     union {
         struct seccomp_notif_resp response;
         char room[256];  // the kernel's struct may have grown
@@ -115,18 +122,20 @@ void on_notification(const struct cell_spec *spec, int listener) {
     const struct seccomp_notif *call = &buffer.notification;
     uint32_t verdict = filter_verdict(&spec->plan.filter, &call->data);
     uint32_t action = verdict & SECCOMP_RET_ACTION_FULL;
-    if (action == SECCOMP_RET_ERRNO && verdict & BH_REFUSE_COUNTED) {
+    bool refuses = action == SECCOMP_RET_ERRNO && verdict & BH_REFUSE_COUNTED;
+    if (refuses && locks_are_kept(spec, &call->data) && locks_ask(spec, listener, call)) return;
+    if (refuses) {
         int32_t error = verdict & (BH_REFUSE_COUNTED - 1);
         struct refusal *refusal = refusal_of(&call->data, error);
         refusal->count++;
-        answer(listener, call->id, error, 0);
+        notification_answer(listener, call->id, error, 0);
         if (is_due(refusal->count)) report_refusal(spec->birth->status, refusal);
     } else if (action == SECCOMP_RET_ERRNO && verdict & BH_UNTIL_LOCKED && (!spec->is_locked || is_spared(spec, call))) {
         // Decided by registers alone: no other thread can change those.
-        answer(listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+        notification_answer(listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
     } else if (action == SECCOMP_RET_TRACE && spec->observer >= 0) {
         observe(spec, call, verdict & SECCOMP_RET_DATA);
-        answer(listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+        notification_answer(listener, call->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
     } else {
         deny(spec, &call->data);
     }

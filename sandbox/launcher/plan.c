@@ -20,8 +20,7 @@ static char *next_string(char **cursor, char *end) {
     return start;
 }
 
-/// Whether `path` is absolute and has no empty, "." or ".." component, so that no mount can leave the cell's root.
-static bool is_plain_path(const char *path) {
+bool is_plain_path(const char *path) {
     if (path[0] != '/' || !path[1] || strlen(path) > 1024) return false;
     for (const char *part = path; part; part = strchr(part + 1, '/')) {
         const char *name = part + 1;
@@ -50,7 +49,7 @@ static bool counts_fit(const struct bh_plan *h, size_t size) {
            h->filter_count * sizeof(struct sock_filter) <= size - h->filter_offset && h->strings_offset >= sizeof *h &&
            h->strings_offset <= size && h->strings_size <= size - h->strings_offset && h->memory_max >= 1 << 20 &&
            h->tasks_max >= 1 && h->cells_max >= 1 && h->cpu_weight >= 1 && h->cpu_weight <= 10000 &&
-           !(h->flags & ~(BH_PLAN_PROC | BH_PLAN_OWN_NETWORK | BH_PLAN_LOCK_SPARES_WORKER));
+           !(h->flags & ~(BH_PLAN_CGROUPS | BH_PLAN_OWN_NETWORK | BH_PLAN_LOCK_SPARES_WORKER | BH_PLAN_FORKS | BH_PLAN_LOCKS));
 }
 
 static bool caps_hold(const struct bh_plan *h) {

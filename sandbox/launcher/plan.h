@@ -25,6 +25,9 @@ struct plan {
     bool limited[RLIM_NLIMITS];      // the others it has from the host
 };
 
+/// Whether `path` is absolute and has no empty, "." or ".." component, so that no mount can leave the cell's root.
+bool is_plain_path(const char *path);
+
 /// Reads and checks the plan in `fd`. The plan's strings live in one static buffer, valid until the next call.
 /// Returns 0, or the errno that says what is wrong with it.
 int plan_read(int fd, struct plan *plan);

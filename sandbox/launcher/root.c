@@ -7,6 +7,8 @@
 #include <sys/sysmacros.h>
 
 #include "cell.h"
+#include "made.h"
+#include "own.h"
 
 const struct device devices[DEVICE_COUNT] = {
     {"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9},
@@ -56,6 +58,14 @@ static int open_parent(int root, const char *path, const char **leaf) {
     return folder;
 }
 
+/// Opens a mount point. A link of ours that is in its way (/etc/passwd) gives way to what the manifest grants.
+static int open_target(int parent, const char *name) {
+    int target = sys_openat2(parent, name, O_PATH, NO_LINKS);
+    if (target >= 0 || errno != ELOOP || unlinkat(parent, name, 0) < 0) return target;
+    if (mknodat(parent, name, S_IFREG | 0444, 0) < 0) return -1;
+    return sys_openat2(parent, name, O_PATH, NO_LINKS);
+}
+
 /// Attaches a detached mount at `path`, making a folder or an empty file to mount on.
 static int attach(int root, int tree, const char *path) {
     struct stat info;
@@ -64,7 +74,7 @@ static int attach(int root, int tree, const char *path) {
     int parent = open_parent(root, path, &leaf);
     if (parent < 0) return errno;
     int made = S_ISDIR(info.st_mode) ? mkdirat(parent, leaf, 0755) : mknodat(parent, leaf, S_IFREG | 0444, 0);
-    int target = made < 0 && errno != EEXIST && errno != EROFS ? -1 : sys_openat2(parent, leaf, O_PATH, NO_LINKS);
+    int target = made < 0 && errno != EEXIST && errno != EROFS ? -1 : open_target(parent, leaf);
     int error = target < 0 ? errno : 0;
     close(parent);
     if (error) return error;
@@ -83,7 +93,6 @@ static int make_link(int root, const char *text, const char *path) {
 }
 
 static int make_devices(const struct cell_spec *spec, int root) {
-    if (mkdirat(root, "dev", 0755) < 0) return errno;
     for (int i = 0; i < DEVICE_COUNT; i++) {
         char path[32];
         snprintf(path, sizeof path, "/dev/%s", devices[i].name);
@@ -100,33 +109,7 @@ static int make_devices(const struct cell_spec *spec, int root) {
     return 0;
 }
 
-static int mount_proc(int root) {
-    int fs = sys_fsopen("proc");
-    if (fs < 0) return errno;
-    int error = 0, mount = -1;
-    if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "subset", "pid") < 0 ||
-        sys_fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "invisible") < 0 ||
-        sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) < 0 ||
-        (mount = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)) < 0)
-        error = errno;
-    close(fs);
-    if (error) return error;
-    error = attach(root, mount, "/proc");
-    close(mount);
-    return error;
-}
-
-static int mount_scratch(const struct cell_spec *spec, int root) {
-    const struct bh_plan *plan = spec->plan.header;
-    // What runs in it could as well run in anonymous memory.
-    int scratch = tmpfs(plan->scratch_bytes, plan->scratch_inodes, "1777", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-    if (scratch < 0) return errno;
-    int error = attach(root, scratch, "/tmp");
-    close(scratch);
-    return error;
-}
-
-static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
+int root_fill(const struct cell_spec *spec, int root, uint32_t *stage) {
     const struct plan *plan = &spec->plan;
     int error = 0;
     // As root they are there since `root_prepare`.
@@ -141,19 +124,62 @@ static int fill(const struct cell_spec *spec, int root, uint32_t *stage) {
             return error;
         }
     }
-    *stage = BH_STAGE_PROC;
-    if (plan->header->flags & BH_PLAN_PROC && (error = mount_proc(root))) return error;
-    *stage = BH_STAGE_SCRATCH;
     if (plan->header->scratch_bytes && mkdirat(root, "tmp", 0755) < 0 && errno != EEXIST) return errno;
+    if (!(plan->header->flags & BH_PLAN_CGROUPS) || !spec->birth->groups->views) return 0;
+    // Where each cell will have its own.
+    static const char *const folders[] = {"sys", "sys/fs", "sys/fs/cgroup"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (mkdirat(root, folders[i], 0755) < 0 && errno != EEXIST) return errno;
+    for (int i = 0; i < spec->birth->groups->views; i++) {
+        char path[48];
+        snprintf(path, sizeof path, "sys/fs/cgroup/%s", spec->birth->groups->view_name[i]);
+        if (mkdirat(root, path, 0755) < 0 && errno != EEXIST) return errno;
+        if (!spec->birth->groups->view_is_file[i]) continue;
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", CPUSET_FILE);
+        if (mknodat(root, path, S_IFREG | 0444, 0) < 0 && errno != EEXIST) return errno;
+    }
     return 0;
+}
+
+static int make_text(int root, const struct made_file *file) {
+    const char *leaf;
+    int parent = open_parent(root, file->path, &leaf);
+    if (parent < 0) return errno;
+    int text = openat(parent, leaf, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    int error = text < 0 || write(text, file->text, file->length) != (ssize_t)file->length ? errno : 0;
+    if (text >= 0) close(text);
+    close(parent);
+    return error;
+}
+
+/// What every root holds, whoever's it will be.
+static int make_common(int root) {
+    static const struct {
+        const char *path, *text;
+    } links[] = {
+        {"/dev/fd", "/proc/self/fd"},           {"/dev/stdin", "/proc/self/fd/0"},
+        {"/dev/stdout", "/proc/self/fd/1"},     {"/dev/stderr", "/proc/self/fd/2"},
+        {"/dev/shm", OWN_FOLDER "/shm"},        {"/etc/passwd", OWN_FOLDER "/passwd"},
+        {"/etc/group", OWN_FOLDER "/group"},
+    };
+    static const char *const folders[] = {"dev", "etc", "proc", &OWN_FOLDER[1]};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (mkdirat(root, folders[i], 0755) < 0) return errno;
+    int error = 0;
+    for (size_t i = 0; !error && i < sizeof links / sizeof *links; i++) error = make_link(root, links[i].text, links[i].path);
+    // Each cell's own text is written into it once its plan is known.
+    if (!error && mknodat(root, "proc/meminfo", S_IFREG | 0444, 0) < 0) error = errno;
+    for (unsigned i = 0; !error && i < made_count; i++)
+        error = made_files[i].is_link ? make_link(root, made_files[i].text, made_files[i].path) : make_text(root, &made_files[i]);
+    return error;
 }
 
 int root_prepare(const struct birth *birth, uint32_t *stage) {
     *stage = BH_STAGE_ROOT;
     // Nothing done here may reach the host's mount table, nor the other way round.
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
-    // Room for the mount points and nothing else. /tmp is only a handle to pivot from; any existing folder would do.
-    int root = tmpfs(256 * 1024, 512, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    // Room for the mount points and what all cells have. /tmp is only a handle to pivot from; any existing folder would do.
+    int root = tmpfs(1024 * 1024, 512, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
     if (root < 0 || sys_move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
 
     // Now, not once the version is known: letting go of the host's tree waits for an RCU grace period, and whatever a plan
@@ -161,28 +187,19 @@ int root_prepare(const struct birth *birth, uint32_t *stage) {
     *stage = BH_STAGE_PIVOT;
     if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return -1;
+    *stage = BH_STAGE_MADE;
+    if ((errno = make_common(root))) return -1;
     *stage = BH_STAGE_DEVICES;
     struct cell_spec spec = {.birth = birth};
     if (birth->mode->root && (errno = make_devices(&spec, root))) return -1;
     return root;
 }
 
-int root_fill(const struct cell_spec *spec, int root, uint32_t *stage) {
-    int error = fill(spec, root, stage);
-    if (error) return error;
+int root_seal(uint32_t *stage) {
     *stage = BH_STAGE_READ_ONLY;
-    if (sys_mount_setattr(root, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
-    close(root);
-    return 0;
-}
-
-int root_add_scratch(const struct cell_spec *spec, bool is_shared, uint32_t *stage) {
-    *stage = BH_STAGE_SCRATCH;
-    if (!spec->plan.header->scratch_bytes) return 0;
-    if (is_shared && unshare(CLONE_NEWNS) < 0) return errno;
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) return errno;
-    int error = mount_scratch(spec, root);
+    int error = sys_mount_setattr(root, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0 ? errno : 0;
     close(root);
     return error;
 }

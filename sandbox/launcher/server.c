@@ -62,7 +62,7 @@ static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_coun
     stage = BH_STAGE_CGROUP_LIMIT;
     error = cell_begin(groups, cell);
     if (!error)
-        error = knows ? cell_reuse(cell, fds, &stage)
+        error = knows ? cell_reuse(options, cell, fds, &stage)
                       : cell_bind(options, groups, cell, &plan, fds, fd_count, version, &stage);
     if (error) {
         send_failure(id, stage, error);
@@ -86,7 +86,7 @@ static void on_demote(uint64_t id) {
 static void clear_cell(struct cell *cell) {
     uint64_t now = monotonic_ns();
     if (now < cell->clear_next) return;
-    int threads = cell->pid > 0 ? cgroup_clear(groups, cell->group, cell->init, cell->pid) : -1;
+    int threads = cell->pid > 0 ? cgroup_clear(groups, cell->group, cell->init, cell->watcher, cell->pid) : -1;
     if (threads == 0 && now < cell->clear_until) {
         // Each look costs as much as there is to be ended: twice the time until the next one.
         cell->clear_wait = cell->clear_wait ? 2 * cell->clear_wait : CLEAR_RETRY_MS * 1000000ull;
@@ -160,9 +160,9 @@ static void send_started(struct cell *cell) {
     close_all(files, (unsigned)count);
 }
 
-#define SHARED_FDS 2
+#define SHARED_FDS 1
 
-/// What comes with a report: the sender's or the worker's pid in our view, and the descriptors that init may send.
+/// What comes with a report: the sender's pid in our view, and the descriptors that init may send.
 static void read_control(struct msghdr *message, int32_t *pid, int shared[SHARED_FDS], int *count) {
     for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
         if (header->cmsg_level != SOL_SOCKET) continue;
@@ -178,20 +178,25 @@ static void read_control(struct msghdr *message, int32_t *pid, int shared[SHARED
     }
 }
 
-static void on_started(struct cell *cell, int32_t pid, int shared[SHARED_FDS], int *count) {
-    cell->pid = pid;
+static void on_started(struct cell *cell, int shared[SHARED_FDS], int *count) {
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
     if (cell->started && cell->to_be_locked) cell_lock(cell);
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0 || !cell->init) return;
-    struct version given = {.key = cell->version, .plan = cell->plan, .mounts = cell->mounts, .limits = cell->limits,
-                            .together = cell->together, .cpu_weight = cell->cpu_weight};
+    if (*count != 1) return;
+    struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .together = cell->together,
+                            .cpu_weight = cell->cpu_weight, .shows_cgroups = cell->shows_cgroups};
     memcpy(given.function, functions[cell->function].name, sizeof given.function);
-    // With a scratch each cell has rules of its own.
-    bool may_lack_ruleset = cell->mounts >= 0 || (options->mode.allow_no_landlock && !options->mode.landlock_abi);
-    version_learn(&given, cell->init, shared, *count, may_lack_ruleset);
+    version_learn(&given, cell->init, shared[0]);
     *count = 0;
     cell_forget_version(cell);
+}
+
+/// Nobody but its init is left in the cell.
+static void on_empty(struct cell *cell) {
+    if (cell->state == CELL_BOUND && cell->init && !cell->clear_until && stock_again(cell)) return;
+    // Init leaves as the socket closes; what follows then is as with any other that has left.
+    watch_close(&cell->status);
 }
 
 /// Takes every report that waits. Init is our own code, but it lives beside a tenant: only known kinds count.
@@ -223,8 +228,17 @@ static void on_reports(struct cell *cell) {
             else if (!cell->ended) send_failure(cell->id, report.stage, report.error);
             cell->ended = true;
             break;
+        case REPORT_READY:
+            cell->watcher = pid;
+            break;
+        case REPORT_WORKER:
+            cell->pid = pid;
+            break;
+        case REPORT_EMPTY:
+            on_empty(cell);
+            break;
         case REPORT_STARTED:
-            on_started(cell, pid, shared, &count);
+            on_started(cell, shared, &count);
             break;
         case REPORT_REFUSED:
             if (cell->started && !cell->ended) send_refused(cell, &report);

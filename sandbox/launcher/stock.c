@@ -158,6 +158,16 @@ static bool renew_cell(struct cell *cell, const struct version *version) {
     return true;
 }
 
+bool stock_again(struct cell *cell) {
+    if (renewed.count >= WAITING_MAX || !cell_ended_well(cell) || !version_known(cell->version)) return false;
+    if (!cell_is_as_new(groups, cell)) return false;
+    cell_end(groups, cell);
+    send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = cell->id}, NULL, 0);
+    cell_again(cell);
+    add(&renewed, (uint32_t)(cell - cells));
+    return true;
+}
+
 void stock_replace(struct cell *cell) {
     struct version *version =
         renewed.count < WAITING_MAX && cell_ended_well(cell) ? version_known(cell->version) : NULL;

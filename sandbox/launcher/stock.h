@@ -22,6 +22,9 @@ void stock_lost(struct cell *cell);
 /// Removes a cell whose init is gone, and says so; what cannot be removed yet is tried again.
 void stock_remove(struct cell *cell);
 
+/// Makes a cell in which nobody but its init is left ready for its version once more. False when it has to be made anew.
+bool stock_again(struct cell *cell);
+
 /// As `stock_remove`, for one that has served. If all went well, its version has one ready again: the same or another.
 void stock_replace(struct cell *cell);
 

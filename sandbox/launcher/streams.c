@@ -34,3 +34,14 @@ int streams_check(const int *fds, int count) {
     }
     return 0;
 }
+
+int streams_give(const int fds[3], uid_t id) {
+    for (int i = 0; i < 3; i++) {
+        bool is = false;
+        int error = is_pipe(fds[i], &is);
+        if (error) return error;
+        // The null device is the host's own.
+        if (is && (fchown(fds[i], (uid_t)-1, id) < 0 || fchmod(fds[i], i == 0 ? 0640 : 0620) < 0)) return errno;
+    }
+    return 0;
+}

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERSIONS 64  // each holds six descriptors
+#define VERSIONS 64  // each holds four descriptors
 
 static struct version versions[VERSIONS];
 static uint64_t last_use[VERSIONS];
 
 static void forget(struct version *version) {
-    const int fds[] = {version->plan, version->mounts, version->hostname, version->ipc, version->landlock, version->executable};
+    const int fds[] = {version->plan, version->mounts, version->hostname, version->ipc};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0) close(fds[i]);
     version->key = 0;
@@ -24,29 +24,27 @@ struct version *version_known(uint64_t key) {
     return NULL;
 }
 
-int namespace_open(pid_t process, const char *name) {
+/// A namespace of a process that is our child and not waited for: its number is its own. -1 with errno on failure.
+static int namespace_open(pid_t process, const char *name) {
     char path[48];
     snprintf(path, sizeof path, "/proc/%d/ns/%s", process, name);
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-void version_learn(const struct version *given, pid_t init, const int *shared, int count, bool may_lack_ruleset) {
+void version_learn(const struct version *given, pid_t init, int mounts) {
     struct version learnt = {
         .key = given->key,
         .plan = fcntl(given->plan, F_DUPFD_CLOEXEC, 3),
-        // Init is our child and not waited for yet: its number is still its own.
-        .mounts = given->mounts >= 0 ? fcntl(given->mounts, F_DUPFD_CLOEXEC, 3) : namespace_open(init, "mnt"),
+        .mounts = mounts,
         .hostname = namespace_open(init, "uts"),
         .ipc = namespace_open(init, "ipc"),
-        .executable = count > 0 ? shared[0] : -1,
-        .landlock = count > 1 ? shared[1] : -1,
         .limits = given->limits,
         .together = given->together,
         .cpu_weight = given->cpu_weight,
+        .shows_cgroups = given->shows_cgroups,
     };
     memcpy(learnt.function, given->function, sizeof learnt.function);
-    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || learnt.executable < 0 ||
-        (learnt.landlock < 0 && !may_lack_ruleset) || version_known(learnt.key))
+    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || version_known(learnt.key))
         return forget(&learnt);
     size_t oldest = 0;
     for (size_t i = 1; i < VERSIONS; i++)

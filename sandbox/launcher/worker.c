@@ -115,6 +115,9 @@ int worker_main(void *argument) {
     const struct cell_spec *cell = spec->cell;
     const struct plan *plan = &cell->plan;
 
+    // The launcher sees whose message it is.
+    STEP(BH_STAGE_FORK, RESULT(syscall(SYS_sendto, cell->birth->status, &(struct report){.kind = REPORT_WORKER}, sizeof(struct report),
+                                       MSG_NOSIGNAL, NULL, 0)));
     STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
     syscall(SYS_umask, 077);
     STEP(BH_STAGE_RLIMITS, set_rlimits(plan, cell->birth->mode));
@@ -131,7 +134,7 @@ int worker_main(void *argument) {
         STEP(BH_STAGE_LANDLOCK, RESULT(syscall(SYS_landlock_restrict_self, spec->landlock, 0)));
     STEP(BH_STAGE_SECCOMP, install_filter(spec));
     // Ahead of need, so that only exec is left to be done once somebody needs it.
-    if (cell->birth->version) STEP(BH_STAGE_STDIO, await_streams(cell->birth->status, cell->pass));
+    if (spec->awaits) STEP(BH_STAGE_STDIO, await_streams(cell->birth->status, cell->pass));
     STEP(BH_STAGE_EXEC, RESULT(syscall(SYS_execveat, spec->executable, "", plan->argv, plan->envp, AT_EMPTY_PATH, cell->pass)));
     return 127;
 }

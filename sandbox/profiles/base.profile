@@ -59,7 +59,7 @@ refuse EOPNOTSUPP getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr  
 refuse EOPNOTSUPP setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr  # cp -a tries and goes on
 refuse ENOSYS splice tee vmsplice sendfile copy_file_range  # page-cache references in pipes (CVE-2026-31431); all callers fall back
 @one pretend flock                                      # an own file has no other process to be locked from; a lock on a shared file would be a channel between tenants
-@many refuse ENOLCK flock                               # locks on shared read-only files are a channel between tenants
+@many refuse ENOLCK flock                               # the cell's watcher answers instead: it locks own files on the caller's behalf; locks on shared ones are a channel between tenants
 refuse EPERM name_to_handle_at                          # handles name files outside the root
 allow dup dup2 dup3 pipe                                # shells and libraries
 allow pipe2 if arg1 & 0x4080 == 0                       # the same
@@ -68,8 +68,8 @@ allow fcntl if arg1 is 0 1 2 3 1030 1032 1034           # F_DUPFD, F_GETFD, F_SE
 allow fcntl if arg1 is 4 and arg2 & 0x6000 == 0         # F_SETFL: O_NONBLOCK, O_APPEND
 refuse EPERM fcntl if arg1 is 4 and arg2 any 0x6000     # O_DIRECT, O_ASYNC stay on a pipe that others use: its bytes become packets, its readers get signals
 @one pretend fcntl if arg1 is 6 7 37 38                 # F_SETLK, F_SETLKW and their OFD kin: as flock; SQLite and LMDB ask, and the kernel keeps no memory for it
-@many refuse ENOLCK fcntl if arg1 is 6 7 37 38          # record locks on shared files are a channel between tenants, and kernel memory that no limit counts
-refuse ENOLCK fcntl if arg1 is 5 36                     # F_GETLK, F_OFD_GETLK: who locks what
+@many refuse ENOLCK fcntl if arg1 is 6 7 37 38          # the cell's watcher keeps F_SETLK and F_SETLKW instead: the kernel's are a channel between tenants, and memory that no limit counts
+refuse ENOLCK fcntl if arg1 is 5 36                     # F_GETLK, F_OFD_GETLK: who locks what; the watcher tells of the locks that it keeps
 refuse EPERM fcntl if arg1 is 8 10 1024 1025 1026 1031  # F_SETOWN, F_SETSIG, leases, F_NOTIFY, F_SETPIPE_SZ: signals and leases across files, bigger pipes
 allow ioctl if arg1 is 0x5401 0x5413 0x540F 0x541B 0x5421 0x5450 0x5451  # TCGETS (isatty), TIOCGWINSZ, TIOCGPGRP, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 refuse EPERM ioctl if arg1 is 0x5412 0x541C             # TIOCSTI, TIOCLINUX push input into a terminal (CVE-2017-5226)

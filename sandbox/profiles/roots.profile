@@ -1,15 +1,20 @@
-# What stands in a cell's root besides /function, /dev and granted files. All of it read-only, nosuid, nodev.
+# What stands in a cell's root besides /function, granted files and what is made for every cell: /proc, /dev, /etc/passwd, group,
+# hosts, nsswitch.conf, localtime, timezone and mtab, /tmp. All of it read-only, nosuid, nodev.
 #
 #   view NAME            the entries below are its
 #   mirror PATH          as on the host: the same link where it is a link, else a bind; nothing where it is missing
 #   bind PATH            bound; nothing where it is missing
 #   need PATH            bound; the launch fails where it is missing
 
-# A static ELF: nothing but itself.
+# A static ELF: itself, and the data that programs look for wherever they run.
 view static
+bind /usr/share/zoneinfo  # time zones
+bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 
 # A dynamic ELF: its loader and the host's libraries.
 view dynamic
+bind /usr/share/zoneinfo  # time zones
+bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 mirror /lib              # /lib/x86_64-linux-gnu, where the loader looks
 mirror /lib64            # the loader's own name stands there: /lib64/ld-linux-x86-64.so.2
 need /usr/lib            # the libraries themselves
@@ -18,6 +23,8 @@ bind /etc/ld.so.cache    # the loader's index
 
 # A script: its interpreter, and the commands that it calls.
 view script
+bind /usr/share/zoneinfo  # time zones
+bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 mirror /lib              # as above
 mirror /lib64            # as above
 mirror /bin              # #!/bin/sh
@@ -29,6 +36,8 @@ bind /etc/alternatives   # awk, for one, is a link to there
 
 # A Python handler: the interpreter and its library, no other command.
 view python
+bind /usr/share/zoneinfo  # time zones
+bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 mirror /lib              # as above
 mirror /lib64            # as above
 need /usr/bin/python3    # the interpreter
@@ -71,7 +80,6 @@ bind /etc/protocols      # getprotobyname(3)
 bind /etc/rpc            # getrpcbyname(3)
 bind /etc/gai.conf       # getaddrinfo(3)
 bind /etc/host.conf      # the same
-bind /etc/nsswitch.conf  # where names are looked for
 bind /etc/terminfo       # terminals
 bind /etc/inputrc        # readline
 bind /etc/locale.alias   # setlocale(3)

@@ -34,7 +34,7 @@ struct attack {
 // Each table ends with a row without a name.
 extern const struct attack cpu_attacks[], memory_attacks[], process_attacks[], output_attacks[], file_attacks[],
     host_attacks[], channel_attacks[], entry_attacks[], identity_attacks[], kernel_attacks[], mount_attacks[],
-    pressure_attacks[];
+    pressure_attacks[], view_attacks[];
 
 /// Prints one line at once: what follows may end the process.
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -70,7 +70,7 @@ static void deep_directory(void) {
 }
 
 static void symlink_passwd(void) {
-    static const char *const secrets[] = {"/etc/passwd", "/etc/shadow", "/../../../etc/passwd", "/proc/1/environ"};
+    static const char *const secrets[] = {"/etc/machine-id", "/etc/shadow", "/../../../etc/shadow", "/proc/1/environ"};
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
         unlink("/tmp/link");
         if (symlink(secrets[i], "/tmp/link") < 0) {

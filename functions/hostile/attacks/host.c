@@ -12,7 +12,7 @@ static void try_open(const char *path, int flags) {
 }
 
 static void read_etc_shadow(void) {
-    static const char *const paths[] = {"/etc/shadow", "/etc/passwd", "/etc/hostname", "/../etc/shadow",
+    static const char *const paths[] = {"/etc/shadow", "/etc/machine-id", "/etc/hostname", "/../etc/shadow",
                                         "/root/.ssh/id_rsa", "/var/run/docker.sock", "/run/systemd/private"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) try_open(paths[i], O_RDONLY);
 }
@@ -60,7 +60,7 @@ static void devices(void) {
                                         "/dev/vda",  "/dev/nvme0n1",  "/dev/loop-control", "/dev/fuse",
                                         "/dev/kvm",  "/dev/net/tun",  "/dev/tty",          "/dev/console",
                                         "/dev/ptmx", "/dev/vsock",    "/dev/userfaultfd",  "/dev/mapper/control",
-                                        "/dev/shm",  "/dev/vhost-net"};
+                                        "/dev/vhost-net"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) try_open(paths[i], O_RDONLY);
 }
 

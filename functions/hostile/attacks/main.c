@@ -14,7 +14,7 @@
 static const struct attack *const groups[] = {
     cpu_attacks,  memory_attacks,  process_attacks, output_attacks, file_attacks,
     host_attacks, channel_attacks, entry_attacks,   identity_attacks, kernel_attacks, mount_attacks,
-    pressure_attacks,
+    pressure_attacks, view_attacks,
 };
 #define GROUPS (sizeof groups / sizeof *groups)
 

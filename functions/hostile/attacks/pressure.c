@@ -147,14 +147,14 @@ static void *swap_names(void *unused) {
 /// A folder that is a link half of the time: whoever checks first and opens then opens something else.
 static void rename_race(void) {
     mkdir("/tmp/race", 0700);
-    close(open("/tmp/race/passwd", O_CREAT | O_WRONLY, 0600));
+    close(open("/tmp/race/hostname", O_CREAT | O_WRONLY, 0600));
     pthread_t thread;
     pthread_create(&thread, NULL, swap_names, NULL);
     struct timespec used;
     do {
         char byte;
-        int fd = open("/tmp/race/passwd", O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 && read(fd, &byte, 1) > 0) breach("read the host's /etc/passwd");
+        int fd = open("/tmp/race/hostname", O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && read(fd, &byte, 1) > 0) breach("read the host's /etc/hostname");
         if (fd >= 0) close(fd);
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     } while (used.tv_sec == 0 && used.tv_nsec < 500 * 1000 * 1000);

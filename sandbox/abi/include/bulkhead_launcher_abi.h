@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 5u
+#define BH_ABI_VERSION 6u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -41,6 +41,7 @@ enum bh_request_kind {
 #define BH_PLAN_WEIGHT 100u  // v2's and everybody's default
 // What a plan has when its manifest says nothing else: ready cells have it set already.
 #define BH_PLAN_MEMORY (128u << 20)
+#define BH_PLAN_SCRATCH (64u << 20)
 #define BH_PLAN_TASKS 64u
 
 struct bh_request {
@@ -73,7 +74,9 @@ struct bh_rlimit {
     uint64_t value;  // soft and hard; none above what the launcher takes, which sets those that are left out (rlimits.c)
 };
 
-#define BH_PLAN_PROC 1u         // mount /proc (subset=pid, hidepid=invisible, read-only)
+#define BH_PLAN_CGROUPS 1u      // show the cell its own cgroups at /sys/fs/cgroup
+#define BH_PLAN_LOCKS 16u       // file locks among the processes of a cell are kept by its watcher
+#define BH_PLAN_FORKS 8u        // the worker forks one process for each invocation: none may reach its streams by a name
 #define BH_PLAN_OWN_NETWORK 2u  // a network namespace of its own; needed as soon as the filter grants a socket family
 #define BH_PLAN_LOCK_SPARES_WORKER 4u  // what the lock denies, it denies to the processes that the worker has forked, not to
                                        // the worker's own first thread: for a snapshot's template
@@ -188,12 +191,14 @@ enum bh_stage {
     BH_STAGE_BOUNDING_SET,
     BH_STAGE_ROOT,
     BH_STAGE_PIVOT,
+    BH_STAGE_MADE,
     BH_STAGE_ENTER,
     BH_STAGE_STDIO,
     BH_STAGE_NETWORK,
     BH_STAGE_MOUNT,
     BH_STAGE_DEVICES,
     BH_STAGE_PROC,
+    BH_STAGE_CGROUP_VIEW,
     BH_STAGE_SCRATCH,
     BH_STAGE_READ_ONLY,
     BH_STAGE_HOSTNAME,

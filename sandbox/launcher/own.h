@@ -1,0 +1,51 @@
+// What every cell has to itself in a root that it may share: its processes in /proc, and a folder with its user's name, /tmp and
+// /dev/shm. Made ahead of need, in a mount table that no other cell sees.
+#pragma once
+
+#include <time.h>
+
+#include "cell.h"
+
+#define OWN_FOLDER "/etc/bulkhead"
+
+/// Detached mounts and what belongs to them; each descriptor -1 where there is none.
+struct own {
+    int proc, proc_fs;      // procfs, and its context for changing it
+    int run, run_fs;        // a tmpfs: at OWN_FOLDER, and by its folders at /tmp and /dev/shm
+    int folder;             // of the root's own /proc, which procfs hides
+    int pins[4];            // entries of procfs that stay because somebody holds them
+    int last_pid;           // where the kernel keeps the pid that was given last in this namespace
+    int pristine, mounts;   // mount tables: as the version's next cells shall find it, and this cell's own
+    int base;               // root of the first of the two
+    uint64_t bytes;         // of the tmpfs
+    uint32_t inodes;
+    struct own_marks {
+        uint64_t free_blocks, free_inodes;
+        struct timespec tmp, shm;
+    } untouched;            // the tmpfs as the worker found it
+};
+
+/// Makes what must be made while the host's own procfs is in sight (in a user namespace no other can be made). Returns 0, or an
+/// errno with `*stage` set.
+int own_begin(const struct birth *birth, struct own *own, uint32_t *stage);
+
+/// Fills in what has been begun, around `root`. With `keeps_pristine` the root that a version may leave to its next cells stays
+/// behind in a table of its own. `scratch_bytes` is a guess. Returns as above.
+int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes,
+               uint32_t *stage);
+
+/// Whether the tmpfs is as the worker found it: nothing has been made in it since.
+bool own_is_untouched(const struct own *own);
+
+/// Lets the next process of this pid namespace have the number that the first one had. Returns 0, or an errno.
+int own_reset_pids(const struct own *own);
+
+/// Ends it, now that the plan is known and the root is read-only. Returns as above.
+int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage);
+
+/// Goes to the mount table that the version's next cells shall share, and comes back. Return 0, or an errno.
+int own_enter_pristine(const struct own *own);
+int own_leave_pristine(const struct own *own);
+
+/// Writes the plan's part of /proc. Before the root is read-only. Returns 0, or an errno.
+int own_write_limits(const struct cell_spec *spec, const struct own *own);
