@@ -79,6 +79,7 @@ package struct LaunchPlan: Sendable {
         plan.flags =
             (showsCgroups ? BH_PLAN_CGROUPS : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
             | (forksForEach ? BH_PLAN_FORKS : 0) | (limits.effectiveProcesses > 1 ? BH_PLAN_LOCKS : 0)
+            | (isReactor ? 0 : BH_PLAN_ONCE)
         plan.memory_max = UInt64(limits.memory.bytes)
         plan.scratch_bytes = UInt64(limits.effectiveScratch.bytes)
         plan.scratch_inodes = Self.inodes(forScratch: limits.effectiveScratch.bytes)

@@ -286,7 +286,7 @@ def test_worker(worker):
     same = {kind for kind in NAMESPACES if os.readlink(proc / "ns" / kind) == os.readlink(f"/proc/self/ns/{kind}")}
     assert same == ({"user"} if host.is_root else set())
     inner = status["NSpid"].split()
-    own = "3" if host.is_root else "2"  # after init and, as root, the watcher
+    own = "3" if is_kept(host, manifest) else "2"  # after init and, where that stays for the next, the watcher
     assert len(inner) == len(inherited_pids()) + 1 and inner[-1] == own
     assert status["NSsid"].split()[-1] == own and status["NSpgid"].split()[-1] == own
 
@@ -316,9 +316,14 @@ def test_worker(worker):
     check_cgroups(host, manifest, process)
 
 
-def watcher_of(host, process):
-    """Who watches the worker: its init or, as root, another child of that."""
-    if not host.is_root:
+def is_kept(host, manifest):
+    """Whether its cell's init stays for the next worker."""
+    return host.is_root and manifest.mode == "command"
+
+
+def watcher_of(host, manifest, process):
+    """Who watches the worker: its init or, where that stays, another child of that."""
+    if not is_kept(host, manifest):
         return next(one for one in family(host.process.pid) if one.pid == process.parent)
     return next(one for one in family(host.process.pid) if one.parent == process.parent and one.pid != process.pid)
 
@@ -332,7 +337,7 @@ def check_cgroups(host, manifest, process):
     assert bool(folders) == host.has_cgroups
     if not folders:
         return
-    members = {process.pid, process.parent, watcher_of(host, process).pid}
+    members = {process.pid, process.parent, watcher_of(host, manifest, process).pid}
     for folder in folders.values():
         assert set(map(int, (folder / "cgroup.procs").read_text().split())) == members, folder
     tasks = manifest.threads + 2  # init and watcher
@@ -366,11 +371,11 @@ CAPABILITY = {"KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8, "SYS_RESOURCE":
 def test_init(worker):
     """PID 1 of a cell that serves again and again keeps what starting and ending another worker needs, and no namespace, mount,
     network or file of anybody's can be had with that. It neither watches nor is seen."""
-    host, _, _, process = worker
+    host, _, manifest, process = worker
     init = next(one for one in family(host.process.pid) if one.pid == process.parent)
     status = init.status()
     assert status["NSpid"].split()[-1] == "1"
-    if not host.is_root:
+    if not is_kept(host, manifest):
         return  # it is its own watcher
     kept = sum(1 << CAPABILITY[name] for name in INIT_KEEPS) & int(inherited("CapPrm"), 16)
     assert {key: int(status[key], 16) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {
@@ -384,10 +389,10 @@ def test_init(worker):
 
 def test_watcher(worker):
     """Who looks at what the worker does keeps nothing that watching does not need."""
-    host, _, _, process = worker
-    init = watcher_of(host, process)
+    host, _, manifest, process = worker
+    init = watcher_of(host, manifest, process)
     status = init.status()
-    assert status["NSpid"].split()[-1] == ("2" if host.is_root else "1")
+    assert status["NSpid"].split()[-1] == ("2" if is_kept(host, manifest) else "1")
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert status[kind] == "0" * 16, kind
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"

@@ -163,7 +163,7 @@ def test_who_ends_by_a_signal_leaves_the_next_alone(host):
                       b"ls /proc | grep -c '[0-9]'\n[ \"$what\" = 1 ] && kill -9 $$\ntrue\n")
     for turn in range(10):
         reply = host.invoke(name, turn % 2, expect="signal" if turn % 2 else "ok")
-        assert turn % 2 or reply.body == b"5\n", reply.body
+        assert turn % 2 or int(reply.body) <= 5, reply.body  # the shell, its child with a sleep, ls and grep
 
 
 # -- File locks -------------------------------------------------------------------------------------------------------
@@ -223,6 +223,27 @@ def test_origin(host, compile_c, tmp_path):
     name = unique_name("origin")
     host.upload(name, zip_of(files), content_type=ZIP)
     assert host.invoke(name, expect="ok").body == b"42\n"
+
+
+COPIES = {
+    "node": "const f = require('fs'); f.copyFileSync(process.argv[1], '/tmp/y'); f.cpSync('/function', '/tmp/z', {recursive: true});"
+            " f.promises.copyFile('/tmp/y', '/tmp/q').then(() => console.log(f.readdirSync('/tmp').sort().join()))",
+    "sh": "cp $0 /tmp/y; cp -r /function /tmp/z; mv /tmp/y /tmp/q; cp /tmp/q /tmp/y; tar cf - /function 2>/dev/null | tar tf - >/dev/null; ls /tmp | paste -sd,",
+    "perl": "use File::Copy; copy($0, '/tmp/y') or die; copy('/tmp/y', '/tmp/q') or die; mkdir '/tmp/z'; print join(',', map { s!.*/!!r } sort glob('/tmp/*')), qq(\\n)",
+    "python3": "import os, shutil, sys\nshutil.copy(sys.argv[0], '/tmp/y'); shutil.copytree('/function', '/tmp/z'); shutil.move(shutil.copy('/tmp/y', '/tmp/p'), '/tmp/q')\nprint(','.join(sorted(os.listdir('/tmp'))))",
+    "php": "<?php copy(__FILE__, '/tmp/y'); copy('/tmp/y', '/tmp/q'); mkdir('/tmp/z'); echo implode(',', array_diff(scandir('/tmp'), ['.', '..']));",
+    "ruby": "require 'fileutils'; FileUtils.cp($0, '/tmp/y'); IO.copy_stream('/tmp/y', '/tmp/q'); FileUtils.cp_r('/function', '/tmp/z'); puts Dir.children('/tmp').sort.join(',')",
+}
+
+
+@pytest.mark.parametrize("language", COPIES)
+def test_copies(sh, language):
+    """Each has its own way to have the kernel copy a file, and one of its own for when that will not."""
+    import shutil
+    if shutil.which(language, path="/usr/bin:/bin"):
+        assert sh(COPIES[language], "/usr/bin/env " + language, memory="512MiB", wall="20s").strip() == "q,y,z"
+    else:
+        assert language == "node", f"{language} is installed by Tests/run"
 
 
 def test_policy_says_so(host, bulkhead):

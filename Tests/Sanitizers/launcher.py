@@ -139,9 +139,9 @@ class Launcher:
         events = self.launch(plan or make_plan(), version=version)
         assert [event["kind"] for event in events][-2:] == [EXITED, GONE] and events[-2]["status"] == 0, events
 
-    def works_at_once(self, count, version):
+    def works_at_once(self, count, version, flags=0):
         """More than are ready, so that cells are made for a version that is known."""
-        fds = [memory_file(make_plan(), 0xE), *[os.open("/dev/null", os.O_RDWR) for _ in range(3)]]
+        fds = [memory_file(make_plan(flags=flags), 0xE), *[os.open("/dev/null", os.O_RDWR) for _ in range(3)]]
         first = self.cell + 1
         for self.cell in range(first, first + count):
             socket.send_fds(self.socket, [struct.pack("=IIQQ", MAGIC, LAUNCH, self.cell, version)], fds)

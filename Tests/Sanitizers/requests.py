@@ -67,7 +67,7 @@ def wrong_plans():
     yield make_plan(mounts=((9, 0),))
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
-    yield make_plan(flags=32)
+    yield make_plan(flags=64)
 
 
 def check_limits(launcher):
@@ -215,10 +215,11 @@ def main():
             launcher.refused(make_plan(), **how)
             count += 1
         # Cells that serve their version again, and what a name for it can be made to do.
-        for _ in range(30):
-            launcher.works(version=7)
-        for _ in range(5):
-            launcher.works_at_once(40, version=7)
+        for version, once in ((7, 0), (6, 32)):
+            for _ in range(30):
+                launcher.works(version, make_plan(flags=once))
+            for _ in range(5):
+                launcher.works_at_once(40, version, once)
         for kind in (KILL, CLEAR, 3):
             launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, launcher.cell, 7))  # it is over
             launcher.socket.send(struct.pack("=IIQQ", MAGIC, kind, 1 << 63, 7))

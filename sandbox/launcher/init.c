@@ -263,7 +263,8 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
 /// Whether this process stays behind its worker, to hold the cell's namespaces for the next one. It keeps some rights for that,
 /// and so it never looks at anything of a tenant's: a child of it watches the worker and has none.
 static bool keeps_cell(const struct birth *birth, const struct cell_spec *spec, const struct own *own) {
-    return birth->mode->root && !birth->mode->observes && own->last_pid >= 0 && !(spec->plan.header->flags & BH_PLAN_OWN_NETWORK);
+    uint32_t flags = spec->plan.header->flags;
+    return birth->mode->root && !birth->mode->observes && own->last_pid >= 0 && flags & BH_PLAN_ONCE && !(flags & BH_PLAN_OWN_NETWORK);
 }
 
 /// Gives up the rights that starting a worker does not need: nothing can be mounted, and no namespace entered, any more.

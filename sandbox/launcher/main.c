@@ -8,12 +8,15 @@
 //             that died.
 //   launcher  server.c. Single-threaded, serves one supervisor connection. A request is 24 bytes and four descriptors;
 //             everything in it is checked and nothing in it is trusted.
-//   init      init.c. One a cell: PID 1 of the cell's pid namespace; builds the root, starts the worker, watches it.
+//   init      init.c. One a cell: PID 1 of the cell's pid namespace; builds the root and what the cell has to itself (own.c),
+//             reaps and empties the cell. It watches its worker itself, or, where it stays for the next worker, leaves that to a
+//             child without rights (watcher.c).
 //
-// A cell's life (cells.h): built ahead of need without a version, in a cgroup that its function will own (functions.h), bound to one by a launch, and when its worker and init have
-// ended as they should and its cgroup is empty, renewed (stock.c): another init in the same cgroup shares the root that the
-// version's first cell has filled (versions.c), and its worker waits right before exec for its streams (worker.c). Cells that
-// cannot be renewed, or more of them than wait, are new ones that share that root.
+// A cell's life (cells.h): built ahead of need without a version, in a cgroup that its function will own (functions.h), bound to
+// one by a launch. When its worker has ended as it should, init ends what that has left and, if nothing was made in the cell's
+// files, reports it empty; with its cgroup at zero it is asked for another worker (stock.c), which waits right before exec for
+// its streams (worker.c). Where that cannot be, another init in the same cgroup, or a new cell, shares the root that the
+// version's first cell has filled (versions.c).
 //
 // Who dies takes everything below with it: a supervisor's death is the end of its sockets (keeper and launcher leave,
 // cells first); keeper and launcher are tied to their parents by PDEATHSIG, init to the launcher, and an init's death

@@ -57,7 +57,8 @@ refuse EPERM mknodat if arg2 & 0x7000 == 0x2000         # device nodes, characte
 refuse EPERM mknodat if arg2 & 0x7000 == 0x6000         # device nodes, block
 refuse EOPNOTSUPP getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr  # ls -l and cp ask; there are none
 refuse EOPNOTSUPP setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr  # cp -a tries and goes on
-refuse ENOSYS splice tee vmsplice sendfile copy_file_range  # page-cache references in pipes (CVE-2026-31431); all callers fall back
+refuse ENOSYS splice tee vmsplice copy_file_range       # page-cache references in pipes (CVE-2026-31431); coreutils, Go, Rust, libuv copy by themselves then
+refuse EINVAL sendfile                                  # the same; not ENOSYS: libuv (Node's copyFile) copies by itself only on what Linux 2.4 said of files
 @one pretend flock                                      # an own file has no other process to be locked from; a lock on a shared file would be a channel between tenants
 @many refuse ENOLCK flock                               # the cell's watcher answers instead: it locks own files on the caller's behalf; locks on shared ones are a channel between tenants
 refuse EPERM name_to_handle_at                          # handles name files outside the root

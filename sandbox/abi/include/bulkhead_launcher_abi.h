@@ -75,6 +75,7 @@ struct bh_rlimit {
 };
 
 #define BH_PLAN_CGROUPS 1u      // show the cell its own cgroups at /sys/fs/cgroup
+#define BH_PLAN_ONCE 32u        // its workers serve once: init stays for the next one, where it can
 #define BH_PLAN_LOCKS 16u       // file locks among the processes of a cell are kept by its watcher
 #define BH_PLAN_FORKS 8u        // the worker forks one process for each invocation: none may reach its streams by a name
 #define BH_PLAN_OWN_NETWORK 2u  // a network namespace of its own; needed as soon as the filter grants a socket family
