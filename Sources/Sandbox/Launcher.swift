@@ -115,7 +115,7 @@ package final class Launcher: Sendable {
         }
         if let tasks = options.totalTasks { arguments += ["--total-tasks", String(tasks)] }
         if let memory = options.hostMemory { arguments += ["--host-memory", String(memory)] }
-        let made = try SealedFile(name: "bulkhead-made", bytes: MadeFiles().encoded)
+        let made = try SealedFile(name: "bulkhead-made", bytes: try MadeFiles().encoded)
         keeper = try spawn(
             options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
             descriptors: [theirs.number, store.number, made.number])

@@ -8,25 +8,28 @@ package struct MadeFiles: Sendable {
     enum Content: Sendable, Hashable {
         case text(String)
         case link(String)
+        /// The host's own, where it has it.
+        case bind
     }
 
     let files: [(path: String, content: Content)]
 
-    /// What the launcher reads: each path after "=" (a file) or "@" (a link), then its text, all ended by NUL.
+    /// What the launcher reads: each path after "=" (a file), "@" (a link) or "<" (a bind), then its text, all ended by NUL.
     var encoded: [UInt8] {
         files.reduce(into: []) { bytes, file in
             switch file.content {
             case .text(let text): bytes += Array("=\(file.path)".utf8) + [0] + Array(text.utf8) + [0]
             case .link(let text): bytes += Array("@\(file.path)".utf8) + [0] + Array(text.utf8) + [0]
+            case .bind: bytes += Array("<\(file.path)".utf8) + [0, 0]
             }
         }
     }
 
     /// - Parameter read: the text of a file of the host's /proc; empty where there is none.
-    package init(read: (String) -> String = MadeFiles.text(of:)) {
+    package init(read: (String) -> String = MadeFiles.text(of:)) throws {
         let processors = Self.allowedProcessors(status: read("/proc/self/status"))
         files =
-            Self.settings + [
+            try Self.settings + RootView(named: RootView.every).mounts.map { ($0.target, .bind) } + [
                 ("/proc/cpuinfo", .text(Self.cpuinfo(read("/proc/cpuinfo"), processors))),
                 ("/proc/stat", .text(Self.stat(read("/proc/stat"), processors))),
                 // Nobody's load but the cell's, which nobody counts.

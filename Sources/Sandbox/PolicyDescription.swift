@@ -65,8 +65,12 @@ package struct PolicyDescription: Sendable, Encodable {
     }
 
     private static func reading(_ version: FunctionVersion, _ view: RootView) -> String {
-        let folders = view.mounts.filter { $0.kind == .host && (!$0.isOptional || access($0.source, F_OK) == 0) }
-            .map(\.target)
+        func isShown(_ path: String) -> Bool {
+            view.mounts.contains { $0.kind == .host && path.isPath(below: $0.target) }
+        }
+        let folders =
+            view.mounts.filter { $0.kind == .host && (!$0.isOptional || access($0.source, F_OK) == 0) }
+            .map(\.target) + view.everywhere.filter { path in access(path, F_OK) == 0 && !isShown(path) }
         let runtime = version.manifest.runtime == .python ? ", Bulkhead's Python runtime at /runtime" : ""
         let own = "It may read its own bundle at /function" + runtime
         let shared = folders.isEmpty ? "" : ", and of the host \(folders.joined(separator: ", "))"

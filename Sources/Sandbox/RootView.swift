@@ -8,17 +8,24 @@ package struct RootView: Sendable {
         package let description: String
     }
 
+    /// What a plan mounts.
     package let mounts: [LaunchPlan.Mount]
+    /// Paths of the host's that are in each cell already.
+    package let everywhere: [String]
+
+    /// The view whose entries no plan names: the launcher has them in each cell.
+    static let every = "every"
 
     /// The host's folders that this view shows, for checking an interpreter's place.
     package func shows(_ path: String) -> Bool {
-        mounts.contains { mount in
-            switch mount.kind {
-            case .host: path.isSame(as: mount.target) || path.isPath(below: mount.target)
-            case .link: path.isSame(as: mount.target) || path.isPath(below: mount.target)
-            case .bundle: false
+        everywhere.contains { path.isSame(as: $0) || path.isPath(below: $0) }
+            || mounts.contains { mount in
+                switch mount.kind {
+                case .host: path.isSame(as: mount.target) || path.isPath(below: mount.target)
+                case .link: path.isSame(as: mount.target) || path.isPath(below: mount.target)
+                case .bundle: false
+                }
             }
-        }
     }
 
     /// - Throws: `Flaw` when the profile is not sound.
@@ -48,6 +55,7 @@ package struct RootView: Sendable {
         }
         guard found else { throw Flaw(description: "roots profile: no view \(name)") }
         self.mounts = mounts
+        everywhere = name == Self.every ? [] : try RootView(named: Self.every, profile: profile).mounts.map(\.target)
     }
 
     private static func mirror(_ path: String) -> LaunchPlan.Mount {

@@ -39,13 +39,14 @@ extension LaunchPlan {
         }
         // Nor can what the view reaches by a link: it is there by that link.
         func isThere(_ path: String) -> Bool {
-            mounts.contains {
-                switch $0.kind {
-                case .host: $0.target.isSame(as: path)
-                case .link: $0.target.isSame(as: path) || path.isPath(below: $0.target)
-                case .bundle: false
+            view.everywhere.contains { path.isSame(as: $0) || path.isPath(below: $0) }
+                || mounts.contains {
+                    switch $0.kind {
+                    case .host: $0.target.isSame(as: path)
+                    case .link: $0.target.isSame(as: path) || path.isPath(below: $0.target)
+                    case .bundle: false
+                    }
                 }
-            }
         }
         for path in granted where !isThere(path) {
             mounts.append(Mount(kind: .host, source: path, target: path))

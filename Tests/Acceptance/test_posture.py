@@ -130,6 +130,10 @@ def worker(request, posture_host, compile_c):
                  if any(marker in argument for argument in process.args)]
         return found[0] if found else None
 
+    if manifest.mode == "command":
+        # The version's first cell is as those of reactors are; it is the next that one init holds for several workers.
+        posture_host.invoke(name, 0)
+        time.sleep(0.5 * SLOWNESS)
     caller.start()
     if manifest.mode == "reactor":
         caller.join()
@@ -169,7 +173,7 @@ def expected_mounts(host, manifest):
         words = line.split("#")[0].split()
         if words[:1] == ["view"]:
             view = words[1]
-        elif words and view == expected and os.path.exists(words[1]):
+        elif words and view in (expected, "every") and os.path.exists(words[1]):
             if not (words[0] == "mirror" and os.path.islink(words[1])):
                 mounts[words[1]] = ("bind", plain)
     if manifest.scratch:
@@ -286,7 +290,7 @@ def test_worker(worker):
     same = {kind for kind in NAMESPACES if os.readlink(proc / "ns" / kind) == os.readlink(f"/proc/self/ns/{kind}")}
     assert same == ({"user"} if host.is_root else set())
     inner = status["NSpid"].split()
-    own = "3" if is_kept(host, manifest) else "2"  # after init and, where that stays for the next, the watcher
+    own = "3" if host.is_root else "2"  # as root as if there were always a watcher beside init
     assert len(inner) == len(inherited_pids()) + 1 and inner[-1] == own
     assert status["NSsid"].split()[-1] == own and status["NSpgid"].split()[-1] == own
 
@@ -318,7 +322,7 @@ def test_worker(worker):
 
 def is_kept(host, manifest):
     """Whether its cell's init stays for the next worker."""
-    return host.is_root and manifest.mode == "command"
+    return host.is_root and manifest.mode == "command" and os.path.isdir("/sys/fs/cgroup/memory")
 
 
 def watcher_of(host, manifest, process):

@@ -57,7 +57,7 @@ static int start_init(const struct cell_options *options, const struct cgroups *
     if (version && version->shows_cgroups) close_all(birth.views, (unsigned)groups->views);
     close(pair[1]);
     if (error) close(pair[0]);
-    else cell->init = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
+    else cell->init = cell->watcher = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
     return error;
 }
 

@@ -260,11 +260,14 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
 
 // -- Again and again --------------------------------------------------------------------------------------------------
 
+#define WATCHER_PID 2
+
 /// Whether this process stays behind its worker, to hold the cell's namespaces for the next one. It keeps some rights for that,
 /// and so it never looks at anything of a tenant's: a child of it watches the worker and has none.
 static bool keeps_cell(const struct birth *birth, const struct cell_spec *spec, const struct own *own) {
     uint32_t flags = spec->plan.header->flags;
-    return birth->mode->root && !birth->mode->observes && own->last_pid >= 0 && flags & BH_PLAN_ONCE && !(flags & BH_PLAN_OWN_NETWORK);
+    // A version's first cell is waited for, and the child would be one more step. Counters of v2 cannot be reset.
+    return birth->version && birth->groups->features & BH_FEATURE_CGROUP_V1 && own->last_pid >= 0 && flags & BH_PLAN_ONCE;
 }
 
 /// Gives up the rights that starting a worker does not need: nothing can be mounted, and no namespace entered, any more.
@@ -310,21 +313,22 @@ _Noreturn void cell_main(const struct birth *birth) {
     prepare(birth, &own);
     if (birth->version) take_over(birth, &spec, &own, &worker);
     else bind_version(birth, &spec, &own, &worker);
-    if (!keeps_cell(birth, &spec, &own)) watch_worker(&spec, &worker, own.pristine, NULL);
+    if (!keeps_cell(birth, &spec, &own)) {
+        // The worker's number does not tell which it was. Where that cannot be, no cell is kept.
+        if (birth->mode->root && own.last_pid >= 0) own_reset_pids(&own, WATCHER_PID);
+        watch_worker(&spec, &worker, own.pristine, NULL);
+    }
     // Who stays needs no log of the launcher's. The numbers stay taken.
     STEP(BH_STAGE_CLOSE_FDS, dup2(0, 1) < 0 || dup2(0, 2) < 0 ? errno : 0);
     STEP(BH_STAGE_CAPABILITIES, keep_few_rights(spec.plan.header->flags & BH_PLAN_LOCKS));
     struct watched_worker *child = mmap(NULL, sizeof *child, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     STEP(BH_STAGE_FORK, child == MAP_FAILED ? errno : 0);
-    for (;; worker.awaits = true) {
+    for (;;) {
         *child = (struct watched_worker){0};
-        STEP(BH_STAGE_FORK, own_reset_pids(&own));
+        STEP(BH_STAGE_FORK, own_reset_pids(&own, WATCHER_PID - 1));
         pid_t watcher = (pid_t)sys_clone3(&(struct clone_args){.exit_signal = SIGCHLD});
-        if (watcher == 0) watch_worker(&spec, &worker, own.pristine, child);
+        if (watcher == 0) watch_worker(&spec, &worker, -1, child);
         STEP(BH_STAGE_FORK, watcher < 0 ? errno : 0);
-        // Held here they would never end.
-        for (int i = 0; i < 3 && !worker.awaits; i++) close(spec.stdio[i]);
-        if (own.pristine >= 0) close(own.pristine), own.pristine = -1;
         // Anything else is made anew, from its namespaces up.
         if (!await_end(birth, watcher, child) || !own_is_untouched(&own)) _exit(0);
         send_report(birth->status, &(struct report){.kind = REPORT_EMPTY});

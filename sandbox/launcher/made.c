@@ -22,9 +22,10 @@ int made_read(int fd) {
         char *path = cursor, *path_end = memchr(path, 0, (size_t)(end - path));
         char *text = path_end ? path_end + 1 : end, *text_end = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
         if (!text_end || made_count == MADE_MAX) return EINVAL;
-        if ((path[0] != '@' && path[0] != '=') || !is_plain_path(path + 1)) return EINVAL;
+        bool is_known = path[0] == MADE_TEXT || path[0] == MADE_LINK || path[0] == MADE_BIND;
+        if (!is_known || !is_plain_path(path + 1)) return EINVAL;
         made_files[made_count++] = (struct made_file){
-            .path = path + 1, .text = text, .length = (size_t)(text_end - text), .is_link = path[0] == '@'};
+            .kind = (enum made_kind)path[0], .path = path + 1, .text = text, .length = (size_t)(text_end - text)};
         cursor = text_end + 1;
     }
     return 0;

@@ -6,16 +6,18 @@
 
 #define MADE_MAX 64
 
+enum made_kind { MADE_TEXT = '=', MADE_LINK = '@', MADE_BIND = '<' };
+
 struct made_file {
-    const char *path;  // absolute and plain, as seen inside
-    const char *text;  // of a link: where it leads
+    enum made_kind kind;
+    const char *path;  // absolute and plain, as seen inside; what is bound has the same one outside, and may be missing there
+    const char *text;  // of a link: where it leads; of a bind: empty
     size_t length;
-    int is_link;
 };
 
 extern struct made_file made_files[MADE_MAX];
 extern unsigned made_count;
 
-/// Reads them from a sealed memfd: for each "@" or "=" (a link, a file) and its path, then its text, both NUL-terminated.
+/// Reads them from a sealed memfd: for each its kind and its path, then its text, both NUL-terminated.
 /// A descriptor that is no such file stands for none. Returns 0, or an errno.
 int made_read(int fd);

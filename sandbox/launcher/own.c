@@ -77,7 +77,9 @@ int own_write_limits(const struct cell_spec *spec, const struct own *own) {
                           "Cached:                0 kB\nSwapCached:            0 kB\nActive:                0 kB\nInactive:              0 kB\n"
                           "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:                 0 kB\nSReclaimable:          0 kB\n",
                           memory, memory, memory);
-    return write_text(own->folder, "meminfo", text, (size_t)length);
+    int error = write(own->meminfo, text, (size_t)length) == length ? 0 : errno;
+    close(own->meminfo);
+    return error;
 }
 
 // -- /tmp, /dev/shm, names ---------------------------------------------------------------------------------------------
@@ -127,13 +129,14 @@ static int run_attach(const struct birth *birth, struct own *own, uint64_t bytes
     if (own->run < 0) return errno;
     if (sys_move_mount(own->run, "", AT_FDCWD, OWN_FOLDER, MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
     if ((error = make_folder(own->run, "tmp", 01777)) || (error = make_folder(own->run, "shm", 01777))) return error;
-    return write_names(birth, own->run);
+    own->tmp = sys_open_tree(own->run, "tmp", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return own->tmp < 0 ? errno : write_names(birth, own->run);
 }
 
 // -- The order of it --------------------------------------------------------------------------------------------------
 
 int own_begin(const struct birth *birth, struct own *own, uint32_t *stage) {
-    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .folder = -1, .last_pid = -1,
+    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .meminfo = -1, .last_pid = -1,
                         .pristine = -1, .mounts = -1, .base = -1};
     *stage = BH_STAGE_PROC;
     // A container may have it read-only; then a cell serves once.
@@ -154,6 +157,7 @@ int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_
     }
     own->base = root;
     if ((own->folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return errno;
+    if (!birth->version && (own->meminfo = openat(own->folder, "meminfo", O_WRONLY | O_CLOEXEC)) < 0) return errno;
     *stage = BH_STAGE_SCRATCH;
     if ((error = run_attach(birth, own, scratch_bytes, scratch_inodes))) return error;
     *stage = BH_STAGE_PROC;
@@ -183,12 +187,18 @@ bool own_is_untouched(const struct own *own) {
            is_same(now.tmp, then->tmp) && is_same(now.shm, then->shm);
 }
 
-int own_reset_pids(const struct own *own) { return pwrite(own->last_pid, "1", 1, 0) == 1 ? 0 : errno; }
+int own_reset_pids(const struct own *own, pid_t last) {
+    char text[24];
+    size_t length = format_number(text, (uint64_t)last);
+    return pwrite(own->last_pid, text, length, 0) == (ssize_t)length ? 0 : errno;
+}
 
 int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage) {
     const struct bh_plan *plan = spec->plan.header;
     *stage = BH_STAGE_SCRATCH;
     if (!plan->scratch_bytes) {
+        close(own->tmp);
+        own->tmp = -1;
         if (unlinkat(own->run, "tmp", AT_REMOVEDIR) < 0 || unlinkat(own->run, "shm", AT_REMOVEDIR) < 0) return errno;
         if (sys_mount_setattr(own->run, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) < 0)
             return errno;
@@ -197,9 +207,9 @@ int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage) {
         if (plan->scratch_bytes != own->bytes || plan->scratch_inodes != own->inodes)
             error = set_size(own, plan->scratch_bytes, plan->scratch_inodes, FSCONFIG_CMD_RECONFIGURE);
         if (error) return error;
-        int tmp = sys_open_tree(own->run, "tmp", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        if (tmp < 0 || sys_move_mount(tmp, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
-        close(tmp);
+        if (sys_move_mount(own->tmp, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
+        close(own->tmp);
+        own->tmp = -1;
     }
     *stage = BH_STAGE_CGROUP_VIEW;
     for (int i = 0; i < CGROUP_VIEWS && spec->views[i] >= 0; i++) {
@@ -219,7 +229,7 @@ int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage) {
     spec->own_device = info.st_dev;
     spec->proc = own->proc;
     if (!plan->scratch_bytes) own->bytes = 0;
-    int error = read_marks(own, &own->untouched);
+    int error = spec->birth->version ? read_marks(own, &own->untouched) : 0;  // no other cell is kept
     if (error) return error;
     if (own->mounts >= 0) close(own->mounts), own->mounts = -1;
     if (own->base >= 0) close(own->base), own->base = -1;

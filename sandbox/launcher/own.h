@@ -12,7 +12,9 @@
 struct own {
     int proc, proc_fs;      // procfs, and its context for changing it
     int run, run_fs;        // a tmpfs: at OWN_FOLDER, and by its folders at /tmp and /dev/shm
+    int tmp;                // what belongs at /tmp
     int folder;             // of the root's own /proc, which procfs hides
+    int meminfo;            // in it, to be written; not where a version's first cell has done so
     int pins[4];            // entries of procfs that stay because somebody holds them
     int last_pid;           // where the kernel keeps the pid that was given last in this namespace
     int pristine, mounts;   // mount tables: as the version's next cells shall find it, and this cell's own
@@ -37,8 +39,8 @@ int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_
 /// Whether the tmpfs is as the worker found it: nothing has been made in it since.
 bool own_is_untouched(const struct own *own);
 
-/// Lets the next process of this pid namespace have the number that the first one had. Returns 0, or an errno.
-int own_reset_pids(const struct own *own);
+/// Lets the next process of this pid namespace have the number after `last`, however many there were. Returns 0, or an errno.
+int own_reset_pids(const struct own *own, pid_t last);
 
 /// Ends it, now that the plan is known and the root is read-only. Returns as above.
 int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage);

@@ -152,8 +152,29 @@ static int make_text(int root, const struct made_file *file) {
     return error;
 }
 
+static int make(int root, const struct made_file *file, int tree) {
+    switch (file->kind) {
+    case MADE_TEXT: return make_text(root, file);
+    case MADE_LINK: return make_link(root, file->text, file->path);
+    case MADE_BIND: return tree >= 0 ? attach(root, tree, file->path) : 0;
+    }
+    return EINVAL;
+}
+
+/// Opens what every root shows of the host, while that is in sight. Missing: not shown.
+static int open_common(int trees[MADE_MAX]) {
+    for (unsigned i = 0; i < made_count; i++) {
+        trees[i] = -1;
+        if (made_files[i].kind != MADE_BIND) continue;
+        trees[i] = sys_open_tree(AT_FDCWD, made_files[i].path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (trees[i] < 0 && errno == ENOENT) continue;
+        if (trees[i] < 0 || sys_mount_setattr(trees[i], 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) < 0) return errno;
+    }
+    return 0;
+}
+
 /// What every root holds, whoever's it will be.
-static int make_common(int root) {
+static int make_common(int root, const int trees[MADE_MAX]) {
     static const struct {
         const char *path, *text;
     } links[] = {
@@ -169,12 +190,17 @@ static int make_common(int root) {
     for (size_t i = 0; !error && i < sizeof links / sizeof *links; i++) error = make_link(root, links[i].text, links[i].path);
     // Each cell's own text is written into it once its plan is known.
     if (!error && mknodat(root, "proc/meminfo", S_IFREG | 0444, 0) < 0) error = errno;
-    for (unsigned i = 0; !error && i < made_count; i++)
-        error = made_files[i].is_link ? make_link(root, made_files[i].text, made_files[i].path) : make_text(root, &made_files[i]);
+    for (unsigned i = 0; !error && i < made_count; i++) {
+        error = make(root, &made_files[i], trees[i]);
+        if (trees[i] >= 0) close(trees[i]);
+    }
     return error;
 }
 
 int root_prepare(const struct birth *birth, uint32_t *stage) {
+    *stage = BH_STAGE_MADE;
+    int trees[MADE_MAX];
+    if ((errno = open_common(trees))) return -1;
     *stage = BH_STAGE_ROOT;
     // Nothing done here may reach the host's mount table, nor the other way round.
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
@@ -188,7 +214,7 @@ int root_prepare(const struct birth *birth, uint32_t *stage) {
     if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return -1;
     *stage = BH_STAGE_MADE;
-    if ((errno = make_common(root))) return -1;
+    if ((errno = make_common(root, trees))) return -1;
     *stage = BH_STAGE_DEVICES;
     struct cell_spec spec = {.birth = birth};
     if (birth->mode->root && (errno = make_devices(&spec, root))) return -1;

@@ -123,7 +123,7 @@ static void on_order(struct cell_spec *spec) {
 _Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, int pristine, struct watched_worker *child) {
     const struct birth *birth = spec->birth;
     // By whom it can be told from the worker, and all others.
-    send_report(birth->status, &(struct report){.kind = REPORT_READY});
+    if (child) send_report(birth->status, &(struct report){.kind = REPORT_READY});
     if (!worker->awaits) STEP(BH_STAGE_STDIO, place_stdio(spec));
     STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
     sigset_t ends;

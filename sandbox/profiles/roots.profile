@@ -6,15 +6,16 @@
 #   bind PATH            bound; nothing where it is missing
 #   need PATH            bound; the launch fails where it is missing
 
-# A static ELF: itself, and the data that programs look for wherever they run.
-view static
+# Data that programs look for wherever they run. It is in a cell before its version is known, so that it costs no start.
+view every
 bind /usr/share/zoneinfo  # time zones
 bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 
+# A static ELF: itself.
+view static
+
 # A dynamic ELF: its loader and the host's libraries.
 view dynamic
-bind /usr/share/zoneinfo  # time zones
-bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 mirror /lib              # /lib/x86_64-linux-gnu, where the loader looks
 mirror /lib64            # the loader's own name stands there: /lib64/ld-linux-x86-64.so.2
 need /usr/lib            # the libraries themselves
@@ -23,8 +24,6 @@ bind /etc/ld.so.cache    # the loader's index
 
 # A script: its interpreter, and the commands that it calls.
 view script
-bind /usr/share/zoneinfo  # time zones
-bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 mirror /lib              # as above
 mirror /lib64            # as above
 mirror /bin              # #!/bin/sh
@@ -36,8 +35,6 @@ bind /etc/alternatives   # awk, for one, is a link to there
 
 # A Python handler: the interpreter and its library, no other command.
 view python
-bind /usr/share/zoneinfo  # time zones
-bind /etc/ssl/certs/ca-certificates.crt  # authorities' certificates
 mirror /lib              # as above
 mirror /lib64            # as above
 need /usr/bin/python3    # the interpreter
