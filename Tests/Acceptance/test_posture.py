@@ -321,8 +321,8 @@ def test_worker(worker):
 
 
 def is_kept(host, manifest):
-    """Whether its cell's init stays for the next worker."""
-    return host.is_root and manifest.mode == "command" and os.path.isdir("/sys/fs/cgroup/memory")
+    """Whether its cell's init stays for the next worker. A handler's process is ended once it has answered: no cell is as new then."""
+    return host.is_root and manifest.mode == "command" and manifest.kind != PYTHON and os.path.isdir("/sys/fs/cgroup/memory")
 
 
 def watcher_of(host, manifest, process):
