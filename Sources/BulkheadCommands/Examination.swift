@@ -51,10 +51,18 @@ struct Examination {
             Finding(
                 "root",
                 view["host-file"] == "ENOENT" && view["write-root"] == "EROFS" && view["write-function"] == "EROFS"
-                    && view["proc"] == "ENOENT",
+                    && view["proc-init"] == "ENOENT" && view["proc-kernel"] == "ENOENT",
                 else:
-                    "the worker reached /etc/passwd (\(view["host-file"] ?? "?")), / (\(view["write-root"] ?? "?")) or /proc"
+                    "the worker reached /var (\(view["host-file"] ?? "?")), / (\(view["write-root"] ?? "?")),"
+                    + " /proc/1 (\(view["proc-init"] ?? "?")) or /proc/sys (\(view["proc-kernel"] ?? "?"))"
             ),
+            Finding(
+                "proc",
+                view["proc"] == "ok"
+                    ? .enforced
+                    : .degraded(
+                        "cells have none of their own processes: this container hides parts of its own /proc, and so may"
+                            + " give none; programs find only what is made for them")),
             landlock(view),
             Finding(
                 "seccomp",

@@ -131,7 +131,7 @@ def test_a_function_has_one_directory(hosts, deploy_deed, compile_c):
             path = places(worker.pid)
             cell = path.get("memory", path.get(""))
             assert setting(own, cell, "memory.limit_in_bytes", "memory.max") == 32 * MIB
-            assert setting(own, cell, "pids.max", "pids.max") == 66
+            assert setting(own, cell, "pids.max", "pids.max") in (65, 66)  # init, and of a kept cell the watcher
     else:
         assert not any(places(worker.pid) for worker in workers) and not directories_of(host)
     host.kill()

@@ -14,6 +14,7 @@ struct mode {
     bool allow_no_landlock;
     bool limits_memory;     // a memory cgroup holds the cells; else RLIMIT_DATA has to
     bool observes;          // for `policy learn`: init may look at path arguments
+    bool keeps;             // cells can be kept: counters go back to zero, and so do pids
 };
 
 /// What a version's first cell leaves to those that come after it: a root that is filled and read-only, so that they can share
@@ -26,6 +27,7 @@ struct version {
     struct cgroup_limits limits, together;  // of a cell, and of all cells of the function
     uint32_t cpu_weight;
     bool shows_cgroups;
+    bool keeps;             // its cells are kept for the next worker
 };
 
 /// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.

@@ -152,6 +152,8 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
                           .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
+    if (version->limits.tasks_max != cell->limits.tasks_max && cgroup_limit(groups, cell->group, &version->limits)) return false;
+    cell->limits = version->limits;
     if (cgroup_enter(groups, cell->group, &entry)) return false;
     int error = start_init(options, groups, &entry, slot, version);
     cgroup_close(&entry);
@@ -282,6 +284,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
     if (!floor_holds(&plan->filter)) return EACCES;
     if (can_be_shared(options, plan)) cell->version = version;
     cell->shows_cgroups = plan->header->flags & BH_PLAN_CGROUPS;
+    cell->serves_once = plan->header->flags & BH_PLAN_ONCE;
     bool shares = cell->version && !version_known(cell->version);
     if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
     *stage = BH_STAGE_STDIO;
@@ -303,7 +306,7 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         cell->limits = limits;
         cell->together = (struct cgroup_limits){
             .memory_max = times(limits.memory_max, plan->header->cells_max, 1ull << 62),
-            .tasks_max = (uint32_t)times(limits.tasks_max, plan->header->cells_max, PIDS_MAX),
+            .tasks_max = (uint32_t)times(plan->header->tasks_max + KEPT_TASKS, plan->header->cells_max, PIDS_MAX),
         };
         if (!error) error = function_limit(groups, cell->function, &cell->together);
         // The usual weight it has already.

@@ -6,7 +6,8 @@
 #include "versions.h"
 
 #define CELLS 8192       // more than descriptors allow
-#define OWN_TASKS 2      // init and watcher, beside a tenant's
+#define OWN_TASKS 1      // init, beside a tenant's
+#define KEPT_TASKS 2     // in a cell that is kept for its version's next worker, the watcher as well
 #define IDS_PER_SLOT 16  // a uid comes back only after that many other cells in its slot
 
 enum cell_state { CELL_EMPTY, CELL_READY, CELL_BOUND, CELL_REMOVING };
@@ -20,7 +21,7 @@ struct cell {
     uint32_t flags;
     uint32_t cpu_weight;  // the plan's
     bool demoted;         // it has lost its head start
-    bool shows_cgroups;   // of a version that is not known yet
+    bool shows_cgroups, serves_once;  // of a version that is not known yet
     struct cgroup_limits limits, together;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none

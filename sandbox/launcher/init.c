@@ -264,11 +264,8 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
 
 /// Whether this process stays behind its worker, to hold the cell's namespaces for the next one. It keeps some rights for that,
 /// and so it never looks at anything of a tenant's: a child of it watches the worker and has none.
-static bool keeps_cell(const struct birth *birth, const struct cell_spec *spec, const struct own *own) {
-    uint32_t flags = spec->plan.header->flags;
-    // A version's first cell is waited for, and the child would be one more step. Counters of v2 cannot be reset.
-    return birth->version && birth->groups->features & BH_FEATURE_CGROUP_V1 && own->last_pid >= 0 && flags & BH_PLAN_ONCE;
-}
+/// A version's first cell is waited for, and the child would be one more step: it is not kept.
+static bool keeps_cell(const struct birth *birth) { return birth->version && birth->version->keeps; }
 
 /// Gives up the rights that starting a worker does not need: nothing can be mounted, and no namespace entered, any more.
 static int keep_few_rights(bool keeps_locks) {
@@ -313,7 +310,7 @@ _Noreturn void cell_main(const struct birth *birth) {
     prepare(birth, &own);
     if (birth->version) take_over(birth, &spec, &own, &worker);
     else bind_version(birth, &spec, &own, &worker);
-    if (!keeps_cell(birth, &spec, &own)) {
+    if (!keeps_cell(birth)) {
         // The worker's number does not tell which it was. Where that cannot be, no cell is kept.
         if (birth->mode->root && own.last_pid >= 0) own_reset_pids(&own, WATCHER_PID);
         watch_worker(&spec, &worker, own.pristine, NULL);

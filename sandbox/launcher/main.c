@@ -243,6 +243,9 @@ int main(int argc, char **argv) {
     errno = cgroups_open(&groups, &totals, &what);  // before the user namespace: the files belong to the user outside it
     if (errno) die(what);
     options.mode.limits_memory = groups.features & BH_FEATURE_MEMORY;
+    // Of v2 no peak can be reset. A container may have its kernel's settings read-only.
+    options.mode.keeps = options.mode.root && !options.mode.observes && groups.features & BH_FEATURE_CGROUP_V1 &&
+                         access("/proc/sys/kernel/ns_last_pid", W_OK) == 0;
     if (!options.mode.root) enter_user_namespace();
     prctl(PR_SET_DUMPABLE, 0);
     keep(&options, &groups);

@@ -185,7 +185,9 @@ static void on_started(struct cell *cell, int shared[SHARED_FDS], int *count) {
     if (cell->plan < 0 || !cell->init) return;
     if (*count != 1) return;
     struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .together = cell->together,
-                            .cpu_weight = cell->cpu_weight, .shows_cgroups = cell->shows_cgroups};
+                            .cpu_weight = cell->cpu_weight, .shows_cgroups = cell->shows_cgroups,
+                            .keeps = options->mode.keeps && cell->serves_once};
+    if (given.keeps) given.limits.tasks_max += KEPT_TASKS - OWN_TASKS;
     memcpy(given.function, functions[cell->function].name, sizeof given.function);
     version_learn(&given, cell->init, shared[0]);
     *count = 0;

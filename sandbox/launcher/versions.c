@@ -42,6 +42,7 @@ void version_learn(const struct version *given, pid_t init, int mounts) {
         .together = given->together,
         .cpu_weight = given->cpu_weight,
         .shows_cgroups = given->shows_cgroups,
+        .keeps = given->keeps,
     };
     memcpy(learnt.function, given->function, sizeof learnt.function);
     if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || version_known(learnt.key))

@@ -42,10 +42,12 @@ static void view(void) {
     printf("core-limit=%ld\n", (long)core.rlim_max);
     printf("session=%s\n", getsid(0) == getpid() ? "own" : "shared");
     printf("device-ioctl=%s\n", result(ioctl(null, TCGETS, &terminal)));
-    try_open("host-file", "/etc/passwd", O_RDONLY);
+    try_open("host-file", "/var", O_RDONLY | O_DIRECTORY);  // every host has it
     try_open("write-root", "/written", O_WRONLY | O_CREAT);
     try_open("write-function", "/function/written", O_WRONLY | O_CREAT);
     try_open("proc", "/proc/self/status", O_RDONLY);
+    try_open("proc-init", "/proc/1/status", O_RDONLY);
+    try_open("proc-kernel", "/proc/sys", O_RDONLY | O_DIRECTORY);
     printf("socket=%s\n", result(socket(AF_INET, SOCK_STREAM, 0)));
     printf("unknown-call=%s\n", result(syscall(1000)));
     printf("clone3=%s\n", result(syscall(SYS_clone3, NULL, 0)));
