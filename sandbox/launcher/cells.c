@@ -138,7 +138,7 @@ bool cell_ended_well(const struct cell *cell) {
 }
 
 bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
-    if (!cgroup_reset(groups, cell->group, cell->init)) return false;
+    if (!cgroup_reset(groups, cell->group, cell->init, cell->limits.memory_max)) return false;
     // Looked at now: something may have died after the worker did, and this counter never goes back.
     if (cgroup_saw_oom(groups, cell->group)) return false;
     if (!cell->demoted) return true;

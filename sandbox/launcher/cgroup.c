@@ -66,7 +66,9 @@ int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *
     return error;
 }
 
+// Of the memory of those who were there, the kernel frees some later (RCU). What is not free yet is the next one's.
 #define RESIDUE_MAX (8u << 20)
+#define RESIDUE_SHARE 4  // and no more than this part of the limit
 
 static bool read_number(int base, const char *cell, const char *file, uint64_t *value) {
     char path[96], text[64];
@@ -76,7 +78,7 @@ static bool read_number(int base, const char *cell, const char *file, uint64_t *
     return true;
 }
 
-bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init) {
+bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init, uint64_t memory_max) {
     int pids = hierarchy_with(groups, BH_FEATURE_PIDS);
     if (is_v2(groups) || pids < 0) return false;
     // Whoever was in there joined all hierarchies alike.
@@ -89,7 +91,8 @@ bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init) {
         uint64_t left = 0;
         if (write_group(groups->base[memory], cell, "memory.max_usage_in_bytes", "0")) return false;
         // Pages of files that are still cached would count as the next one's.
-        if (!read_number(groups->base[memory], cell, "memory.usage_in_bytes", &left) || left > RESIDUE_MAX) return false;
+        uint64_t most = memory_max / RESIDUE_SHARE < RESIDUE_MAX ? memory_max / RESIDUE_SHARE : RESIDUE_MAX;
+        if (!read_number(groups->base[memory], cell, "memory.usage_in_bytes", &left) || left > most) return false;
     }
     return accounting < 0 || !unless_absent(write_group(groups->base[accounting], cell, "cpuacct.usage", "0"));
 }

@@ -89,9 +89,10 @@ int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry 
 /// Opens the ways into a cell's cgroups that are there already. Returns 0, or an errno.
 int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
 
-/// Whether nothing but `init` (0: nothing) lives in the cell's cgroups and their counters stand at zero again. Always false on v2, where a peak
+/// Whether nothing but `init` (0: nothing) lives in the cell's cgroups and their counters stand at zero again, the memory in use
+/// at little of `memory_max`. Always false on v2, where a peak
 /// cannot be reset, and making a cgroup anew costs little.
-bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init);
+bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init, uint64_t memory_max);
 
 /// Ends processes of the cell other than its own three: init, watcher (which may be init) and `worker`. Returns how many threads the worker has when
 /// it is alone; 0 while others are left; -1 when nobody can tell.
