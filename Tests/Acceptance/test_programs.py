@@ -86,6 +86,8 @@ def test_static_programs_find_the_same(host, compile_c):
 def test_its_user_has_a_name(sh):
     assert sh("whoami; id -un; id -gn; echo ~; getent passwd nobody | cut -d: -f1; getent hosts localhost | wc -l").split() == [
         "function", "function", "function", "/tmp", "nobody", "1"]
+    assert sh("getent hosts $(hostname) | cut -d' ' -f1") == "127.0.1.1\n"
+    assert sh("import socket; print(socket.gethostbyname(socket.gethostname()))", "/usr/bin/python3") == "127.0.1.1\n"
     assert sh("import getpass, pwd, os; print(getpass.getuser(), pwd.getpwuid(os.getuid()).pw_dir)", "/usr/bin/python3").split() == [
         "function", "/tmp"]
 

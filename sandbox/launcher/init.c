@@ -235,7 +235,7 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
     const struct plan *plan = &spec->plan;
     if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
-    STEP(BH_STAGE_PROC, own_write_limits(spec, own));
+    STEP(BH_STAGE_PROC, own_write_plan(spec, own));
     uint32_t stage;
     int error = 0;
     if (shares) {

@@ -68,7 +68,7 @@ static int write_text(int folder, const char *name, const char *text, size_t len
     return error;
 }
 
-int own_write_limits(const struct cell_spec *spec, const struct own *own) {
+int own_write_plan(const struct cell_spec *spec, const struct own *own) {
     // Of the cell, whose swap is 0. What of it is free changes, and nobody is told: as much as there is, as it starts.
     unsigned long long memory = spec->plan.header->memory_max >> 10;
     char text[512];
@@ -79,6 +79,11 @@ int own_write_limits(const struct cell_spec *spec, const struct own *own) {
                           memory, memory, memory);
     int error = write(own->meminfo, text, (size_t)length) == length ? 0 : errno;
     close(own->meminfo);
+    if (error || own->hosts < 0) return error;
+    // Who asks for the address of its own name (a JVM does) is to get one.
+    length = snprintf(text, sizeof text, "127.0.1.1\t%s\n", spec->plan.hostname);
+    error = write(own->hosts, text, (size_t)length) == length ? 0 : errno;
+    close(own->hosts);
     return error;
 }
 
@@ -136,7 +141,7 @@ static int run_attach(const struct birth *birth, struct own *own, uint64_t bytes
 // -- The order of it --------------------------------------------------------------------------------------------------
 
 int own_begin(const struct birth *birth, struct own *own, uint32_t *stage) {
-    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .meminfo = -1, .last_pid = -1,
+    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .meminfo = -1, .hosts = -1, .last_pid = -1,
                         .pristine = -1, .mounts = -1, .base = -1};
     *stage = BH_STAGE_PROC;
     // A container may have it read-only; then a cell serves once.
@@ -158,6 +163,8 @@ int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_
     own->base = root;
     if ((own->folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return errno;
     if (!birth->version && (own->meminfo = openat(own->folder, "meminfo", O_WRONLY | O_CLOEXEC)) < 0) return errno;
+    if (!birth->version && (own->hosts = open("/etc/hosts", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC)) < 0 && errno != ENOENT)
+        return errno;
     *stage = BH_STAGE_SCRATCH;
     if ((error = run_attach(birth, own, scratch_bytes, scratch_inodes))) return error;
     *stage = BH_STAGE_PROC;

@@ -14,7 +14,7 @@ struct own {
     int run, run_fs;        // a tmpfs: at OWN_FOLDER, and by its folders at /tmp and /dev/shm
     int tmp;                // what belongs at /tmp
     int folder;             // of the root's own /proc, which procfs hides
-    int meminfo;            // in it, to be written; not where a version's first cell has done so
+    int meminfo, hosts;     // to be written; not where a version's first cell has done so
     int pins[4];            // entries of procfs that stay because somebody holds them
     int last_pid;           // where the kernel keeps the pid that was given last in this namespace
     int pristine, mounts;   // mount tables: as the version's next cells shall find it, and this cell's own
@@ -49,5 +49,6 @@ int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage);
 int own_enter_pristine(const struct own *own);
 int own_leave_pristine(const struct own *own);
 
-/// Writes the plan's part of /proc. Before the root is read-only. Returns 0, or an errno.
-int own_write_limits(const struct cell_spec *spec, const struct own *own);
+/// Writes what the plan says into files that are made for every cell: how much memory there is, what its name means. Before the
+/// root is read-only. Returns 0, or an errno.
+int own_write_plan(const struct cell_spec *spec, const struct own *own);
