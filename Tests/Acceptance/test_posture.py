@@ -161,7 +161,7 @@ def expected_mounts(host, manifest):
     mounts = {"/": ("tmpfs", {"ro", "nosuid", "noexec"}), "/function": ("bind", plain), "/proc": ("proc", nothing)}
     mounts |= {f"/proc/{name}": ("bind", nothing) for name in ("cpuinfo", "meminfo", "stat", "loadavg", "cgroups")}
     mounts["/etc/bulkhead"] = ("tmpfs", {"rw", "nosuid", "nodev"} if manifest.scratch else nothing)
-    if manifest.kind != STATIC and host.is_root:
+    if manifest.kind != STATIC and host.has_cgroups:
         names = ("memory", "pids", "cpu", "cpuacct", "cpuset/cpuset.cpus")
         is_v1 = os.path.isdir("/sys/fs/cgroup/memory")
         mounts |= {f"/sys/fs/cgroup/{name}": ("cgroup", nothing) for name in names} if is_v1 else {"/sys/fs/cgroup": ("cgroup2", nothing)}
