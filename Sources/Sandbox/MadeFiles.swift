@@ -3,7 +3,7 @@ import HostSystem
 
 /// Files that every cell has and no host gives: what programs look for in /etc, and what of /proc tells of a machine rather
 /// than of a process. They tell what the cell may use and nothing of the host, see proc(5). The launcher writes them into each
-/// root; `meminfo`, `uptime`, `passwd` and `group`, which differ from cell to cell, it makes itself.
+/// root; `meminfo`, `passwd` and `group`, which differ from cell to cell, it makes itself.
 package struct MadeFiles: Sendable {
     enum Content: Sendable, Hashable {
         case text(String)

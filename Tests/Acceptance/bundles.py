@@ -22,13 +22,13 @@ def zip_entry(name, mode=0o644, kind=stat.S_IFREG):
     return entry
 
 
-def zip_of(files):
+def zip_of(files, compression=zipfile.ZIP_STORED):
     """A zip of {name: content}; content may be (content, mode). Names go in as they are, however bad."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             content, mode = content if isinstance(content, tuple) else (content, 0o644)
-            archive.writestr(zip_entry(name, mode), content)
+            archive.writestr(zip_entry(name, mode), content, compression)
     return buffer.getvalue()
 
 

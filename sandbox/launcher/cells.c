@@ -35,13 +35,15 @@ static int start_init(const struct cell_options *options, const struct cgroups *
         .procs_count = entry->procs_count,
         .groups = groups,
     };
-    if (version && version->shows_cgroups) {
-        int error = cgroup_view(groups, cell->group, birth.views);
-        if (error) return error;
-    }
     memcpy(birth.procs, entry->procs, sizeof birth.procs);
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return errno;
+    bool shows_cgroups = version && version->shows_cgroups;
+    int error = shows_cgroups ? cgroup_view(groups, cell->group, birth.views) : 0;
+    if (error) {
+        close_all((int[]){pair[0], pair[1]}, 2);
+        return error;
+    }
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
     birth.status = pair[1];
     struct clone_args args = {
@@ -53,8 +55,8 @@ static int start_init(const struct cell_options *options, const struct cgroups *
     };
     long pid = sys_clone3(&args);
     if (pid == 0) cell_main(&birth);
-    int error = pid < 0 ? errno : 0;
-    if (version && version->shows_cgroups) close_all(birth.views, (unsigned)groups->views);
+    if (pid < 0) error = errno;
+    if (shows_cgroups) close_all(birth.views, (unsigned)groups->views);
     close(pair[1]);
     if (error) close(pair[0]);
     else cell->init = cell->watcher = (int)pid, cell->status = pair[0], cell->state = CELL_READY;
@@ -252,7 +254,7 @@ static int send_binding(int status, const struct plan *plan, const int *fds, int
 }
 
 /// Whether the root can be shared by all cells of the version, one after another and at once: all of it is read-only then, but
-/// for a scratch that each adds to a copy of its own. A user namespace is a cell's own, and so is all that it owns.
+/// for what each adds to a copy of its own. A user namespace is a cell's own, and so is all that it owns.
 static bool can_be_shared(const struct cell_options *options, const struct plan *plan) {
     return options->mode.root && !options->mode.observes &&
            !(plan->header->flags & BH_PLAN_OWN_NETWORK);

@@ -128,8 +128,7 @@ static int run_attach(const struct birth *birth, struct own *own, uint64_t bytes
     if (sys_fsconfig(own->run_fs, FSCONFIG_SET_STRING, "mode", "0755") < 0) return errno;
     int error = set_size(own, bytes, inodes, FSCONFIG_CMD_CREATE);
     if (error) return error;
-    // What runs in it could as well run in anonymous memory.
-    // Nobody is to see when an earlier one looked at its own.
+    // What runs in it could as well run in anonymous memory; and nobody is to see when an earlier one looked at its own.
     own->run = sys_fsmount(own->run_fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME);
     if (own->run < 0) return errno;
     if (sys_move_mount(own->run, "", AT_FDCWD, OWN_FOLDER, MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;

@@ -158,9 +158,13 @@ static bool renew_cell(struct cell *cell, const struct version *version) {
     return true;
 }
 
+/// The version that is to have another cell ready, now that this one has ended; NULL for none.
+static struct version *version_after(const struct cell *cell) {
+    return renewed.count < WAITING_MAX && cell_ended_well(cell) ? version_known(cell->version) : NULL;
+}
+
 bool stock_again(struct cell *cell) {
-    if (renewed.count >= WAITING_MAX || !cell_ended_well(cell) || !version_known(cell->version)) return false;
-    if (!cell_is_as_new(groups, cell)) return false;
+    if (!version_after(cell) || !cell_is_as_new(groups, cell)) return false;
     cell_end(groups, cell);
     send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = cell->id}, NULL, 0);
     cell_again(cell);
@@ -169,8 +173,7 @@ bool stock_again(struct cell *cell) {
 }
 
 void stock_replace(struct cell *cell) {
-    struct version *version =
-        renewed.count < WAITING_MAX && cell_ended_well(cell) ? version_known(cell->version) : NULL;
+    struct version *version = version_after(cell);
     if (version && renew_cell(cell, version)) return;
     stock_remove(cell);
     uint32_t stage;
