@@ -6,7 +6,7 @@ import Yams
 /// What `serve --config FILE` reads. Options on the command line win.
 struct ConfigurationFile {
     static let keys =
-        "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent, maxBuffered, maxStored, maxVersions, maxStoredByKey, maxVersionsByKey, maxHostMemory, hosts"
+        "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent, maxBuffered, maxStored, maxVersions, maxStoredByKey, maxVersionsByKey, maxHostMemory, hosts, roots"
 
     var listen: String?
     var data: String?
@@ -29,6 +29,8 @@ struct ConfigurationFile {
     var maxHostMemory: ByteSize?
     /// Names that requests may come for: see `HostNames`.
     var hosts: [String]?
+    /// Paths of roots that the operator has prepared, by name.
+    var roots: [String: String]?
 
     init() {}
 
@@ -49,12 +51,37 @@ struct ConfigurationFile {
         }
         for (key, value) in mapping {
             let place = "\(path) line \(key.mark?.line ?? 0)"
+            if key.scalar?.string == "roots" {
+                roots = try Self.roots(value, place)
+                continue
+            }
             guard let name = key.scalar?.string, try set(name, value) else {
                 throw CommandFailure(
                     "\(place): \"\(key.scalar?.string ?? "?")\" is unknown or its value is not accepted; keys: \(Self.keys)",
                     .usage)
             }
         }
+    }
+
+    private static func roots(_ value: Node, _ place: String) throws -> [String: String] {
+        guard case .mapping(let mapping) = value else {
+            throw CommandFailure("\(place): roots must be a mapping of names to paths", .usage)
+        }
+        var roots: [String: String] = [:]
+        for (key, value) in mapping {
+            let name = key.scalar?.string ?? "?", path = value.scalar?.string ?? ""
+            guard case .prepared = Manifest.Root(name) else {
+                throw CommandFailure(
+                    "\(place): roots: \"\(name)\" must be \(Manifest.Root.nameRule), other than \(Manifest.Root.own.joined(separator: ", "))",
+                    .usage)
+            }
+            guard path.isAbsolutePath else {
+                throw CommandFailure(
+                    "\(place): roots: \(name): \"\(path)\" must be the absolute path of a folder or a tar", .usage)
+            }
+            roots[name] = path
+        }
+        return roots
     }
 
     private mutating func set(_ name: String, _ value: Node) throws -> Bool {

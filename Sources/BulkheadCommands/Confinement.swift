@@ -8,13 +8,14 @@ enum Confinement {
     /// Call while this process has one thread: Landlock binds the thread that asks, and those it starts.
     /// - Parameters:
     ///   - data: the only folder that may be written.
+    ///   - further: what may be read besides.
     ///   - withLandlock: false where the kernel has none.
     /// - Throws: `CommandFailure`.
-    static func apply(data: String, withLandlock: Bool) throws {
+    static func apply(data: String, further: [String] = [], withLandlock: Bool) throws {
         guard bh_thread_count() == 1 else {
             throw CommandFailure("the supervisor cannot be confined: it has more than one thread already")
         }
-        if withLandlock { try restrictReach(data: data) }
+        if withLandlock { try restrictReach(data: data, further: further) }
         let filter: SeccompFilter
         do {
             filter = try SeccompFilter.supervisor()
@@ -32,8 +33,8 @@ enum Confinement {
     /// libdispatch looks at its own threads as /proc/TID, and takes a refusal for a broken process, which it ends.
     private static let read = ["/usr", "/lib", "/lib64", "/etc", "/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu"]
 
-    private static func restrictReach(data: String) throws {
-        let paths = [(data, true), ("/dev/null", true), ("/dev/urandom", false)] + read.map { ($0, false) }
+    private static func restrictReach(data: String, further: [String]) throws {
+        let paths = [(data, true), ("/dev/null", true), ("/dev/urandom", false)] + (read + further).map { ($0, false) }
         let names = paths.map { strdup($0.0) }
         defer { for name in names { free(name) } }
         let reach = zip(names, paths).compactMap { name, path in

@@ -13,6 +13,7 @@ struct Foundations {
     let launcher: Launcher
     /// The data directory as this process reaches it from now on.
     let path: String
+    private let roots: RootSources
 
     struct Options {
         var firstUID: UInt32 = 700_000_000
@@ -32,6 +33,8 @@ struct Foundations {
         var totalMemory = FunctionHost.Options.standardMemory
         /// Processes and threads of all cells together.
         var totalTasks = 32_768
+        /// See `ConfigurationFile.roots`.
+        var roots: [String: String] = [:]
     }
 
     /// Call while this process has one thread: the mount table is a thread's own.
@@ -39,6 +42,7 @@ struct Foundations {
     init(data: DataDirectory, options: Options, logger: Logger) throws {
         let isRoot = geteuid() == 0
         Self.raiseDescriptorLimit()
+        roots = try RootSources(options.roots)
         // Inherited by the launcher and the cells' inits, not by workers: what tenants burn must not hold up the host. An
         // ordinary user may not, and goes without.
         setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)
@@ -94,7 +98,7 @@ struct Foundations {
         if options.confines {
             // Where it is missing, `require` decides, and says what to do.
             let hasLandlock = launcher.features.map { $0.landlockABI > 0 } ?? true
-            try Confinement.apply(data: path, withLandlock: hasLandlock)
+            try Confinement.apply(data: path, further: roots.folders, withLandlock: hasLandlock)
         }
         launcher.startReading()
     }
@@ -148,10 +152,14 @@ struct Foundations {
     func host(options: FunctionHost.Options, logger: Logger) throws -> FunctionHost {
         do {
             let catalogue = try Catalogue(path: path)
+            var options = options
+            options.roots = try roots.prepare(in: catalogue.bundles, data: path, logger: logger)
             return try FunctionHost(
                 catalogue: catalogue, launcher: launcher, group: MultiThreadedEventLoopGroup.singleton,
                 options: options,
                 logger: logger)
+        } catch let failure as CommandFailure {
+            throw failure
         } catch {
             throw CommandFailure("the catalogue in \(path) cannot be opened: \(error)")
         }

@@ -50,7 +50,7 @@ struct PolicyLearnCommand: ParsableCommand {
         defer { host.stop() }
 
         let version = try blocking { try await host.deploy(source) }
-        let view = try RootView(named: RootView.name(for: version))
+        let view = try host.options.roots.view(for: version)
         var trials = 0
         let learner = PolicyLearner(
             attempt: { manifest, observing in

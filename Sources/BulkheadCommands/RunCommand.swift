@@ -24,6 +24,9 @@ struct RunCommand: ParsableCommand {
     @Option(name: .customLong("set"), help: "KEY=VALUE of the manifest, such as memory=64MiB. May be repeated.")
     var settings: [String] = []
 
+    @Option(help: "Configuration file as serve takes it, of which roots is read.")
+    var config: String?
+
     @Option(name: .customLong("allow-degraded"), help: "Run although this layer is missing.")
     var allowDegraded: [String] = []
 
@@ -34,7 +37,9 @@ struct RunCommand: ParsableCommand {
         let completion: Completion
         let lines: [LogLine]
         do {
-            (completion, lines) = try Self.invoke(source, event: event, in: folder, degraded: allowDegraded)
+            (completion, lines) = try Self.invoke(
+                source, event: event, in: folder, degraded: allowDegraded,
+                roots: config.map(ConfigurationFile.init(path:))?.roots ?? [:])
         } catch {
             folder.remove()
             throw error
@@ -49,12 +54,14 @@ struct RunCommand: ParsableCommand {
     }
 
     private static func invoke(
-        _ source: UploadSource, event: ByteBuffer, in folder: TemporaryFolder, degraded: [String]
+        _ source: UploadSource, event: ByteBuffer, in folder: TemporaryFolder, degraded: [String],
+        roots: [String: String]
     ) throws -> (Completion, [LogLine]) {
         let logger = Logger(label: "bulkhead.run") { _ in SwiftLogNoOpLogHandler() }
         var options = Foundations.Options()
         options.readyCells = 0
         options.degraded = Set(try degraded.map(DegradableLayer.init(named:)))
+        options.roots = roots
         let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
         defer { foundations.launcher.stop() }
         try foundations.require(allowing: options.degraded)

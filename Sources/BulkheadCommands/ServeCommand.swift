@@ -62,6 +62,7 @@ struct ServeCommand: ParsableCommand {
         options.guardian = guardian.pid
         options.hostMemory = file.maxHostMemory?.bytes ?? 512 << 20
         options.totalMemory = hostOptions.memoryBudget
+        options.roots = file.roots ?? [:]
         if let uid = file.firstUid { options.firstUID = uid }
         if let count = file.readyCells { options.readyCells = count }
         let foundations = try Foundations(data: directory, options: options, logger: logger)

@@ -114,6 +114,11 @@ int bh_open_beneath(int folder, const char *path, int flags, unsigned mode) {
     return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
 }
 
+int bh_open_inside(int folder, const char *path) {
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
+
 const char *bh_errno_name(int number) { return strerrorname_np(number); }
 
 int bh_spawn(pid_t *pid, const char *program, char *const *argv, char *const *envp, const int *fds, int fd_count) {

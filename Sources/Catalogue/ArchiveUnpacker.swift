@@ -6,20 +6,39 @@ import HostSystem
 /// Unpacks an uploaded zip or tar into a folder. The archive is hostile: libarchive only reads it; every file is made
 /// here, by descriptor, below the folder, following no link.
 struct ArchiveUnpacker: ~Copyable {
-    /// Bounds of what an archive may become.
-    static let mostEntries = 100_000
-    static let mostBytes = 256 << 20
-    /// What may be read out of the compression, headers and all, and how long that may take.
-    private static let mostRead = mostBytes + mostEntries * (8 << 10)
-    /// Making a file costs the kernel something too, on some file systems a hundred microseconds.
-    private static let mostCPU = Duration.seconds(10), mostCPUOfEntry = Duration.microseconds(200),
-        longest = Duration.seconds(180)
+    /// Whose archive it is, and so what it may hold and become.
+    struct Rules {
+        /// Bounds of what it may become.
+        var mostEntries = 100_000
+        var mostBytes = 256 << 20
+        /// How long that may take.
+        var mostCPU = Duration.seconds(10)
+        var longest = Duration.seconds(180)
+        /// A root holds links that lead anywhere, for it is all there is; devices, which a cell has of its own; and programs
+        /// that change their user, which they do not in a cell.
+        var isRoot = false
+
+        /// A tenant's.
+        static let bundle = Rules()
+        /// The operator's: by mistake it can be large, not by malice.
+        static let root = Rules(
+            mostEntries: 1_000_000, mostBytes: 16 << 30, mostCPU: .seconds(600), longest: .seconds(1800), isRoot: true)
+
+        /// What may be read out of the compression, headers and all.
+        var mostRead: Int { mostBytes + mostEntries * (8 << 10) }
+        /// Making a file costs the kernel something too, on some file systems a hundred microseconds.
+        static let mostCPUOfEntry = Duration.microseconds(200)
+    }
+    private let rules: Rules
     private let began = ContinuousClock.now
     private let usedBefore = threadCPU()
 
     private let folder: Folder
 
-    init(into folder: consuming Folder) { self.folder = folder }
+    init(into folder: consuming Folder, rules: Rules = .bundle) {
+        self.folder = folder
+        self.rules = rules
+    }
 
     /// - Parameter file: the archive.
     /// - Returns: how many bytes its files have together.
@@ -59,11 +78,11 @@ struct ArchiveUnpacker: ~Copyable {
             }
             taken.entries += 1
             try checkEffort(archive, taken)
-            guard taken.entries <= Self.mostEntries else {
-                throw UploadRefused("the archive has more than \(Self.mostEntries) entries")
+            guard taken.entries <= rules.mostEntries else {
+                throw UploadRefused("the archive has more than \(rules.mostEntries) entries")
             }
             try take(entry, of: archive, at: &place, &taken)
-            guard taken.depth <= Self.mostEntries * 4 else {
+            guard taken.depth <= rules.mostEntries * 4 else {
                 throw UploadRefused("the archive's paths are too deep altogether")
             }
         }
@@ -73,15 +92,15 @@ struct ArchiveUnpacker: ~Copyable {
     }
 
     private func checkEffort(_ archive: OpaquePointer, _ taken: Taken) throws {
-        guard archive_filter_bytes(archive, 0) <= Int64(Self.mostRead) else {
+        guard archive_filter_bytes(archive, 0) <= Int64(rules.mostRead) else {
             throw UploadRefused(
-                "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
+                "the archive unpacks to more than \(ByteSize(bytes: rules.mostBytes))", outcome: .payloadTooLarge)
         }
-        guard threadCPU() - usedBefore <= Self.mostCPU + Self.mostCPUOfEntry * taken.entries,
-            .now - began <= Self.longest
+        guard threadCPU() - usedBefore <= rules.mostCPU + Rules.mostCPUOfEntry * taken.entries,
+            .now - began <= rules.longest
         else {
             throw UploadRefused(
-                "the archive takes too long to unpack: more than \(Self.mostCPU.components.seconds) s of CPU time and 0.2 ms for each entry, or \(Self.longest.components.seconds) s in all; fewer or smaller files do"
+                "the archive takes too long to unpack: more than \(rules.mostCPU.components.seconds) s of CPU time and 0.2 ms for each entry, or \(rules.longest.components.seconds) s in all; fewer or smaller files do"
             )
         }
     }
@@ -112,7 +131,7 @@ struct ArchiveUnpacker: ~Copyable {
         guard let path = BundlePath(name) else {
             throw refuse("a path must be relative and stay inside the bundle")
         }
-        guard mode & 0o6000 == 0 else { throw refuse("setuid and setgid bits are not taken") }
+        guard mode & 0o6000 == 0 || rules.isRoot else { throw refuse("setuid and setgid bits are not taken") }
         // It would be unpacked only to be passed over.
         guard mode & S_IFMT == S_IFREG || archive_entry_size(entry) <= 1 << 20 else {
             throw refuse("it has data, though it is no file")
@@ -129,23 +148,26 @@ struct ArchiveUnpacker: ~Copyable {
                 return
             }
             switch mode & S_IFMT {
-            case S_IFDIR: try place.folder.makeFolder(leaf)
+            case S_IFDIR: try place.folder.makeFolder(leaf, mode: rules.isRoot && mode & 0o005 != 0o005 ? 0o700 : 0o755)
             case S_IFREG:
-                let file = try place.folder.create(leaf, mode: mode & 0o111 != 0 ? 0o755 : 0o644)
+                let forOthers: UInt32 = rules.isRoot && mode & 0o004 == 0 ? 0o700 : 0o755
+                let file = try place.folder.create(leaf, mode: (mode & 0o111 != 0 ? 0o755 : 0o644) & forOthers)
                 try copy(archive, to: file, &taken, refuse)
                 // Zips made on other systems carry no mode.
-                if mode & 0o111 == 0, Self.looksExecutable(file) {
+                if mode & 0o111 == 0, !rules.isRoot, Self.looksExecutable(file) {
                     guard fchmod(file.number, 0o755) == 0 else { throw SystemError("chmod \(leaf)") }
                 }
             case S_IFLNK:
                 let target = archive_entry_symlink_utf8(entry).map { String(cString: $0) } ?? ""
-                guard Self.stays(target, from: path) else {
+                guard rules.isRoot ? !target.isEmpty : Self.stays(target, from: path) else {
                     throw refuse(
                         "the link points out of the bundle (to \"\(target.prefix(bytes: 200))\"); only links into it and to programs of the system in /usr are taken"
                     )
                 }
                 try place.folder.makeLink(leaf, to: target)
-            default: throw refuse("only files, folders and links are taken, no devices, pipes or sockets")
+            default:
+                if rules.isRoot { return }
+                throw refuse("only files, folders and links are taken, no devices, pipes or sockets")
             }
         } catch let error as SystemError {
             switch error.number {
@@ -168,9 +190,9 @@ struct ArchiveUnpacker: ~Copyable {
             throw refuse("it is a hard link to \"\(target.prefix(bytes: 200))\", which is no file that came before it")
         }
         taken.bytes += size
-        guard taken.bytes <= Self.mostBytes else {
+        guard taken.bytes <= rules.mostBytes else {
             throw UploadRefused(
-                "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
+                "the archive unpacks to more than \(ByteSize(bytes: rules.mostBytes))", outcome: .payloadTooLarge)
         }
         var info = stat()
         guard fstat(original.number, &info) == 0 else { throw SystemError("fstat") }
@@ -211,9 +233,9 @@ struct ArchiveUnpacker: ~Copyable {
             if length == 0 { break }
             guard length > 0 else { throw refuse("its data is broken: \(Self.problem(of: archive))") }
             taken.bytes += length
-            guard taken.bytes <= Self.mostBytes else {
+            guard taken.bytes <= rules.mostBytes else {
                 throw UploadRefused(
-                    "the archive unpacks to more than \(ByteSize(bytes: Self.mostBytes))", outcome: .payloadTooLarge)
+                    "the archive unpacks to more than \(ByteSize(bytes: rules.mostBytes))", outcome: .payloadTooLarge)
             }
             try checkEffort(archive, taken)
             try buffer[..<length].withUnsafeBytes { try file.writeAll($0) }

@@ -1,7 +1,7 @@
 import Crypto
 package import FunctionModel
 import Glibc
-import HostSystem
+package import HostSystem
 import Synchronization
 
 /// Uploaded files on disk: `incoming/` while they arrive, `bundles/<digest>/` when they are whole.
@@ -111,7 +111,7 @@ package final class BundleStore: Sendable {
     /// - Throws: `UploadRefused` or `SystemError`.
     package func store(
         _ arrival: Arrival, format: Format, manifest given: Manifest, name: FunctionName,
-        interpreterIsVisible: (String, Manifest) -> Bool
+        interpreterIsVisible: (String, Manifest) throws -> Bool
     ) throws -> (Stored, sha256: String) {
         defer { discard(arrival) }
         guard arrival.size > 0 else { throw UploadRefused("the body is empty; send the executable or archive itself") }
@@ -193,11 +193,11 @@ package final class BundleStore: Sendable {
 
     /// That what the manifest names is there and can run here.
     private func check(
-        _ manifest: inout Manifest, in folder: borrowing Folder, visible: (String, Manifest) -> Bool
+        _ manifest: inout Manifest, in folder: borrowing Folder, visible: (String, Manifest) throws -> Bool
     ) throws -> Executable? {
         /// Where the cell will look: in the bundle as well.
-        func isThere(_ path: String, _ manifest: Manifest) -> Bool {
-            guard path.isPath(below: "/function") else { return visible(path, manifest) }
+        func isThere(_ path: String, _ manifest: Manifest) throws -> Bool {
+            guard path.isPath(below: "/function") else { return try visible(path, manifest) }
             return (try? folder.open(file: String(path.dropFirst("/function/".count))).size()) != nil
         }
         switch manifest.runtime {
@@ -217,9 +217,9 @@ package final class BundleStore: Sendable {
             let executable = try inspect(run, in: folder)
             switch executable {
             case .script(let interpreter, _):
-                guard isThere(interpreter, manifest) else {
+                guard try isThere(interpreter, manifest) else {
                     throw UploadRefused(
-                        "\(run): its interpreter \(interpreter) does not exist in a cell on this host; one of its own goes into the bundle, as #!/function/NAME"
+                        "\(run): its interpreter \(interpreter) does not exist in a cell of \(Self.place(manifest)); one of its own goes into the bundle, as #!/function/NAME"
                     )
                 }
                 if manifest.limits.processes == nil {
@@ -228,14 +228,19 @@ package final class BundleStore: Sendable {
                     manifest.limits.threads = manifest.limits.effectiveThreads
                 }
             case .dynamicELF(let loader):
-                guard isThere(loader, manifest) else {
+                guard try isThere(loader, manifest) else {
                     throw UploadRefused(
-                        "\(run): its loader \(loader) does not exist in a cell on this host; link it statically")
+                        "\(run): its loader \(loader) does not exist in a cell of \(Self.place(manifest)); link it statically"
+                    )
                 }
             case .staticELF: break
             }
             return executable
         }
+    }
+
+    private static func place(_ manifest: Manifest) -> String {
+        if case .prepared(let name) = manifest.root { "the root \(name)" } else { "this host" }
     }
 
     private func inspect(_ run: String, in folder: borrowing Folder) throws -> Executable {
@@ -258,6 +263,22 @@ package final class BundleStore: Sendable {
         } catch let refusal as Executable.Refusal {
             throw UploadRefused("./\(run): \(refusal)")
         }
+    }
+
+    /// Unpacks a root that the operator gives as a tar, unless it stands in the store already. Blocks.
+    /// - Parameter file: kept as long as its place, size and times are the same: reading it whole at each start would take long.
+    /// - Returns: the bundle's digest, and where it stands below the data directory.
+    /// - Throws: `UploadRefused` or `SystemError`.
+    package func storeRoot(_ file: borrowing OwnedDescriptor) throws -> (digest: String, path: String) {
+        let digest = hex(SHA256.hash(data: Array("root:\(try file.identity())".utf8)))
+        let place = (digest: digest, path: "bundles/\(digest)")
+        if (try? bundles.folder(digest)) != nil { return place }
+        let staging = randomName() + ".d"
+        try incoming.makeFolder(staging, isNew: true)
+        defer { try? incoming.removeTree(staging) }  // gone already when it was moved
+        _ = try ArchiveUnpacker(into: incoming.folder(staging), rules: .root).unpack(file)
+        if try incoming.move(staging, to: bundles, as: digest) { try bundles.sync() }
+        return place
     }
 
     /// Puts the host's own files (the Python runtime) into the store. Blocks.

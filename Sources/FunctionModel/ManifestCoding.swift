@@ -15,7 +15,7 @@ extension Manifest: Codable {
         try root.encode(runtime.rawValue, forKey: .runtime)
         try root.encodeIfPresent(run.map { "./" + $0 }, forKey: .run)
         try root.encodeIfPresent(handler, forKey: .handler)
-        try root.encode(self.root.rawValue, forKey: .root)
+        try root.encode(self.root.text, forKey: .root)
         try root.encode(args, forKey: .args)
         try root.encode(mode.rawValue, forKey: .mode)
         try root.encode(auth.rawValue, forKey: .auth)

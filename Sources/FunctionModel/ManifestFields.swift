@@ -31,7 +31,15 @@ struct ManifestField: Sendable {
             manifest.handler = handler.text
             return true
         },
-        word("root", \.root),
+        text(
+            "root",
+            accepts: Manifest.Root.own.joined(separator: ", ") + ", or the name of a root that the operator prepared"
+        ) {
+            manifest, text in
+            guard let root = Manifest.Root(text) else { return false }
+            manifest.root = root
+            return true
+        },
         list("args", accepts: "up to 128 strings without NUL", \.args) { list in
             list.count <= 128 && list.allSatisfy(isPlain)
         },

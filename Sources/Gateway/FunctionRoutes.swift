@@ -57,7 +57,8 @@ extension Gateway {
             try authorize(request, .admin)
             let number = try number("version", request, in: 1...Int.max)
             return try Response.json(
-                PolicyDescription(of: host.version(of: name(context), number: number, alias: nil)))
+                PolicyDescription(
+                    of: host.version(of: name(context), number: number, alias: nil), roots: host.options.roots))
         }
         router.delete("/v1/functions/:name") { request, context in
             try authorize(request, .admin)

@@ -20,9 +20,9 @@ package struct Folder: ~Copyable, Sendable {
     }
 
     /// Makes one folder; that it exists already is no error unless `isNew`.
-    package func makeFolder(_ name: String, isNew: Bool = false) throws(SystemError) {
+    package func makeFolder(_ name: String, isNew: Bool = false, mode: UInt32 = 0o755) throws(SystemError) {
         try Self.checkSingle(name, "mkdir")
-        if mkdirat(descriptor.number, name, 0o755) < 0, isNew || errno != EEXIST { throw SystemError("mkdir \(name)") }
+        if mkdirat(descriptor.number, name, mode) < 0, isNew || errno != EEXIST { throw SystemError("mkdir \(name)") }
     }
 
     /// Opens the folder at the end of `names`, making each that is missing.
@@ -144,6 +144,16 @@ extension OwnedDescriptor {
         if fstat(number, &info) < 0 { throw SystemError("fstat") }
         guard info.st_mode & S_IFMT == S_IFREG else { throw SystemError("fstat: no regular file", EINVAL) }
         return Int(info.st_size)
+    }
+
+    /// Differs from that of any other file, and from its own once something of it has changed.
+    package func identity() throws(SystemError) -> [Int] {
+        var info = stat()
+        if fstat(number, &info) < 0 { throw SystemError("fstat") }
+        return [
+            Int(info.st_dev), Int(info.st_ino), Int(info.st_size), info.st_mtim.tv_sec, info.st_mtim.tv_nsec,
+            info.st_ctim.tv_sec, info.st_ctim.tv_nsec,
+        ]
     }
 
     package func sync() throws(SystemError) {

@@ -43,6 +43,9 @@ package struct LaunchPlan: Sendable {
         package let description: String
     }
 
+    /// Entries of a cell's root.
+    static var mostMounts: Int { Int(BH_MOUNTS_MAX) }
+
     /// - Throws: `TooLarge` when arguments, environment or mounts exceed the launcher's bounds, or `SystemError`.
     package func seal() throws -> SealedFile {
         let bytes = try encode()
@@ -51,7 +54,7 @@ package struct LaunchPlan: Sendable {
 
     private func encode() throws -> [UInt8] {
         guard arguments.count <= Int(BH_ARGS_MAX), environment.count <= Int(BH_ENV_MAX),
-            mounts.count <= Int(BH_MOUNTS_MAX)
+            mounts.count <= Self.mostMounts
         else {
             throw TooLarge(
                 description:

@@ -29,13 +29,13 @@ package struct PolicyDescription: Sendable, Encodable {
     /// Of any call that `systemCalls` does not name.
     package let otherSystemCalls = "ENOSYS"
 
-    /// - Throws: what is wrong with the profiles.
-    package init(of version: FunctionVersion) throws {
+    /// - Throws: what is wrong with the profiles, or `Roots.Unknown`.
+    package init(of version: FunctionVersion, roots: Roots) throws {
         function = version.name.text
         self.version = version.number
         let profile = try SeccompProfile.base(singleProcess: version.manifest.limits.effectiveProcesses == 1)
         systemCalls = profile.rules.map(SystemCall.init)
-        let view = try RootView(named: RootView.name(for: version))
+        let view = try roots.view(for: version)
         sentences =
             [Self.start(version), Self.reading(version, view), Self.finding(version), Self.writing(version.manifest)]
             + [Self.processes(version.manifest.limits), Self.limits(version.manifest)]
@@ -47,9 +47,9 @@ package struct PolicyDescription: Sendable, Encodable {
         let what =
             switch version.executable {
             case .staticELF: "./\(manifest.run ?? ""), a static program"
-            case .dynamicELF: "./\(manifest.run ?? ""), a program that loads the host's libraries"
+            case .dynamicELF: "./\(manifest.run ?? ""), a program that loads \(owner(manifest)) libraries"
             case .script(let interpreter, _): "./\(manifest.run ?? ""), a script for \(interpreter)"
-            case nil: "\(manifest.handler ?? "") in the host's python3"
+            case nil: "\(manifest.handler ?? "") in \(owner(manifest)) python3"
             }
         let life =
             switch manifest.mode {
@@ -64,18 +64,32 @@ package struct PolicyDescription: Sendable, Encodable {
         return "\(version.name) version \(version.number) runs \(what), \(life)."
     }
 
+    private static func owner(_ manifest: Manifest) -> String {
+        if case .prepared(let name) = manifest.root { "the root \(name)'s" } else { "the host's" }
+    }
+
+    /// What of a root that the operator prepared is shown, by its top folders.
+    private static func prepared(_ manifest: Manifest, _ view: RootView) -> String {
+        guard case .prepared(let name) = manifest.root else { return "" }
+        let tops = Set(view.mounts.map { "/" + ($0.target.pathComponents.dropFirst().first ?? "") })
+        return ", and all that everybody may read of the root \(name), which the operator prepared:"
+            + " \(tops.sorted().joined(separator: ", "))"
+    }
+
     private static func reading(_ version: FunctionVersion, _ view: RootView) -> String {
         func isShown(_ path: String) -> Bool {
-            view.mounts.contains { $0.kind == .host && path.isPath(below: $0.target) }
+            view.mounts.contains { $0.kind != .link && path.isPath(below: $0.target) }
         }
+        let ofHost = prepared(version.manifest, view).isEmpty ? view.mounts : []
         let folders =
-            view.mounts.filter { $0.kind == .host && (!$0.isOptional || access($0.source, F_OK) == 0) }
+            ofHost.filter { $0.kind == .host && (!$0.isOptional || access($0.source, F_OK) == 0) }
             .map(\.target) + view.everywhere.filter { path in access(path, F_OK) == 0 && !isShown(path) }
         let runtime = version.manifest.runtime == .python ? ", Bulkhead's Python runtime at /runtime" : ""
         let own = "It may read its own bundle at /function" + runtime
         let shared = folders.isEmpty ? "" : ", and of the host \(folders.joined(separator: ", "))"
         let granted = version.manifest.allow.filesRead
         return own + shared
+            + prepared(version.manifest, view)
             + (granted.isEmpty ? "." : ", and what files.read grants: \(granted.joined(separator: ", ")).")
     }
 

@@ -28,6 +28,12 @@ package struct RootView: Sendable {
             }
     }
 
+    /// A root that the operator prepared: nothing of the host's beside it, but for what every cell has.
+    package init(of root: OperatorRoot) throws(Flaw) {
+        mounts = root.mounts
+        everywhere = try RootView(named: Self.every).mounts.map(\.target)
+    }
+
     /// - Throws: `Flaw` when the profile is not sound.
     package init(named name: String, profile: String = SandboxProfiles.roots) throws(Flaw) {
         var mounts: [LaunchPlan.Mount] = []
@@ -71,7 +77,7 @@ package struct RootView: Sendable {
         case .system: return "system"
         case .auto where version.manifest.runtime == .python: return "system"
         case .auto where version.executable != .staticELF && version.executable != nil: return "system"
-        case .auto, .minimal: break
+        case .auto, .minimal, .prepared: break
         }
         if version.manifest.runtime == .python { return "python" }
         switch version.executable {

@@ -6,9 +6,11 @@ extension LaunchPlan {
     /// - Parameter runtimeBundle: digest of the Python runtime in the store.
     /// - Throws: what is wrong with the profiles, or `TooLarge`.
     /// - Parameter observing: for `policy learn`, see `SeccompFilter`.
-    package init(version: FunctionVersion, runtimeBundle: String, observing: Bool = false) throws {
+    package init(
+        version: FunctionVersion, runtimeBundle: String, roots: Roots = Roots(), observing: Bool = false
+    ) throws {
         let manifest = version.manifest
-        let view = try RootView(named: RootView.name(for: version))
+        let view = try roots.view(for: version)
         var limits = manifest.limits
         limits.scratch = manifest.effectiveScratch
         if manifest.mode == .snapshot {
@@ -23,7 +25,7 @@ extension LaunchPlan {
         var arguments: [String]
         if manifest.runtime == .python {
             mounts.append(Mount(kind: .bundle, source: runtimeBundle, target: "/runtime"))
-            executable = "/usr/bin/python3"
+            executable = Self.python
             arguments = [executable, "-s", "-B", "/runtime/\(PythonRuntime.fileName)", manifest.handler ?? ""]
         } else if case .script(let interpreter, let argument) = version.executable {
             executable = interpreter
@@ -42,9 +44,8 @@ extension LaunchPlan {
             view.everywhere.contains { path.isSame(as: $0) || path.isPath(below: $0) }
                 || mounts.contains {
                     switch $0.kind {
-                    case .host: $0.target.isSame(as: path)
+                    case .host, .bundle: $0.target.isSame(as: path)
                     case .link: $0.target.isSame(as: path) || path.isPath(below: $0.target)
-                    case .bundle: false
                     }
                 }
         }
@@ -65,6 +66,9 @@ extension LaunchPlan {
         forksForEach = manifest.mode == .snapshot
         sparesTemplate = manifest.lock && manifest.mode == .snapshot
     }
+
+    /// Of whichever root.
+    static let python = "/usr/bin/python3"
 
     /// The contract's variables; the manifest's own win where both name one.
     private static func environment(of version: FunctionVersion) -> [String] {

@@ -50,7 +50,7 @@ package final class FunctionHost: Sendable {
         budget = MemoryBudget(limit: options.mostBuffered)
         accepted = try AcceptedInvocations(catalogue, most: options.mostQueued, logger: logger)
         runtimeBundle = try catalogue.bundles.storeOwn(PythonRuntime.fileName, bytes: PythonRuntime.source)
-        let needed = catalogue.snapshot.bundleDigests.union([runtimeBundle])
+        let needed = catalogue.snapshot.bundleDigests.union(options.roots.bundles).union([runtimeBundle])
         try catalogue.bundles.collectGarbage { needed.contains($0) }
         let sinks = workerSinks(catalogue, logs: logs, refusals: refusals, metrics: metrics, logger: logger)
         var poolOptions = WorkerPool.Options(budget: budget)
@@ -71,7 +71,14 @@ package final class FunctionHost: Sendable {
 
     /// Starts what is to be kept warm. Call once, when the host serves.
     package func warmUp() {
-        for version in catalogue.snapshot.latestVersions { pool.serve(version) }
+        for version in catalogue.snapshot.latestVersions {
+            do {
+                _ = try options.roots.prepared(for: version.manifest)
+                pool.serve(version)
+            } catch {
+                logger.warning("cannot be served", metadata: ["fn.name": "\(version.name)", "reason": "\(error)"])
+            }
+        }
     }
 
     // MARK: - Functions
@@ -92,15 +99,13 @@ package final class FunctionHost: Sendable {
             throw error
         }
         // What is unpacked is a stranger's: it waits for its like, behind all that is quick.
-        let (stored, sha256) = try await SlowLane.bundles.run {
-            let minimal = try (RootView(named: "script"), RootView(named: "dynamic")),
-                system = try RootView(named: "system")
-            return try bundles.store(arrival, format: format, manifest: manifest, name: name) { path, manifest in
-                // The place must be one that the cell shows; what it is there the launch will say.
-                let isShown =
-                    manifest.root == .minimal ? minimal.0.shows(path) || minimal.1.shows(path) : system.shows(path)
-                let isGranted = manifest.allow.filesRead.contains { path.isSame(as: $0) || path.isPath(below: $0) }
-                return (isShown || isGranted) && FileManager.default.isExecutableFile(atPath: path)
+        let (stored, sha256) = try await SlowLane.bundles.run { [options] in
+            try bundles.store(arrival, format: format, manifest: manifest, name: name) { path, manifest in
+                do {
+                    return try options.roots.show(executable: path, to: manifest)
+                } catch let error as Roots.Unknown {
+                    throw UploadRefused("\(error)")
+                }
             }
         }
         defer {
@@ -120,6 +125,11 @@ package final class FunctionHost: Sendable {
 
     /// What only the final manifest can tell, before anything is committed.
     private func check(_ stored: BundleStore.Stored, sha256: String, size: Int, name: FunctionName) throws {
+        do {
+            try options.roots.check(stored.manifest)
+        } catch {
+            throw UploadRefused("\(error)")
+        }
         let memory = stored.manifest.limits.memory, scratch = stored.manifest.limits.effectiveScratch
         // What nobody has asked for is bounded by the cell's memory like all that it holds.
         let wanted = scratch > Manifest.Limits.usualScratch ? max(memory, scratch) : memory
@@ -134,7 +144,9 @@ package final class FunctionHost: Sendable {
             name: name, number: .max, sha256: sha256, size: size, bundle: stored.digest, createdAt: "",
             manifest: stored.manifest, executable: stored.executable)
         do {
-            _ = try LaunchPlan(version: version, runtimeBundle: runtimeBundle, observing: observes).seal()
+            _ = try LaunchPlan(
+                version: version, runtimeBundle: runtimeBundle, roots: options.roots, observing: observes
+            ).seal()
         } catch let error as LaunchPlan.TooLarge {
             throw UploadRefused("the function cannot be started: \(error)")
         }
@@ -149,7 +161,7 @@ package final class FunctionHost: Sendable {
     /// Removes bundles that nothing names or uses any more.
     func collect() async throws {
         wantsCollection = false
-        let named = catalogue.snapshot.bundleDigests.union([runtimeBundle])
+        let named = catalogue.snapshot.bundleDigests.union(ownBundles)
         let isUsed = try await SlowLane.bundles.run { [self] in
             var isUsed = false
             try catalogue.bundles.collectGarbage { name in
@@ -164,6 +176,9 @@ package final class FunctionHost: Sendable {
         // It is looked for again.
         if isUsed { wantsCollection = true }
     }
+
+    /// Those that no version names: the host's own.
+    private var ownBundles: Set<String> { options.roots.bundles.union([runtimeBundle]) }
 
     private var bundlesInUse: Set<String> { pool.bundlesInUse.union(accepted.queue.bundlesInUse) }
 
@@ -215,7 +230,9 @@ package final class FunctionHost: Sendable {
         let key =
             "\(version.name) \(version.number) \(version.bundle) \(version.createdAt)\(observes ? " observed" : "")"
         if let plan = state.withLock({ $0.plans[key] }) { return plan }
-        let plan = try LaunchPlan(version: version, runtimeBundle: runtimeBundle, observing: observes).seal()
+        let plan = try LaunchPlan(
+            version: version, runtimeBundle: runtimeBundle, roots: options.roots, observing: observes
+        ).seal()
         state.withLock { state in
             // Each holds a descriptor. Old versions make theirs anew when somebody asks for one.
             if state.plans.count >= Self.mostPlans { state.plans = [:] }

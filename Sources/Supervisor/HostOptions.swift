@@ -1,4 +1,5 @@
 import Glibc
+package import Sandbox
 
 extension FunctionHost {
     package struct Options: Sendable {
@@ -19,6 +20,8 @@ extension FunctionHost {
         /// Bytes that this process holds for others at once: events, output, answers.
         package var mostBuffered = 192 << 20
         package var quota = StorageQuota()
+        /// What the operator has prepared for functions beside the host's own programs.
+        package var roots = Roots()
 
         package init() {}
 

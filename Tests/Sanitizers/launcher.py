@@ -10,11 +10,12 @@ from filters import SOUND, program
 
 HEADER_FILE = os.path.join(os.path.dirname(__file__), "../../sandbox/abi/include/bulkhead_launcher_abi.h")
 with open(HEADER_FILE) as text:
-    VERSION = int(re.search(r"#define BH_ABI_VERSION (\d+)u", text.read())[1])
+    ABI = text.read()
+VERSION, MOUNTS_MAX = (int(re.search(rf"#define {name} (\d+)u", ABI)[1]) for name in ("BH_ABI_VERSION", "BH_MOUNTS_MAX"))
 MAGIC = 0x42484B44
 EVENT = "=IIQIiiiIIQQQQQQqQQQ5Q"
 HEADER = "=IIIIQQ" + "I" * 12
-PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + 64 * 8
+PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + MOUNTS_MAX * 8
 LAUNCH, KILL, CLEAR, LOCK = 1, 2, 4, 5
 STARTED, FAILED, EXITED, GONE, LOCKED = 2, 3, 4, 5, 8
 DENIED = 2  # BH_FLAG_DENIED
@@ -51,7 +52,7 @@ def make_plan(strings=None, mounts=((1, 0),), filter_bytes=SOUND_FILTER, limits=
     values.update(fields)
     header = struct.pack(HEADER, *values.values())
     header += b"".join(struct.pack("=IIQ", resource, 0, value) for resource, value in limits).ljust(256, b"\0")
-    header += b"".join(struct.pack("=II", *mount) for mount in mounts).ljust(512, b"\0")
+    header += b"".join(struct.pack("=II", *mount) for mount in mounts).ljust(MOUNTS_MAX * 8, b"\0")
     return header + filter_bytes + text
 
 

@@ -51,7 +51,8 @@ def wrong_plans():
     for index, texts in {
         0: ["", "a b", "A", "x" * 64, "a/b"],
         1: ["", "true", "/../true", "/function/../true", "/function//true", "/" + "x" * 300],
-        4: ["", "a" * 63, "A" * 64, "../" + "a" * 61, "a" * 65, "/" + "a" * 63],
+        4: ["", "a" * 63, "A" * 64, "../" + "a" * 61, "a" * 65, "/" + "a" * 63, DIGEST + "/", DIGEST + "/..", DIGEST + "/../" + DIGEST, DIGEST + "//true", DIGEST + "/./true",
+            DIGEST + "/none", DIGEST + "/true/none"],
         5: ["", "/", "function", "/../x", "/a/../../x", "/a/./b", "/" + "a/" * 600],
     }.items():
         for text in texts:

@@ -185,10 +185,11 @@ static int read_only_tree(int fd) {
     return -1;
 }
 
-/// Opens what a mount entry names: a bundle by its digest inside the store, or a host path.
+/// Opens what a mount entry names: a bundle by its digest inside the store, something below it, or a host path.
 static int open_source(const struct cell_options *options, uid_t id, const struct bh_mount *mount, const char *source) {
     if (mount->kind == BH_MOUNT_HOST) return grant_open(options, id, source);
-    return sys_openat2(options->store, source, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    int kind = source[BH_DIGEST_HEX] ? 0 : O_DIRECTORY;
+    return sys_openat2(options->store, source, O_PATH | kind, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
 static int open_trees(const struct cell_options *options, uid_t id, const struct plan *plan, int trees[BH_MOUNTS_MAX],

@@ -32,8 +32,10 @@ bool is_plain_path(const char *path) {
     return true;
 }
 
-static bool is_digest(const char *text) {
-    return strlen(text) == BH_DIGEST_HEX && strspn(text, "0123456789abcdef") == BH_DIGEST_HEX;
+/// A digest, and maybe a path below what it names.
+static bool is_of_store(const char *text) {
+    if (strspn(text, "0123456789abcdef") != BH_DIGEST_HEX) return false;
+    return !text[BH_DIGEST_HEX] || is_plain_path(text + BH_DIGEST_HEX);
 }
 
 static bool is_hostname(const char *text) {
@@ -63,7 +65,7 @@ static bool mounts_fit(struct plan *plan, char **cursor, char *end) {
         plan->mount_target[i] = target;
         if (!target || !is_plain_path(target)) return false;
         switch (plan->header->mounts[i].kind) {
-        case BH_MOUNT_BUNDLE: if (!is_digest(source)) return false; break;
+        case BH_MOUNT_BUNDLE: if (!is_of_store(source)) return false; break;
         case BH_MOUNT_HOST: if (!is_plain_path(source)) return false; break;
         case BH_MOUNT_SYMLINK: if (!source[0] || strlen(source) > 1024) return false; break;
         default: return false;

@@ -47,6 +47,10 @@ int bh_rename_new(int from_folder, const char *_Nonnull from, int to_folder, con
 /// Opens `path` strictly below `folder`, following no link. Returns a descriptor, or -1 with errno.
 int bh_open_beneath(int folder, const char *_Nonnull path, int flags, unsigned mode);
 
+/// Opens `path` as a handle (O_PATH) as if `folder` were the root: links, absolute ones too, are followed inside it.
+/// Returns a descriptor, or -1 with errno.
+int bh_open_inside(int folder, const char *_Nonnull path);
+
 /// Starts `program` by posix_spawn (vfork-like in glibc: nothing of this process is copied). `fds` become 3, 4, … of the
 /// child; 0 to 2 are passed on, every other descriptor is closed, signals are as at boot. Returns 0, or an errno.
 int bh_spawn(pid_t *_Nonnull pid, const char *_Nonnull program, char *_Nullable const *_Nonnull argv,

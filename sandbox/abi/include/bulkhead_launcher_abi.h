@@ -8,14 +8,14 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 6u
+#define BH_ABI_VERSION 7u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
 #define BH_PLAN_MAX (256u * 1024)  // bytes of a whole plan
 #define BH_ARGS_MAX 256u           // argv entries, argv[0] included
 #define BH_ENV_MAX 256u            // environment entries
-#define BH_MOUNTS_MAX 64u          // entries of the cell's root
+#define BH_MOUNTS_MAX 192u         // entries of the cell's root; as many descriptors fit in one message (SCM_MAX_FD, 253)
 #define BH_RLIMITS_MAX 16u         // one per RLIMIT_*
 #define BH_FILTER_MAX 4096u        // seccomp instructions; the kernel's own bound (BPF_MAXINSNS)
 #define BH_DIGEST_HEX 64u          // a bundle is named by its SHA-256 in lower-case hex
@@ -56,7 +56,7 @@ struct bh_request {
 // -- The plan ---------------------------------------------------------------------------------------------------------
 
 enum bh_mount_kind {
-    BH_MOUNT_BUNDLE = 1,   // source: digest, a directory of the store
+    BH_MOUNT_BUNDLE = 1,   // source: digest, a directory of the store; or what a path below it (digest/path) names
     BH_MOUNT_HOST = 2,     // source: absolute host path, opened as the cell's user, bound read-only
     BH_MOUNT_SYMLINK = 3,  // source: the link's text
 };
