@@ -222,21 +222,26 @@ package final class BundleStore: Sendable {
                         "\(run): its interpreter \(interpreter) does not exist in a cell of \(Self.place(manifest)); one of its own goes into the bundle, as #!/function/NAME"
                     )
                 }
-                if manifest.limits.processes == nil {
-                    // A pipeline; and an interpreter that starts threads (a JVM has twenty) is not kept from it by that.
-                    manifest.limits.processes = 16
-                    manifest.limits.threads = manifest.limits.effectiveThreads
-                }
+                manifest.allowPipelines()
             case .dynamicELF(let loader):
                 guard try isThere(loader, manifest) else {
                     throw UploadRefused(
                         "\(run): its loader \(loader) does not exist in a cell of \(Self.place(manifest)); link it statically"
                     )
                 }
+                if let file = try? folder.open(file: run), packsScript(file) { manifest.allowPipelines() }
             case .staticELF: break
             }
             return executable
         }
+    }
+
+    /// Whether it is what PyInstaller makes of a script: a loader that unpacks itself and forks, whatever the script does. By the
+    /// cookie behind its archive, which stands near the end (PyInstaller's `pyi_archive.h`).
+    private func packsScript(_ file: borrowing OwnedDescriptor) -> Bool {
+        guard let size = try? file.size() else { return false }
+        let cookie: [UInt8] = [0x4D, 0x45, 0x49, 0x0C, 0x0B, 0x0A, 0x0B, 0x0E], reach = 64 << 10
+        return file.read(at: max(size - reach, 0), count: reach).firstRange(of: cookie) != nil
     }
 
     private static func place(_ manifest: Manifest) -> String {

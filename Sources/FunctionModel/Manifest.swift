@@ -73,7 +73,7 @@ package struct Manifest: Sendable, Hashable {
         package var cpu: TimeLimit?
         /// Everything the cell touches, tmpfs included.
         package var memory = ByteSize.mebibytes(128)
-        /// Processes at once; nil = 1, for a script 16.
+        /// Processes at once; nil = 1, for a script 16 (see `allowPipelines`).
         package var processes: Int?
         /// Threads at once; nil = 64 for one process. With more processes threads count as processes unless given.
         package var threads: Int?
@@ -150,6 +150,14 @@ package struct Manifest: Sendable, Hashable {
     package mutating func spellOut() {
         limits.spellOut()
         limits.scratch = effectiveScratch
+    }
+
+    /// What a script gets that asks for nothing else: processes for its commands; and an interpreter that starts threads (a JVM
+    /// has twenty) is not kept from it by that.
+    package mutating func allowPipelines() {
+        guard limits.processes == nil else { return }
+        limits.processes = 16
+        limits.threads = limits.effectiveThreads
     }
 
     /// None unless asked for where it does harm: a snapshot's invocations share a cell, and would find each other's files; and

@@ -53,31 +53,38 @@ def reason_of(test, what):
     return "not explained"
 
 
-def contained(module, uid=65_533):
-    """{test: outcome} in bubblewrap; None when there is none."""
+def cpython_event(module):
+    return {"module": module}
+
+
+def contained(event, files, uid=65_533):
+    """{test: outcome} in bubblewrap; None when there is none. `files`: {name below /function: path}, the first of them is run."""
+    binds = [word for name, path in files.items() for word in ("--ro-bind", str(path), f"/function/{name}")]
     command = ["bwrap", "--unshare-all", "--uid", str(uid), "--gid", str(uid), "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
                "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--ro-bind", "/etc/ld.so.cache", "/etc/ld.so.cache",
                "--ro-bind", "/etc/alternatives", "/etc/alternatives", "--ro-bind", "/etc/ssl/certs", "/etc/ssl/certs",
                "--ro-bind", "/etc/python3.11", "/etc/python3.11", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
-               "--ro-bind", str(SUITE), "/function/cpython", "--clearenv", "--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp",
+               *binds, "--clearenv", "--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp",
                "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--chdir", "/function",
-               "/usr/bin/python3", "/function/cpython"]
+               "/usr/bin/python3", f"/function/{next(iter(files))}"]
     try:
-        done = subprocess.run(command, input=json.dumps({"module": module, "without": []}), capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, input=json.dumps({**event, "without": []}), capture_output=True, text=True, timeout=900)
         return json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError):
         return None
 
 
-def in_a_cell(host, function, module):
+def in_a_cell(host, function, event):
     """{test: outcome} in a cell. Who ends the process, by a denied call or a signal, is told so, and the others run without it."""
     ended = {}
-    while len(ended) < 20:
-        reply = host.invoke(function, {"module": module, "without": sorted(ended)}, timeout=330)
+    while len(ended) < 40:
+        reply = host.invoke(function, {**event, "without": sorted(ended)}, timeout=930)
         if reply.outcome == "ok":
             return {**reply.json(), **ended}
         lines = host.logs(function, invocation=reply.headers["Bulkhead-Invocation-Id"])
-        last = next((line["text"] for line in reversed(lines) if line["text"].startswith("test.")), None)
+        # "test.MODULE.NAME" or "test NAME", as the programs write them.
+        last = next((line["text"] for line in reversed(lines) if line["text"].startswith(("test.", "test "))), None)
+        last = last and last.removeprefix("test ")
         if last is None or last in ended:
             break
         problem = reply.json()
@@ -86,6 +93,9 @@ def in_a_cell(host, function, module):
 
 
 def compare(outside, inside):
-    """How many tests pass in the container, and {test: what came of it} of those that do not in the cell."""
+    """How many tests pass in the container, and {test: what came of it} of those that do not in the cell. A test within a test
+    that ended the process is told as that one's end."""
+    def fate(test):
+        return inside.get(test) or inside.get(test.split("/")[0].split(" ")[0].split(":")[0]) or "no outcome"
     passed = [test for test, what in outside.items() if what == "ok"]
-    return len(passed), {test: inside.get(test, "no outcome") for test in passed if inside.get(test) != "ok"}
+    return len(passed), {test: fate(test) for test in passed if inside.get(test) != "ok"}

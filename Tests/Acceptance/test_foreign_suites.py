@@ -3,7 +3,7 @@
 import pytest
 
 from bulkhead_host import OCTETS, unique_name
-from foreign import SUITE, compare, contained, in_a_cell, reason_of
+from foreign import SUITE, compare, contained, cpython_event, in_a_cell, reason_of
 
 MODULES = ["test_os", "test_fcntl", "test_subprocess", "test_tempfile", "test_pathlib", "test_threading", "test_json"]
 
@@ -20,9 +20,9 @@ def suite(host):
 @pytest.mark.parametrize("module", MODULES)
 def test_module(host, suite, module):
     """Whatever differs has a reason that stands in foreign.py."""
-    outside = contained(module)
+    outside = contained(cpython_event(module), {"cpython": SUITE})
     assert outside, "there is no bubblewrap, or no suite: Tests/run installs both"
-    count, found = compare(outside, in_a_cell(host, suite, module))
+    count, found = compare(outside, in_a_cell(host, suite, cpython_event(module)))
     assert count > 5
     unexplained = {test: what for test, what in found.items() if reason_of(test, what) == "not explained"}
     assert not unexplained, unexplained

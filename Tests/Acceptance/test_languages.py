@@ -8,17 +8,19 @@ import pytest
 
 from bulkhead_host import ZIP, unique_name
 from bundles import zip_of
-from languages import COLUMNS, LANGUAGES, WHEELS, bundle, judge, query_of
+from languages import COLUMNS, LANGUAGES, judge
+from runtimes import LARGE, NEWER, bundle, is_here, query_of
 
 
 # A runtime of a hundred megabytes in the bundle: one column of it is enough here, Tests/Languages/table has all.
-CASES = [(language, column) for language in LANGUAGES for column in COLUMNS if language not in WHEELS or column == "temp"]
+CASES = [(language, column) for language in LANGUAGES for column in COLUMNS
+         if language != NEWER and (language not in LARGE or column == "temp")]
 
 
 @pytest.mark.parametrize(("language", "column"), CASES, ids=lambda value: value.replace(" ", "-"))
 def test_language(host, tmp_path, tmp_path_factory, language, column):
     """Its answer, and nothing on its log: what an interpreter tries at its start is nobody's affair."""
-    if not LANGUAGES[language].is_here():
+    if not is_here(language):
         assert language in ("rust", "node", "java"), f"{language} is installed by Tests/run"
         return  # not among the packages that Tests/run installs
     kind, content = bundle(language, column, tmp_path, tmp_path_factory.getbasetemp())

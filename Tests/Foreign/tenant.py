@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+"""One part of somebody's test suite, test by test; the outcomes as JSON on stdout: {test: "ok" | "skipped" | what went wrong}. The
+same program runs in a cell and in a container. Each test's name goes to stderr before it starts: whoever ends the process is told by it."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(sys.argv[0]))
+EVENT = json.loads(sys.stdin.read())
+SUITE, PART, WITHOUT = EVENT["suite"], EVENT["part"], set(EVENT["without"])
+WORK = os.environ.get("TMPDIR", "/tmp")
+SECONDS = 20
+outcomes = {}
+
+
+def run(name, command, folder, **variables):
+    """(exit status, what it printed)."""
+    os.write(2, f"test {name}\n".encode())
+    environment = {**os.environ, **variables}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=SECONDS, errors="replace")
+    except subprocess.TimeoutExpired:
+        return None, ""
+    except OSError as error:
+        return 127, str(error)
+    return done.returncode, done.stdout
+
+
+def tell(status, text):
+    return "no end" if status is None else f"exit {status}: " + " | ".join(text.strip().splitlines()[-3:])[-200:]
+
+
+def go():
+    """PART: a package. Its tests were compiled into PACKAGE.test; they look for testdata where the sources are."""
+    program, folder = f"{HERE}/{PART.replace('/', '-')}.test", f"/usr/share/go-1.19/src/{PART}"
+    names = subprocess.run([program, "-test.list", "."], cwd=folder, capture_output=True, text=True).stdout.split()
+    for name in names:
+        if name in WITHOUT or not name.startswith("Test"):
+            continue
+        status, text = run(name, [program, "-test.short", "-test.v", "-test.run", f"^{name}$"], folder)
+        for result, test in re.findall(r"^ *--- (PASS|FAIL|SKIP): (\S+)", text, re.MULTILINE):
+            outcomes[test] = {"PASS": "ok", "SKIP": "skipped"}.get(result) or tell(status, text)
+        if status != 0:
+            outcomes[name] = tell(status, text)
+
+
+def perl():
+    """PART: a folder of perl's t. Each line of TAP is a test."""
+    home = f"{WORK}/perl"
+    shutil.copytree(f"{HERE}/t", f"{home}/t")
+    os.symlink(f"{HERE}/lib", f"{home}/lib")
+    for name in sorted(os.listdir(f"{home}/t/{PART}")):
+        if not name.endswith(".t") or name in WITHOUT:
+            continue
+        status, text = run(name, ["/usr/bin/perl", f"{PART}/{name}"], f"{home}/t", PERL_CORE="1")
+        for bad, number, rest in re.findall(r"^(not )?ok (\d+)(.*)$", text, re.MULTILINE):
+            outcomes[f"{name} {number}"] = "skipped" if "# skip" in rest.lower() else f"not ok {rest.strip()}"[:200] if bad else "ok"
+        if status != 0:
+            outcomes[name] = tell(status, text)
+
+
+def busybox():
+    """PART: all. The suite's own runner, applet by applet."""
+    built, home = f"{WORK}/built", f"{WORK}/built/testsuite"
+    shutil.copytree(f"{HERE}/testsuite", home)
+    for name in ("busybox", ".config"):
+        shutil.copy(f"{HERE}/{name}", built)
+    names = {name.removesuffix(".tests") for name in os.listdir(home) if name.endswith(".tests")}
+    names |= {name for name in os.listdir(home) if os.path.isdir(f"{home}/{name}")}
+    for name in sorted(names - WITHOUT):
+        status, text = run(name, ["/bin/sh", "./runtest", name], home, bindir=built, tsdir=home, VERBOSE="")
+        for result, test in re.findall(r"^(PASS|FAIL|SKIPPED|UNTESTED): (.+)$", text, re.MULTILINE):
+            outcomes[f"{name}: {test}"] = {"PASS": "ok", "FAIL": "FAIL"}.get(result, "skipped")
+
+
+def node():
+    """PART: the first letters of the files' names. A file is one test."""
+    home = f"{WORK}/node"
+    os.makedirs(f"{home}/tmp")
+    for name in sorted(os.listdir(f"{HERE}/test/parallel")):
+        if not name.startswith("test-" + PART) or not name.endswith((".js", ".mjs")) or name in WITHOUT:
+            continue
+        with open(f"{HERE}/test/parallel/{name}", errors="replace") as file:
+            flags = re.findall(r"^// Flags: (.*)$", file.read(), re.MULTILINE)
+        command = ["/usr/bin/node", *" ".join(flags).split(), f"{HERE}/test/parallel/{name}"]
+        status, text = run(name, command, home, NODE_TEST_DIR=home, TEST_THREAD_ID="0")
+        outcomes[name] = "ok" if status == 0 and "1..0 # Skipped" not in text else "skipped" if status == 0 else tell(status, text)
+
+
+answer = os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+{"go": go, "perl": perl, "busybox": busybox, "node": node}[SUITE]()
+os.write(answer, json.dumps(outcomes).encode())
