@@ -159,7 +159,8 @@ def expected_mounts(host, manifest):
     plain = {"ro", "nosuid", "nodev"}
     nothing = {"ro", "nosuid", "nodev", "noexec"}
     mounts = {"/": ("tmpfs", {"ro", "nosuid", "noexec"}), "/function": ("bind", plain), "/proc": ("proc", nothing)}
-    mounts |= {f"/proc/{name}": ("bind", nothing) for name in ("cpuinfo", "meminfo", "stat", "loadavg", "cgroups")}
+    made = mounts["/"][1] if host.is_root else nothing  # out of the sealed root, as it is
+    mounts |= {f"/proc/{name}": ("bind", made) for name in ("cpuinfo", "meminfo", "stat", "loadavg", "cgroups")}
     mounts["/etc/bulkhead"] = ("tmpfs", {"rw", "nosuid", "nodev"} if manifest.scratch else nothing)
     if manifest.kind != STATIC and host.has_cgroups:
         names = ("memory", "pids", "cpu", "cpuacct", "cpuset/cpuset.cpus")

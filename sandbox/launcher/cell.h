@@ -38,6 +38,10 @@ struct birth {
     int procs[CGROUP_HIERARCHIES];  // v1: `tasks` files
     int procs_count;
     const struct version *version;  // NULL: none yet, the binding will bring one
+    // This process stays behind its worker, to hold the cell's namespaces for the next one. It keeps some rights for that, and so
+    // it never looks at anything of a tenant's: a child of it watches the worker and has none. Where somebody waits for the cell,
+    // that child would be one more step to wait for: such a cell is renewed afterwards, and that one kept.
+    bool keeps;
     const struct cgroups *groups;
     int views[CGROUP_VIEWS];        // with a version that is shown its cgroups: mounts of them
 };
@@ -119,8 +123,9 @@ extern const struct device {
     unsigned major, minor;
 } devices[DEVICE_COUNT];
 
-/// A ruleset that reaches what the root holds, as far as this kernel's Landlock goes. -1 with errno on failure.
-int landlock_rules(const struct cell_spec *spec);
+/// A ruleset that reaches what the root holds, and will hold, as far as this kernel's Landlock goes; of the folder that is the
+/// cell's own (own.h), `tmp` and `shm` can be written. -1 with errno on failure.
+int landlock_rules(uint32_t abi, int own_folder);
 
 /// The kernel's Landlock ABI; 0 when it has none.
 uint32_t landlock_abi(void);
@@ -131,6 +136,7 @@ struct worker_spec {
     int executable;
     int landlock;  // ruleset, -1 when allowed to be missing
     bool awaits;   // its streams: it is started ahead of need
+    bool reports;  // that it is there, so that the launcher can tell it from others; else its init does, who may speak for it
     struct sock_fprog filter;  // what the kernel gets of the plan's
     // results, in memory shared with init until exec
     volatile uint32_t stage;
@@ -166,6 +172,9 @@ struct watched_worker {
     volatile uint32_t has_started;   // its exec has been seen
     volatile uint32_t has_refusals;  // that are still to be reported
 };
+
+/// Touches what starting a worker writes to.
+void watcher_touch(void);
 
 /// Starts the worker and watches it. `pristine`: a mount table to report along, or -1. `child` is NULL for the init that does so
 /// itself: it reaps, and ends with the worker. Otherwise init reaps, and this process ends on SIGTERM.

@@ -32,6 +32,7 @@ static int start_init(const struct cell_options *options, const struct cgroups *
         .mode = &options->mode,
         .id = user_of(options, cell),
         .version = version,
+        .keeps = version && version->keeps && !cell->is_awaited,
         .procs_count = entry->procs_count,
         .groups = groups,
     };
@@ -84,7 +85,7 @@ static int build(const struct cell_options *options, struct cgroups *groups, uin
 }
 
 int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                 const struct version *version, uint32_t *stage) {
+                 const struct version *version, bool is_awaited, uint32_t *stage) {
     struct cell *cell = &cells[slot];
     *stage = BH_STAGE_CGROUP_CREATE;
     int error = function_add_cell(groups, &function);
@@ -100,11 +101,13 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
         .pidfd = -1, .status = -1, .plan = -1,
         .function = function,
         .version = version ? version->key : 0,
+        .is_awaited = is_awaited,
         .since = monotonic_ns(),
         .cpu_weight = version ? version->cpu_weight : BH_PLAN_WEIGHT,
         // What most functions have, and so need not be set when one comes.
         .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + OWN_TASKS},
     };
+    if (version && version->keeps && is_awaited) cell->limits.tasks_max -= KEPT_TASKS - OWN_TASKS;
     function_path(function, cell->group);
     size_t length = strlen(cell->group);
     snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);

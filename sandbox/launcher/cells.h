@@ -21,6 +21,7 @@ struct cell {
     uint32_t flags;
     uint32_t cpu_weight;  // the plan's
     bool demoted;         // it has lost its head start
+    bool is_awaited;      // a launch waits for it to be built
     bool shows_cgroups, serves_once;  // of a version that is not known yet
     struct cgroup_limits limits, together;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
@@ -47,9 +48,9 @@ extern struct cell cells[CELLS];
 
 /// Starts a cell's init in an empty slot, for `function` or NOBODY; it builds itself and then waits for its binding. With a
 /// `version` it takes over what an earlier cell of that has made, and waits for streams only. Returns 0, or an errno with
-/// `*stage` set.
+/// `*stage` set. `is_awaited`: somebody waits for this very cell.
 int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                 const struct version *version, uint32_t *stage);
+                 const struct version *version, bool is_awaited, uint32_t *stage);
 
 /// Removes the cell's cgroups. Returns false while something still lives in one.
 bool cell_remove(struct cgroups *groups, struct cell *cell);

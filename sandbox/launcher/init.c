@@ -144,8 +144,15 @@ static int enter_version(const struct version *version) {
     return 0;
 }
 
+static int make_rules(const struct birth *birth, const struct own *own) {
+    if (!birth->mode->landlock_abi && birth->mode->allow_no_landlock) return -1;
+    int rules = landlock_rules(birth->mode->landlock_abi, own->run);
+    if (rules < 0) cell_fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
+    return rules;
+}
+
 /// What can be done ahead of time in a ready cell.
-static void prepare(const struct birth *birth, struct own *own) {
+static void prepare(const struct birth *birth, struct cell_spec *spec, struct own *own, struct worker_spec *worker) {
     STEP(BH_STAGE_CLOSE_FDS, close_others(birth));
     STEP(BH_STAGE_PARENT_DEATH, die_with_launcher(birth));
     // Files of a non-dumpable process in /proc belong to root (proc(5)): in a user namespace we could not write our own.
@@ -170,6 +177,11 @@ static void prepare(const struct birth *birth, struct own *own) {
     bool keeps_pristine = !birth->version && birth->mode->root && !birth->mode->observes;
     error = own_attach(birth, own, root, keeps_pristine, BH_PLAN_SCRATCH, BH_PLAN_SCRATCH / 4096, &stage);
     if (error) cell_fail(birth, stage, error);
+    worker->landlock = make_rules(birth, own);
+    // Shared with the launcher until they are written: copied now, not when somebody waits.
+    touch(spec, sizeof *spec);
+    plan_touch();
+    watcher_touch();
 }
 
 /// Waits for the launcher to say whose cell this becomes.
@@ -201,19 +213,11 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec, bo
     return error;
 }
 
-static int make_rules(const struct birth *birth, const struct cell_spec *spec) {
-    if (!birth->mode->landlock_abi && birth->mode->allow_no_landlock) return -1;
-    int rules = landlock_rules(spec);
-    if (rules < 0) cell_fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
-    return rules;
-}
-
 /// What is left once the root is sealed.
 static void finish(const struct birth *birth, struct cell_spec *spec, struct own *own, struct worker_spec *worker) {
     uint32_t stage;
     int error = own_finish(spec, own, &stage);
     if (error) cell_fail(birth, stage, error);
-    worker->landlock = make_rules(birth, spec);
     // In this mount table: a path of the version's own ends nowhere once the launcher has forgotten that, and Landlock with it.
     STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
 }
@@ -238,19 +242,15 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
     STEP(BH_STAGE_PROC, own_write_plan(spec, own));
     uint32_t stage;
     int error = 0;
-    if (shares) {
-        // Appears in this cell's own table, too.
+    if (own->pristine >= 0) {
+        // Appears in this cell's own table, too, whose root is read-only already.
         STEP(BH_STAGE_ENTER, own_enter_pristine(own));
         if ((error = root_fill(spec, own->base, &stage)) || (error = root_seal(&stage))) cell_fail(birth, stage, error);
         STEP(BH_STAGE_ENTER, own_leave_pristine(own));
-    } else {
-        int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        STEP(BH_STAGE_ROOT, root < 0 ? errno : 0);
-        if ((error = root_fill(spec, root, &stage))) cell_fail(birth, stage, error);
-        close(root);
-        if (own->pristine >= 0) close(own->pristine), own->pristine = -1;
+        if (!shares) close(own->pristine), own->pristine = -1;
+    } else if ((error = root_fill(spec, own->base, &stage)) || (error = root_seal(&stage))) {
+        cell_fail(birth, stage, error);
     }
-    if ((error = root_seal(&stage))) cell_fail(birth, stage, error);
     finish(birth, spec, own, worker);
     for (unsigned i = 0; i < plan->header->mount_count; i++)
         if (spec->trees[i] >= 0) close(spec->trees[i]);
@@ -261,11 +261,6 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
 // -- Again and again --------------------------------------------------------------------------------------------------
 
 #define WATCHER_PID 2
-
-/// Whether this process stays behind its worker, to hold the cell's namespaces for the next one. It keeps some rights for that,
-/// and so it never looks at anything of a tenant's: a child of it watches the worker and has none.
-/// A version's first cell is waited for, and the child would be one more step: it is not kept.
-static bool keeps_cell(const struct birth *birth) { return birth->version && birth->version->keeps; }
 
 /// Gives up the rights that starting a worker does not need: nothing can be mounted, and no namespace entered, any more.
 static int keep_few_rights(bool keeps_locks) {
@@ -307,10 +302,10 @@ _Noreturn void cell_main(const struct birth *birth) {
     spec.birth = birth;
     struct worker_spec worker = {.cell = &spec, .listener = -1, .awaits = birth->version};
     struct own own;
-    prepare(birth, &own);
+    prepare(birth, &spec, &own, &worker);
     if (birth->version) take_over(birth, &spec, &own, &worker);
     else bind_version(birth, &spec, &own, &worker);
-    if (!keeps_cell(birth)) {
+    if (!birth->keeps) {
         // The worker's number does not tell which it was. Where that cannot be, no cell is kept.
         if (birth->mode->root && own.last_pid >= 0) own_reset_pids(&own, WATCHER_PID);
         watch_worker(&spec, &worker, own.pristine, NULL);

@@ -1,7 +1,6 @@
 // Landlock: a second wall behind the mount namespace. https://docs.kernel.org/userspace-api/landlock.html
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cell.h"
 
@@ -18,8 +17,6 @@
     (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |         \
      LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_FIFO |                      \
      LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_EXECUTE | FS_REFER | FS_TRUNCATE)
-#define ONLY_FILES                                                                                                   \
-    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE)
 
 struct ruleset_attr {
     uint64_t fs, net, scoped;
@@ -38,20 +35,16 @@ static uint64_t known_rights(uint32_t abi) {
     return rights;
 }
 
-static int allow(int ruleset, uint32_t abi, const char *path, uint64_t rights) {
-    int fd = open(path, O_PATH | O_CLOEXEC);
+static int allow(int ruleset, uint32_t abi, int folder, const char *path, uint64_t rights) {
+    int fd = openat(folder, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return errno;
-    struct stat info;
-    int error = fstat(fd, &info) < 0 ? errno : 0;
-    if (!S_ISDIR(info.st_mode)) rights &= ONLY_FILES;
     struct landlock_path_beneath_attr rule = {.allowed_access = rights & known_rights(abi), .parent_fd = fd};
-    if (!error && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0) error = errno;
+    int error = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ? errno : 0;
     close(fd);
     return error;
 }
 
-int landlock_rules(const struct cell_spec *spec) {
-    uint32_t abi = spec->birth->mode->landlock_abi;
+int landlock_rules(uint32_t abi, int own_folder) {
     struct ruleset_attr handled = {
         .fs = known_rights(abi),
         .net = abi >= 4 ? NET_BIND | NET_CONNECT : 0,  // no rule follows: no TCP at all
@@ -61,13 +54,12 @@ int landlock_rules(const struct cell_spec *spec) {
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, size, 0);
     if (ruleset < 0) return -1;
 
-    const struct plan *plan = &spec->plan;
-    // The root holds what the plan has mounted and what every cell has: all of it may be read and run.
-    int error = allow(ruleset, abi, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE);
-    if (!error) error = allow(ruleset, abi, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
-    if (!error && plan->header->scratch_bytes) error = allow(ruleset, abi, "/tmp", SCRATCH);
-    // Not there under a grant that hides it.
-    if (!error && plan->header->scratch_bytes && (error = allow(ruleset, abi, "/dev/shm", SCRATCH)) == ENOENT) error = 0;
+    // The root holds what the plan has mounted and what every cell has: all of it may be read and run. What a version may not
+    // write has no /tmp and no /dev/shm by then.
+    int error = allow(ruleset, abi, AT_FDCWD, "/", READ | LANDLOCK_ACCESS_FS_EXECUTE);
+    if (!error) error = allow(ruleset, abi, AT_FDCWD, "/dev", READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    if (!error) error = allow(ruleset, abi, own_folder, "tmp", SCRATCH);
+    if (!error) error = allow(ruleset, abi, own_folder, "shm", SCRATCH);
     if (!error) return ruleset;
     close(ruleset);
     errno = error;

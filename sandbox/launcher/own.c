@@ -31,16 +31,18 @@ static int proc_begin(const struct birth *birth, struct own *own) {
     return own->proc < 0 ? errno : 0;
 }
 
-static int cover(const char *file) {
+static int cover(const char *file, bool is_sealed) {
     char path[32];
     snprintf(path, sizeof path, "/proc/%s", file);
     if (mount(file, path, NULL, MS_BIND, NULL) < 0) return errno == ENOENT ? 0 : errno;
+    if (is_sealed) return 0;
     // In a user namespace the worker owns them.
     unsigned long flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
     return mount(NULL, path, NULL, flags, NULL) < 0 ? errno : 0;
 }
 
-static int proc_attach(const struct birth *birth, struct own *own) {
+/// `is_sealed`: the root is read-only, and so is what is bound out of it.
+static int proc_attach(const struct birth *birth, struct own *own, bool is_sealed) {
     int error = 0;
     if (own->proc < 0) return 0;
     if (sys_move_mount(own->proc, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
@@ -48,7 +50,7 @@ static int proc_attach(const struct birth *birth, struct own *own) {
         if ((own->pins[i] = openat(own->proc, pinned[i], O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0) return errno;
     if (fchdir(own->folder) < 0) return errno;
     for (size_t i = 0; !error && i < sizeof covered / sizeof *covered; i++)
-        error = cover(covered[i]);
+        error = cover(covered[i], is_sealed);
     if (chdir("/") < 0 && !error) error = errno;
     if (error) return error;
     if (sys_fsconfig(own->proc_fs, FSCONFIG_SET_STRING, "subset", "pid") < 0 ||
@@ -68,20 +70,35 @@ static int write_text(int folder, const char *name, const char *text, size_t len
     return error;
 }
 
-int own_write_plan(const struct cell_spec *spec, const struct own *own) {
-    // Of the cell, whose swap is 0. What of it is free changes, and nobody is told: as much as there is, as it starts.
-    unsigned long long memory = spec->plan.header->memory_max >> 10;
+/// Of the cell, whose swap is 0. What of it is free changes, and nobody is told: as much as there is, as it starts.
+static int write_memory(const struct own *own, uint64_t bytes) {
+    unsigned long long memory = bytes >> 10;
     char text[512];
     int length = snprintf(text, sizeof text,
                           "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:               0 kB\n"
                           "Cached:                0 kB\nSwapCached:            0 kB\nActive:                0 kB\nInactive:              0 kB\n"
                           "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:                 0 kB\nSReclaimable:          0 kB\n",
                           memory, memory, memory);
-    int error = write(own->meminfo, text, (size_t)length) == length ? 0 : errno;
+    // No shorter than what stood there: nobody has less.
+    return pwrite(own->meminfo, text, (size_t)length, 0) == length ? 0 : errno;
+}
+
+/// Opens what the plan will be written into: by the table in which it stays writable until then.
+static int made_begin(struct own *own) {
+    if ((own->meminfo = openat(own->base, "proc/meminfo", O_WRONLY | O_CLOEXEC)) < 0) return errno;
+    own->hosts = openat(own->base, "etc/hosts", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    if (own->hosts < 0 && errno != ENOENT) return errno;
+    return write_memory(own, BH_PLAN_MEMORY);
+}
+
+int own_write_plan(const struct cell_spec *spec, const struct own *own) {
+    uint64_t memory = spec->plan.header->memory_max;
+    int error = memory == BH_PLAN_MEMORY ? 0 : write_memory(own, memory);
     close(own->meminfo);
     if (error || own->hosts < 0) return error;
     // Who asks for the address of its own name (a JVM does) is to get one.
-    length = snprintf(text, sizeof text, "127.0.1.1\t%s\n", spec->plan.hostname);
+    char text[128];
+    int length = snprintf(text, sizeof text, "127.0.1.1\t%s\n", spec->plan.hostname);
     error = write(own->hosts, text, (size_t)length) == length ? 0 : errno;
     close(own->hosts);
     return error;
@@ -161,13 +178,12 @@ int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_
     }
     own->base = root;
     if ((own->folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return errno;
-    if (!birth->version && (own->meminfo = openat(own->folder, "meminfo", O_WRONLY | O_CLOEXEC)) < 0) return errno;
-    if (!birth->version && (own->hosts = open("/etc/hosts", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC)) < 0 && errno != ENOENT)
-        return errno;
+    if (!birth->version && (error = made_begin(own))) return error;
+    if (keeps_pristine && (error = root_seal(stage))) return error;
     *stage = BH_STAGE_SCRATCH;
     if ((error = run_attach(birth, own, scratch_bytes, scratch_inodes))) return error;
     *stage = BH_STAGE_PROC;
-    return proc_attach(birth, own);
+    return proc_attach(birth, own, keeps_pristine || birth->version);
 }
 
 int own_enter_pristine(const struct own *own) { return setns(own->pristine, CLONE_NEWNS) < 0 ? errno : 0; }

@@ -32,6 +32,9 @@ bool is_plain_path(const char *path);
 /// Returns 0, or the errno that says what is wrong with it.
 int plan_read(int fd, struct plan *plan);
 
+/// Touches what reading a plan writes to.
+void plan_touch(void);
+
 /// Fills in the plan's resource limits. Returns 0, EINVAL for a list that makes no sense, EPERM for a limit above the
 /// launcher's own.
 int plan_limit(struct plan *plan);

@@ -36,14 +36,21 @@ static int tmpfs(uint64_t bytes, uint32_t inodes, const char *mode, unsigned att
 #define NO_LINKS (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
 /// Opens the folder that `path` (absolute, plain) stands in, making what is missing, and points `*leaf` at its last name.
-/// One step at a time and through no link, though the host's tree is out of reach by now: a plan may hold any.
+/// Through no link, though the host's tree is out of reach by now: a plan may hold any.
 static int open_parent(int root, const char *path, const char **leaf) {
-    int folder = fcntl(root, F_DUPFD_CLOEXEC, 3);
-    const char *name = path + 1;
+    char part[1024];  // plan_read has checked that no path is longer, and no name in it than 255
+    const char *name = path + 1, *last = strrchr(path, '/');
+    *leaf = last + 1;
+    if (last == path) return fcntl(root, F_DUPFD_CLOEXEC, 3);
+    memcpy(part, name, (size_t)(last - name));
+    part[last - name] = 0;
+    int folder = sys_openat2(root, part, O_PATH | O_DIRECTORY, NO_LINKS);
+    if (folder >= 0 || errno != ENOENT) return folder;
+    // One step at a time.
+    folder = fcntl(root, F_DUPFD_CLOEXEC, 3);
     for (const char *slash; folder >= 0 && (slash = strchr(name, '/')); name = slash + 1) {
-        char part[256];
         size_t length = (size_t)(slash - name);
-        memcpy(part, name, length);  // plan_read has checked that no name is longer than 255
+        memcpy(part, name, length);
         part[length] = 0;
         int made = mkdirat(folder, part, 0755);
         int inner = made < 0 && errno != EEXIST && errno != EROFS
@@ -54,7 +61,6 @@ static int open_parent(int root, const char *path, const char **leaf) {
         errno = error;
         folder = inner;
     }
-    *leaf = name;
     return folder;
 }
 

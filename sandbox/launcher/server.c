@@ -240,6 +240,8 @@ static void on_reports(struct cell *cell) {
             on_empty(cell);
             break;
         case REPORT_STARTED:
+            // From who watches it and reaps it, in the worker's name; else the worker has said so itself.
+            if (pid != cell->watcher) cell->pid = pid;
             on_started(cell, shared, &count);
             break;
         case REPORT_REFUSED:

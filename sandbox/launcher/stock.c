@@ -61,14 +61,15 @@ static unsigned owned_max(void) { return ready_target / 2 < WAITING_MAX ? ready_
 
 /// Builds one more cell for the function called `name`, or for nobody (""); for `version` if there is one. Returns its slot, or
 /// CELLS with `*stage` and `*error` set.
-static uint32_t build_cell(const char *name, const struct version *version, uint32_t *stage, int *error) {
+/// - Parameter is_awaited: a launch waits for it.
+static uint32_t build_cell(const char *name, const struct version *version, bool is_awaited, uint32_t *stage, int *error) {
     static uint32_t next;
     for (uint32_t i = 0; i < CELLS; i++) {
         uint32_t slot = (next + i) % CELLS;
         if (cells[slot].state != CELL_EMPTY) continue;
         next = slot;
         uint32_t function = function_named(name);
-        if ((*error = cell_prepare(options, groups, slot, function, version, stage))) return CELLS;
+        if ((*error = cell_prepare(options, groups, slot, function, version, is_awaited, stage))) return CELLS;
         if (function == NOBODY) function_take(cells[slot].function, name);
         watch_cell(slot);
         return slot;
@@ -108,7 +109,7 @@ uint32_t stock_take(uint64_t version, const char *name, uint32_t *stage, int *er
     // A spare one stands in a directory of its own: for a function that has one already it would be a second share.
     uint32_t slot = function == NOBODY ? spare_cell() : owned_cell(function);
     const struct version *known = version_known(version);
-    if (slot == CELLS) slot = build_cell(name, known, stage, error);
+    if (slot == CELLS) slot = build_cell(name, known, true, stage, error);
     else if (function == NOBODY) function_take(cells[slot].function, name);
     // The next one finds a ready cell where this one is. Of a known version, cells come back.
     if (slot != CELLS && !known && owned.count + order_count < owned_max()) orders[order_count++] = cells[slot].function;
@@ -178,7 +179,7 @@ void stock_replace(struct cell *cell) {
     stock_remove(cell);
     uint32_t stage;
     int error;
-    uint32_t slot = version ? build_cell(version->function, version, &stage, &error) : CELLS;
+    uint32_t slot = version ? build_cell(version->function, version, false, &stage, &error) : CELLS;
     if (slot != CELLS) add(&renewed, slot);
 }
 
@@ -200,7 +201,7 @@ static bool build_ordered(void) {
         uint32_t slot = spare_cell();
         if (slot != CELLS) cell_kill(&cells[slot]);
     }
-    uint32_t slot = build_cell(functions[function].name, NULL, &stage, &error);
+    uint32_t slot = build_cell(functions[function].name, NULL, false, &stage, &error);
     if (slot != CELLS) add(&owned, slot);
     return slot != CELLS;
 }
@@ -208,7 +209,7 @@ static bool build_ordered(void) {
 static bool build_spare(void) {
     uint32_t stage;
     int error;
-    uint32_t slot = build_cell("", NULL, &stage, &error);
+    uint32_t slot = build_cell("", NULL, false, &stage, &error);
     if (slot == CELLS) return false;
     cells[slot].spare = true;
     spare_count++;

@@ -67,6 +67,11 @@ static inline int sys_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
+/// Makes pages that a fork shares its own.
+static inline void touch(void *start, size_t size) {
+    for (volatile char *byte = start, *end = byte + size; byte < end; byte += 4096) *byte = *byte;
+}
+
 static inline uint64_t monotonic_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

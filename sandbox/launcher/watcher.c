@@ -26,24 +26,26 @@ _Noreturn void cell_fail(const struct birth *birth, uint32_t stage, int error) {
     _exit(1);
 }
 
+static void add_control(struct msghdr *message, int type, const void *bytes, size_t size) {
+    struct cmsghdr *header = (void *)((char *)message->msg_control + message->msg_controllen);
+    *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = type, .cmsg_len = CMSG_LEN(size)};
+    memcpy(CMSG_DATA(header), bytes, size);
+    message->msg_controllen += CMSG_SPACE(size);
+}
+
 /// Tells that the worker runs, and with it hands over the mount table that the version's next cells share (-1: none).
-static int report_started(int status, int mounts) {
+/// - Parameter worker: by its credentials, if it has not said so itself; else 0.
+static int report_started(int status, pid_t worker, int mounts) {
     struct report report = {.kind = REPORT_STARTED};
     struct iovec part = {&report, sizeof report};
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
     } control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (mounts >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &mounts, sizeof(int));
-    }
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
+    struct ucred credentials = {.pid = worker, .uid = geteuid(), .gid = getegid()};
+    if (worker) add_control(&message, SCM_CREDENTIALS, &credentials, sizeof credentials);
+    if (mounts >= 0) add_control(&message, SCM_RIGHTS, &mounts, sizeof mounts);
     return sendmsg(status, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
@@ -58,9 +60,16 @@ static int place_stdio(const struct cell_spec *spec) {
     return 0;
 }
 
+static struct sock_filter installed[BH_FILTER_MAX];
+static char stack[64 * 1024] __attribute__((aligned(16)));  // the worker's, until exec
+
+void watcher_touch(void) {
+    touch(installed, 4096);
+    touch(stack + sizeof stack - 8192, 8192);
+}
+
 /// The filter as the kernel gets it.
 static int derive_filter(struct cell_spec *spec, struct worker_spec *worker) {
-    static struct sock_filter installed[BH_FILTER_MAX];
     worker->filter = (struct sock_fprog){.filter = installed};
     while (filter_locks(&spec->plan.filter) && !spec->pass)
         if (getrandom(&spec->pass, sizeof spec->pass, 0) != sizeof spec->pass) return errno;
@@ -68,7 +77,6 @@ static int derive_filter(struct cell_spec *spec, struct worker_spec *worker) {
 }
 
 static pid_t start_worker(const struct birth *birth, struct worker_spec *worker, struct watched_worker *child) {
-    static char stack[64 * 1024] __attribute__((aligned(16)));
     // Returns once the worker has called exec or ended; in a cell that knows its version, that is when it has its streams.
     int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD | (child ? CLONE_PARENT | CLONE_PARENT_SETTID : 0);
     pid_t pid = clone(worker_main, stack + sizeof stack, flags, worker, child ? &child->pid : NULL);
@@ -124,6 +132,7 @@ _Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, 
     const struct birth *birth = spec->birth;
     // By whom it can be told from the worker, and all others.
     if (child) send_report(birth->status, &(struct report){.kind = REPORT_READY});
+    worker->reports = child;
     if (!worker->awaits) STEP(BH_STAGE_STDIO, place_stdio(spec));
     STEP(BH_STAGE_SECCOMP, derive_filter(spec, worker));
     sigset_t ends;
@@ -134,7 +143,7 @@ _Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, 
     if (signals < 0) cell_fail(birth, BH_STAGE_SIGNALS, errno);
 
     pid_t pid = spec->worker = start_worker(birth, worker, child);
-    STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, pristine));
+    STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, child ? 0 : pid, pristine));
     if (child) child->has_started = true;
     if (pristine >= 0) close(pristine);
     close(worker->executable);

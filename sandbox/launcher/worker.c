@@ -116,8 +116,9 @@ int worker_main(void *argument) {
     const struct plan *plan = &cell->plan;
 
     // The launcher sees whose message it is.
-    STEP(BH_STAGE_FORK, RESULT(syscall(SYS_sendto, cell->birth->status, &(struct report){.kind = REPORT_WORKER}, sizeof(struct report),
-                                       MSG_NOSIGNAL, NULL, 0)));
+    if (spec->reports)
+        STEP(BH_STAGE_FORK, RESULT(syscall(SYS_sendto, cell->birth->status, &(struct report){.kind = REPORT_WORKER}, sizeof(struct report),
+                                           MSG_NOSIGNAL, NULL, 0)));
     STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
     syscall(SYS_umask, 077);
     STEP(BH_STAGE_RLIMITS, set_rlimits(plan, cell->birth->mode));
