@@ -182,6 +182,29 @@ def test_locks_between_processes(host):
         "sqlite-exits": [0, 0, 0], "sqlite-rows": 150, "bundle": None}
 
 
+def test_who_asks_for_locks_need_not_write(sh):
+    """As SQLite asks of a database that it opened for reading: whether anybody holds a lock for writing."""
+    assert sh("""
+import fcntl, os, struct
+flock, plain = "hhqqi4x", lambda kind: struct.pack("hhqqi4x", kind, 0, 100, 1, 0)
+open("/tmp/f", "w").close()
+(get, put), child = os.pipe(), os.fork()
+if child == 0:
+    with open("/tmp/f", "r+") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, 100)
+        os.write(put, b"1")
+        os.read(os.pipe()[0], 1)
+os.read(get, 1)
+with open("/tmp/f") as file:
+    kind, _, start, length, owner = struct.unpack(flock, fcntl.fcntl(file, fcntl.F_GETLK, plain(fcntl.F_WRLCK)))
+    print(kind == fcntl.F_WRLCK, start, length, owner == child)
+    for kind in (fcntl.F_UNLCK, 7):
+        try: fcntl.fcntl(file, fcntl.F_GETLK, plain(kind))
+        except OSError as error: print(error.errno)
+os.kill(child, 9)
+""", "/usr/bin/python3") == "True 100 1 True\n22\n22\n"
+
+
 def test_locks_end_at_the_cell(host, sh):
     """On what others see too, nobody's lock is anybody else's."""
     name = unique_name("locks")

@@ -1,4 +1,5 @@
 """The suites beside CPython's, made ready from Debian's source packages: what of them goes into a bundle, and in which parts they run."""
+import os
 import re
 import shutil
 import subprocess
@@ -47,10 +48,18 @@ def prepare(suite, part, folder):
         program = folder / f"{part.replace('/', '-')}.test"
         subprocess.run(["go", "test", "-c", "-o", program, part], check=True, cwd=folder)
         return files | {program.name: program}
+    if suite == "ltp":
+        built = Path(os.environ["BULKHEAD_LTP"], "testcases/kernel/syscalls")
+        programs = [path for name in LTP for path in (built / name).glob("*") if path.is_file() and os.access(path, os.X_OK)]
+        (folder / "ltp").mkdir(exist_ok=True)
+        for path in programs:
+            if path.suffix == "" and not (folder / "ltp" / path.name).exists():
+                subprocess.run(["strip", "-o", folder / "ltp" / path.name, path], check=True)
+        return files | {"ltp": folder / "ltp"}
     ready = folder / f"{suite}-files"
     if not ready.exists():
         ready.mkdir()
-        tree = source({"node": "nodejs"}.get(suite, suite), folder)
+        tree = source({"node": "nodejs", "sqlite": "sqlite3"}.get(suite, suite), folder)
         if suite == "perl":
             shutil.copytree(tree / "t", ready / "t", symlinks=True)
             version = re.search(r"[0-9]+\.[0-9]+", tree.name)[0]
@@ -61,11 +70,26 @@ def prepare(suite, part, folder):
             subprocess.run(["gcc", "-static", "-o", ready / "testsuite/echo-ne", tree / "scripts/echo.c"], check=True)
             shutil.copy(tree / "debian/config/pkg/static", ready / ".config")
             shutil.copy(shutil.which("busybox"), ready / "busybox")
+        elif suite == "sqlite":
+            subprocess.run(["./configure", "--with-tcl=/usr/lib/tcl8.6"], cwd=tree, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["make", "testfixture"], cwd=tree, check=True, stdout=subprocess.DEVNULL)
+            shutil.copy(tree / "testfixture", ready / "testfixture")
+            shutil.copytree(tree / "test", ready / "test")
         elif suite == "node":
             for name in ("parallel", "common", "fixtures"):
                 shutil.copytree(tree / "test" / name, ready / "test" / name, symlinks=True)
     return files | {path.name: path for path in ready.iterdir()}
 
 
+SQLITE = ["[ab]", "c", "[de]", "f", "[g-i]", "[jk]", "l", "m", "[no]", "[pq]", "r", "s", "t", "[uv]", "w", "[xz]"]
+
+# The Linux Test Project is no package of Debian's: BULKHEAD_LTP names its source, built (`make autotools; ./configure; make` of lib,
+# libs and these folders of testcases/kernel/syscalls: files and processes).
+LTP = """access alarm brk chdir chmod clone close creat dup dup2 dup3 execve exit exit_group faccessat fchdir fchmod fcntl flock fork fstat
+fstatat ftruncate futex getcwd getdents getitimer getpgid getpid getppid getrlimit gettimeofday kill lchown link linkat lseek lstat
+madvise mkdir mkdirat mmap mprotect mremap munmap nanosleep open openat pause pipe pipe2 poll pread preadv pwrite pwritev read readdir
+readlink readlinkat readv rename renameat rmdir sbrk select setitimer setpgid setsid sigaction signal sigprocmask stat statx symlink
+symlinkat time times truncate umask uname unlink unlinkat utime utimes vfork wait wait4 waitid waitpid write writev""".split()
+
 # What is run, in which parts. A part takes less time than an invocation may.
-SUITES = {"go": GO, "perl": PERL, "busybox": ["all"], "node": NODE}
+SUITES = {"go": GO, "perl": PERL, "busybox": ["all"], "node": NODE, "sqlite": SQLITE, "ltp": ["[a-e]", "[f-m]", "[n-s]", "[t-z]"]}

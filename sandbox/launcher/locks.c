@@ -156,8 +156,8 @@ static bool ask_flock(const struct cell_spec *spec, int listener, const struct s
     return true;
 }
 
-/// Reads what fcntl(2) is asked for. Returns 0, or an errno.
-static int read_range(int fd, const struct flock *asked, pid_t owner, struct lock *lock) {
+/// Reads what fcntl(2) is asked for. Returns 0, or an errno. Who only asks (F_GETLK) need not have opened the file for it.
+static int read_range(int fd, unsigned command, const struct flock *asked, pid_t owner, struct lock *lock) {
     struct stat info;
     if (fstat(fd, &info) < 0) return errno;
     int64_t base = asked->l_whence == SEEK_SET ? 0 : asked->l_whence == SEEK_END ? info.st_size : lseek(fd, 0, SEEK_CUR);
@@ -170,6 +170,7 @@ static int read_range(int fd, const struct flock *asked, pid_t owner, struct loc
     if (first < 0 || last < first) return EINVAL;
     *lock = (struct lock){.device = info.st_dev, .file = info.st_ino, .first = first, .last = last, .owner = owner,
                           .is_exclusive = asked->l_type == F_WRLCK};
+    if (command == F_GETLK) return asked->l_type == F_WRLCK || asked->l_type == F_RDLCK ? 0 : EINVAL;
     int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
     if ((asked->l_type == F_WRLCK && mode == O_RDONLY) || (asked->l_type == F_RDLCK && mode == O_WRONLY)) return EBADF;
     return asked->l_type == F_WRLCK || asked->l_type == F_RDLCK || asked->l_type == F_UNLCK ? 0 : EINVAL;
@@ -192,7 +193,7 @@ static bool ask_record(int listener, const struct seccomp_notif *call, int fd, p
     struct iovec here = {&asked, sizeof asked}, there = {(void *)(uintptr_t)call->data.args[2], sizeof asked};
     unsigned command = (unsigned)call->data.args[1];
     int error = process_vm_readv(process, &here, 1, &there, 1, 0) == sizeof asked ? 0 : EFAULT;
-    if (!error) error = read_range(fd, &asked, process, &wanted);
+    if (!error) error = read_range(fd, command, &asked, process, &wanted);
     close(fd);
     if (error) {
     } else if (command == F_GETLK) {
