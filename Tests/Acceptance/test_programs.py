@@ -205,6 +205,46 @@ os.kill(child, 9)
 """, "/usr/bin/python3") == "True 100 1 True\n22\n22\n"
 
 
+def test_three_that_wait_for_each_other(sh):
+    """One of them is told so (EDEADLK), and the others go on."""
+    told = sh("""
+import errno, fcntl, os, time
+open("/tmp/f", "w").close()
+for own in range(3):
+    if os.fork() == 0:
+        with open("/tmp/f", "r+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, own)
+            time.sleep(0.3 + own / 5)
+            try: fcntl.lockf(file, fcntl.LOCK_EX, 1, (own + 1) % 3)
+            except OSError as error: os._exit(error.errno)
+            os._exit(0)
+print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(3)))
+""", "/usr/bin/python3", wall="20s")
+    assert told == "[0, 0, 35]\n"
+
+
+def test_who_asks_for_locks_is_told_of_the_first(sh):
+    """Neighbours are one lock, in the order of the file; and who asks about no file is told so."""
+    assert sh("""
+import ctypes, fcntl, os, struct
+open("/tmp/f", "w").close()
+(get, put), child = os.pipe(), os.fork()
+if child == 0:
+    with open("/tmp/f", "r+") as file:
+        for start in (50, 12, 10, 11, 30):
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, start)
+        os.write(put, b"1")
+        os.read(os.pipe()[0], 1)
+os.read(get, 1)
+with open("/tmp/f") as file:
+    print(struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0)))[1:4])
+libc = ctypes.CDLL(None, use_errno=True)
+for call in (lambda: libc.flock(77, 2), lambda: libc.fcntl(77, fcntl.F_SETLK, ctypes.create_string_buffer(32))):
+    call(); print(ctypes.get_errno())
+os.kill(child, 9)
+""", "/usr/bin/python3") == "(0, 10, 3)\n9\n9\n"
+
+
 def test_locks_end_at_the_cell(host, sh):
     """On what others see too, nobody's lock is anybody else's."""
     name = unique_name("locks")

@@ -66,15 +66,27 @@ static bool is_held(const struct lock *lock) {
     return found;
 }
 
-/// The lock in the way of `wanted`, or NULL.
+static bool stands_in_the_way(const struct lock *lock, const struct lock *wanted) {
+    return lock->owner != wanted->owner && overlap(lock, wanted) && (lock->is_exclusive || wanted->is_exclusive);
+}
+
+/// The first lock in the file that is in the way of `wanted`, or NULL.
 static const struct lock *conflict(const struct lock *wanted) {
+    const struct lock *first = NULL;
     for (unsigned i = 0; i < lock_count; i++) {
         const struct lock *lock = &locks[i];
-        if (lock->owner == wanted->owner || !overlap(lock, wanted) || (!lock->is_exclusive && !wanted->is_exclusive)) continue;
-        if (is_held(lock)) return lock;
-        locks[i--] = locks[--lock_count];
+        if (!stands_in_the_way(lock, wanted)) continue;
+        if (first && first->first <= lock->first) continue;
+        if (is_held(lock)) {
+            first = lock;
+            continue;
+        }
+        // The last one takes its place, which may be the one that was found.
+        locks[i] = locks[--lock_count];
+        if (first == &locks[lock_count]) first = &locks[i];
+        i--;
     }
-    return NULL;
+    return first;
 }
 
 /// Takes `range` from what its owner holds. Returns 0, or ENOLCK where one becomes two and there is no room.
@@ -99,12 +111,25 @@ static int release(const struct lock *range) {
     return 0;
 }
 
+/// Whether `lock` ends where `whole` begins, or the other way round, and they are one lock for whoever asks.
+static bool is_continued(const struct lock *lock, const struct lock *whole) {
+    return lock->owner == whole->owner && is_same_file(lock, whole) && lock->is_exclusive == whole->is_exclusive &&
+           ((lock->last < INT64_MAX && lock->last + 1 == whole->first) || (whole->last < INT64_MAX && whole->last + 1 == lock->first));
+}
+
 static int acquire(const struct lock *wanted) {
     if (conflict(wanted)) return EAGAIN;
     int error = release(wanted);
     if (error) return error;
+    struct lock whole = *wanted;
+    for (unsigned i = 0; i < lock_count; i++) {
+        if (!is_continued(&locks[i], &whole)) continue;
+        if (locks[i].first < whole.first) whole.first = locks[i].first;
+        if (locks[i].last > whole.last) whole.last = locks[i].last;
+        locks[i--] = locks[--lock_count];
+    }
     if (lock_count == LOCKS_MAX) return ENOLCK;
-    locks[lock_count++] = *wanted;
+    locks[lock_count++] = whole;
     return 0;
 }
 
@@ -140,6 +165,24 @@ static bool wait_for(const struct seccomp_notif *call, int fd, int operation, co
     if (wanted) waiting[waiting_count].wanted = *wanted;
     waiting_count++;
     return true;
+}
+
+/// Whether somebody who holds what `wanted` would wait for waits himself, one for the other, for what its owner holds (fcntl(2),
+/// EDEADLK).
+static bool would_deadlock(const struct lock *wanted) {
+    struct lock chain[WAITING_MAX + 1] = {*wanted};  // calls that would wait for each other, each once
+    bool is_in[WAITING_MAX] = {false};
+    for (unsigned at = 0, count = 1; at < count; at++)
+        for (unsigned i = 0; i < lock_count; i++) {
+            if (!stands_in_the_way(&locks[i], &chain[at])) continue;
+            if (locks[i].owner == wanted->owner && is_held(&locks[i])) return true;
+            for (unsigned k = 0; k < waiting_count; k++) {
+                if (is_in[k] || waiting[k].fd >= 0 || waiting[k].wanted.owner != locks[i].owner) continue;
+                is_in[k] = true;
+                chain[count++] = waiting[k].wanted;
+            }
+        }
+    return false;
 }
 
 // -- Calls ------------------------------------------------------------------------------------------------------------
@@ -201,8 +244,9 @@ static bool ask_record(int listener, const struct seccomp_notif *call, int fd, p
         if (!error && process_vm_writev(process, &here, 1, &there, 1, 0) != sizeof asked) error = EFAULT;
     } else if (asked.l_type == F_UNLCK) {
         error = release(&wanted);
-    } else if ((error = acquire(&wanted)) == EAGAIN && command == F_SETLKW && wait_for(call, -1, 0, &wanted)) {
-        return true;
+    } else if ((error = acquire(&wanted)) == EAGAIN && command == F_SETLKW) {
+        if (would_deadlock(&wanted)) error = EDEADLK;
+        else if (wait_for(call, -1, 0, &wanted)) return true;
     }
     notification_answer(listener, call->id, error, 0);
     return true;
@@ -211,6 +255,10 @@ static bool ask_record(int listener, const struct seccomp_notif *call, int fd, p
 bool locks_ask(const struct cell_spec *spec, int listener, const struct seccomp_notif *call) {
     pid_t process = process_of(spec, (pid_t)call->pid);
     int fd = process ? duplicate(listener, call, process) : -1;
+    if (fd < 0 && process && errno == EBADF) {
+        notification_answer(listener, call->id, EBADF, 0);
+        return true;
+    }
     if (fd < 0) return false;
     return call->data.nr == SYS_flock ? ask_flock(spec, listener, call, fd) : ask_record(listener, call, fd, process);
 }
