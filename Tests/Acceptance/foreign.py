@@ -108,6 +108,7 @@ def compare(outside, inside):
     """How many tests pass in the container, and {test: what came of it} of those that do not in the cell. A test within a test
     that ended the process is told as that one's end."""
     def fate(test):
-        return inside.get(test) or inside.get(test.split("/")[0].split(" ")[0].split(":")[0]) or "no outcome"
+        wider = [test.split("/")[0].split(" ")[0].split(":")[0], ".".join(test.split(".")[:2])]
+        return next((inside[name] for name in (test, *wider) if name in inside), "no outcome")
     passed = [test for test, what in outside.items() if what == "ok"]
     return len(passed), {test: fate(test) for test in passed if inside.get(test) != "ok"}
