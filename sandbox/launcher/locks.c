@@ -135,6 +135,13 @@ static int acquire(const struct lock *wanted) {
 
 // -- The caller -------------------------------------------------------------------------------------------------------
 
+/// Who called last: most callers call again. Known by a number only if that is a process's own: a thread's may come to be
+/// another process's while its process lives.
+static struct {
+    pid_t thread, process;
+    int pidfd;
+} caller = {.pidfd = -1};
+
 /// The process that a thread belongs to; 0 when it is gone.
 static pid_t process_of(const struct cell_spec *spec, pid_t thread) {
     char path[32], text[1024];
@@ -143,18 +150,32 @@ static pid_t process_of(const struct cell_spec *spec, pid_t thread) {
     return line ? (pid_t)strtol(line + sizeof "\nTgid:" - 1, NULL, 10) : 0;
 }
 
+static bool find_caller(const struct cell_spec *spec, pid_t thread) {
+    if (caller.pidfd >= 0) close(caller.pidfd);
+    caller.thread = caller.process = thread;
+    // Of a process's first thread only, pidfd_open(2).
+    caller.pidfd = (int)syscall(SYS_pidfd_open, thread, 0);
+    if (caller.pidfd >= 0) return true;
+    caller.thread = 0;
+    if ((caller.process = process_of(spec, thread))) caller.pidfd = (int)syscall(SYS_pidfd_open, caller.process, 0);
+    return caller.pidfd >= 0;
+}
+
 /// A duplicate of the caller's descriptor: the same open file. -1 with errno.
-static int duplicate(int listener, const struct seccomp_notif *call, pid_t process) {
-    int pidfd = (int)syscall(SYS_pidfd_open, process, 0);
-    if (pidfd < 0) return -1;
+static int duplicate(const struct cell_spec *spec, int listener, const struct seccomp_notif *call) {
+    int fd = -1, number = (int)call->data.args[0];
+    if (caller.pidfd >= 0 && caller.thread == (pid_t)call->pid) {
+        fd = (int)syscall(SYS_pidfd_getfd, caller.pidfd, number, 0);
+        if (fd < 0 && errno != ESRCH) return -1;  // else another has its number by now
+    }
+    if (fd < 0) {
+        if (!find_caller(spec, (pid_t)call->pid)) return errno = ESRCH, -1;
+        if ((fd = (int)syscall(SYS_pidfd_getfd, caller.pidfd, number, 0)) < 0) return -1;
+    }
     // The number is the caller's only as long as that waits for us.
-    int fd = ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) < 0
-                 ? -1
-                 : (int)syscall(SYS_pidfd_getfd, pidfd, (int)call->data.args[0], 0);
-    int error = errno;
-    close(pidfd);
-    errno = error;
-    return fd;
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0) return fd;
+    close(fd);
+    return errno = ESRCH, -1;
 }
 
 static bool wait_for(const struct seccomp_notif *call, int fd, int operation, const struct lock *wanted) {
@@ -253,14 +274,13 @@ static bool ask_record(int listener, const struct seccomp_notif *call, int fd, p
 }
 
 bool locks_ask(const struct cell_spec *spec, int listener, const struct seccomp_notif *call) {
-    pid_t process = process_of(spec, (pid_t)call->pid);
-    int fd = process ? duplicate(listener, call, process) : -1;
-    if (fd < 0 && process && errno == EBADF) {
+    int fd = duplicate(spec, listener, call);
+    if (fd < 0 && errno == EBADF) {
         notification_answer(listener, call->id, EBADF, 0);
         return true;
     }
     if (fd < 0) return false;
-    return call->data.nr == SYS_flock ? ask_flock(spec, listener, call, fd) : ask_record(listener, call, fd, process);
+    return call->data.nr == SYS_flock ? ask_flock(spec, listener, call, fd) : ask_record(listener, call, fd, caller.process);
 }
 
 int locks_retry(int listener) {

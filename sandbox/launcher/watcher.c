@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -14,6 +15,10 @@
 #include "cell.h"
 #include "filter.h"
 #include "locks.h"
+
+// Newer than Debian 12's linux/seccomp.h.
+#define NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#define NOTIF_SYNC_WAKE_UP 1ul
 
 // -- Reports ----------------------------------------------------------------------------------------------------------
 
@@ -143,6 +148,8 @@ _Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, 
     if (signals < 0) cell_fail(birth, BH_STAGE_SIGNALS, errno);
 
     pid_t pid = spec->worker = start_worker(birth, worker, child);
+    // Who asks for locks asks often: on the caller's own processor there is one switch less. Only faster: since Linux 6.6.
+    if (spec->plan.header->flags & BH_PLAN_LOCKS) ioctl(worker->listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP);
     STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, child ? 0 : pid, pristine));
     if (child) child->has_started = true;
     if (pristine >= 0) close(pristine);
