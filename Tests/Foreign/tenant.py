@@ -89,7 +89,8 @@ def node():
             flags = re.findall(r"^// Flags: (.*)$", file.read(), re.MULTILINE)
         command = ["/usr/bin/node", *" ".join(flags).split(), f"{HERE}/test/parallel/{name}"]
         status, text = run(name, command, home, NODE_TEST_DIR=home, TEST_THREAD_ID="0")
-        outcomes[name] = "ok" if status == 0 and "1..0 # Skipped" not in text else "skipped" if status == 0 else tell(status, text)
+        outcomes[name] = "ok" if status == 0 and "1..0 # Skipped" not in text else "skipped" if status == 0 else tell(
+            status, "\n".join(re.findall(r"^\w*Error.*$", text, re.MULTILINE)[:1]) or text)
 
 
 # As SQLite's own "veryquick" leaves them out; and those that only run others.
