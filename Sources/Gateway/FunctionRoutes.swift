@@ -56,9 +56,12 @@ extension Gateway {
         router.get("/v1/functions/:name/policy") { request, context in
             try authorize(request, .admin)
             let number = try number("version", request, in: 1...Int.max)
-            return try Response.json(
-                PolicyDescription(
-                    of: host.version(of: name(context), number: number, alias: nil), roots: host.options.roots))
+            let version = try host.version(of: name(context), number: number, alias: nil)
+            do {
+                return try Response.json(PolicyDescription(of: version, roots: host.options.roots))
+            } catch let unknown as Roots.Unknown {
+                throw Failure(.conflict, "it cannot be told what \(version.name) may do: \(unknown)")
+            }
         }
         router.delete("/v1/functions/:name") { request, context in
             try authorize(request, .admin)

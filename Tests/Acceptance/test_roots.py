@@ -192,6 +192,7 @@ def test_a_root_that_is_gone(hosts, prepared):
     told = failed(without.invoke("old", 1), "launch_failed")
     assert told["stage"] == "plan"
     assert "no root named shell" in without.log.read_text() and "no root named shell" in without.logs("old")[-1]["text"]
+    assert "no root named shell" in problem(without.get("/v1/functions/old/policy"), "conflict")["detail"]
     assert without.stop() == 0
     assert hosts(data=host.data, configuration=configuration({"shell": prepared["shell-tar"]})).invoke("old", 7, expect="ok").json() == 7
 
