@@ -150,7 +150,7 @@ def test_a_renewed_cell_is_as_new(host, compile_c):
     assert usage(first[-1])["cpu-ms"] < 10 * max(1, usage(first[0])["cpu-ms"]), "CPU time does not add up"
 
     hungry = script(host, "#!/bin/sh\nread -r big\nif [ \"$big\" = 1 ]; then x=$(head -c 20000000 /dev/zero | tr '\\0' x);"
-                          " echo ${#x}; else echo 0; fi\n", memory="128MiB")
+                          " echo ${#x}; else echo 0; fi\n", memory="128MiB", wall="30s")
     small = usage(host.invoke(hungry, 0, expect="ok"))["memory-bytes"]
     assert usage(host.invoke(hungry, 1, expect="ok"))["memory-bytes"] > 20_000_000
     again = usage(host.invoke(hungry, 0, expect="ok"))["memory-bytes"]
