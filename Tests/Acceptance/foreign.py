@@ -23,64 +23,46 @@ REASONS = {
     "test_idle": "a screen", "test_tk": "the same", "test_ttk_guionly": "the same", "test_tix": "the same",
 }
 
-# Why a test that passes in the container does not in a cell: by a word of what came of it, or of its name.
-KINDS = [
-    ("socket", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("Address family", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("sendfile", "sendfile, splice, copy_file_range: refused, pages of files in pipes were a way to write them; libraries copy by themselves"),
-    ("splice", "sendfile, splice, copy_file_range: refused, pages of files in pipes were a way to write them; libraries copy by themselves"),
-    ("copy_file_range", "sendfile, splice, copy_file_range: refused, pages of files in pipes were a way to write them; libraries copy by themselves"),
-    ("msg.t", "no System V IPC: what it makes outlives processes"), ("sem.t", "no System V IPC: what it makes outlives processes"),
-    ("shm.t", "no System V IPC: what it makes outlives processes"),
-    ("/proc/sys", "/proc/sys is empty"), ("ftruncate03", "/proc/sys is empty"), ("/proc/1/", "no other processes than its own"),
-    ("kconfig", "the kernel's configuration is not told"), ("SETLEASE", "leases and O_ASYNC: signals about others' files"),
-    ("O_ASYNC", "leases and O_ASYNC: signals about others' files"),
-    (",38,", "no locks of open files (OFD): those of processes and flock(2) are kept"),
-    ("F_BADCMD", "a command that fcntl(2) does not know is ENOSYS"), ("F_CREATED_QUERY", "a command that fcntl(2) does not know is ENOSYS"),
-    ("fcntl14", "a lock is seen as released when its file is closed altogether, not with the first of several descriptors"),
-    ("fcntl15", "a lock is seen as released when its file is closed altogether, not with the first of several descriptors"),
-    ("shmget", "no System V IPC: what it makes outlives processes"), ("waitv", "futex_waitv is not there; libraries take futex"),
-    ("fork() failed", "limits are the manifest's"), ("kill11", "limits are the manifest's"),
-    ("test-fs-watch", "no inotify: it tells of what others read in the same files"), ("'watch'", "no inotify: it tells of what others read in the same files"),
-    ("options-immutable", "no inotify: it tells of what others read in the same files"),
-    ("promises-watch", "no inotify: it tells of what others read in the same files"),
-    ("walbig", "limits are the manifest's"), ("forkserver", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("test_audit", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("test_fs_", "/proc/sys is empty"), ("Pty", "no terminals"), ("test_mmap", "a file is no larger than scratch"),
-    ("interface_addresses", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("open13", "no extended attributes"), ("16384", "O_DIRECT is refused: each read would be one of the disk's"),
-    ("test-fs-readfile.js", "a file is no larger than scratch"),
-    ("listen", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("SCMCredentials", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("ptrace", "no debugger: who asks for ptrace is ended as denied"), ("gdb", "no debugger: who asks for ptrace is ended as denied"),
-    ("unshare", "what only an administrator does ends a function as denied"),
-    ("HTTPDecoding", "no socket of any family is granted, not even a pair or one of the loopback's"),
-    ("too many open files", "limits are the manifest's"),
-    ("ReadFileProc", "/proc/sys is empty"), ("AtSlash", "the root is read-only"),
-    ("pty", "no terminals"), ("openpt", "no terminals"), ("tcsetpgrp", "no terminals"),
-    ("chroot", "what only an administrator does ends a function as denied"),
-    ("clock_settime", "what only an administrator does ends a function as denied"),
-    ("setres", "ids cannot be set, not even to what they are"), ("setreg", "ids cannot be set, not even to what they are"),
-    ("setreu", "ids cannot be set, not even to what they are"), ("resetids", "ids cannot be set, not even to what they are"),
-    ("memfd", "no memfd: files that no limit of the scratch counts"),
-    ("ExtendedAttribute", "no extended attributes"),
-    ("sched", "priorities are the host's"), ("riority", "priorities are the host's"),
-    ("pipesize", "pipes keep their size: kernel memory"), ("F_SETPIPE", "pipes keep their size: kernel memory"),
-    ("fcntl_64_bit", "F_NOTIFY: signals about others' files"),
-    ("large", "a file is no larger than scratch"), ("Large", "a file is no larger than scratch"),
-    ("fsync", "answered 0 without doing it: the host's disk is not a tenant's to flush"),
-    ("fdatasync", "answered 0 without doing it: the host's disk is not a tenant's to flush"),
-    ("flush", "answered 0 without doing it: the host's disk is not a tenant's to flush"),
-    ("prlimit", "limits are the manifest's"), ("fsize", "limits are the manifest's"), ("setrusage", "limits are the manifest's"),
-    ("preadv_flags", "preadv2 and pwritev2 are not there; preadv is"),
-]
+# Why a test that passes in the container does not in a cell: by a word of what came of it, or of its name, in any case of letters.
+KINDS = {
+    "no socket of any family is granted, not even a pair or one of the loopback's": [
+        "socket", "Address family", "forkserver", "test_audit", "interface_addresses", "listen", "SCMCredentials",
+        "HTTPDecoding"],
+    "sendfile, splice, copy_file_range: refused, pages of files in pipes were a way to write them; libraries copy by themselves": [
+        "sendfile", "splice", "copy_file_range"],
+    "no System V IPC: what it makes outlives processes": ["msg.t", "sem.t", "shm.t", "shmget"],
+    "/proc/sys is empty": ["/proc/sys", "ftruncate03", "test_fs_", "ReadFileProc"],
+    "no other processes than its own": ["/proc/1/"],
+    "the kernel's configuration is not told": ["kconfig"],
+    "leases and O_ASYNC: signals about others' files": ["SETLEASE", "O_ASYNC"],
+    "no locks of open files (OFD): those of processes and flock(2) are kept": [",38,"],
+    "a command that fcntl(2) does not know is ENOSYS": ["F_BADCMD", "F_CREATED_QUERY"],
+    "a lock is seen as released when its file is closed altogether, not with the first of several descriptors": [
+        "fcntl14", "fcntl15"],
+    "futex_waitv is not there; libraries take futex": ["waitv"],
+    "limits are the manifest's": ["fork() failed", "kill11", "walbig", "too many open files", "prlimit", "fsize", "setrusage"],
+    "no inotify: it tells of what others read in the same files": [
+        "test-fs-watch", "'watch'", "options-immutable", "promises-watch"],
+    "no terminals": ["Pty", "openpt", "tcsetpgrp"],
+    "a file is no larger than scratch": ["test_mmap", "test-fs-readfile.js", "large"],
+    "no extended attributes": ["open13", "ExtendedAttribute"],
+    "O_DIRECT is refused: each read would be one of the disk's": ["16384"],
+    "no debugger: who asks for ptrace is ended as denied": ["ptrace", "gdb"],
+    "what only an administrator does ends a function as denied": ["unshare", "chroot", "clock_settime"],
+    "the root is read-only": ["AtSlash"],
+    "ids cannot be set, not even to what they are": ["setres", "setreg", "setreu", "resetids"],
+    "no memfd: files that no limit of the scratch counts": ["memfd"],
+    "priorities are the host's": ["sched", "riority"],
+    "pipes keep their size: kernel memory": ["pipesize", "F_SETPIPE"],
+    "F_NOTIFY: signals about others' files": ["fcntl_64_bit"],
+    "answered 0 without doing it: the host's disk is not a tenant's to flush": ["fsync", "fdatasync", "flush"],
+    "preadv2 and pwritev2 are not there; preadv is": ["preadv_flags"],
+}
 
 
 def reason_of(test, what):
-    for word, why in KINDS:
-        if word.lower() in what.lower() or word.lower() in test.lower():
-            return why
-    return "not explained"
+    told = f"{what} {test}".lower()
+    return next((why for why, words in KINDS.items() if any(word.lower() in told for word in words)), "not explained")
 
 
 def cpython_event(module):

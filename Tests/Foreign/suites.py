@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 TENANT = Path(__file__).resolve().parent / "tenant.py"
-GO_SOURCES = Path("/usr/share/go-1.19/src")
 
 GO = """archive/tar archive/zip bufio bytes compress/bzip2 compress/flate compress/gzip compress/zlib container/heap container/list context
 crypto/aes crypto/ecdsa crypto/ed25519 crypto/hmac crypto/rand crypto/rsa crypto/sha256 crypto/x509 database/sql debug/elf debug/gosym
