@@ -153,7 +153,7 @@ struct Foundations {
         do {
             let catalogue = try Catalogue(path: path)
             var options = options
-            options.roots = try roots.prepare(in: catalogue.bundles, data: path, logger: logger)
+            options.roots = try roots.prepare(in: catalogue.bundles, data: path)
             return try FunctionHost(
                 catalogue: catalogue, launcher: launcher, group: MultiThreadedEventLoopGroup.singleton,
                 options: options,

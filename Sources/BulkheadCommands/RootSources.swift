@@ -2,7 +2,6 @@ import Catalogue
 import Foundation
 import Glibc
 import HostSystem
-import Logging
 import Sandbox
 
 /// The operator's roots before they are looked at: opened while this process may open anything.
@@ -69,7 +68,7 @@ struct RootSources: Sendable {
 
     /// Looks at folders and unpacks tars that are new. Blocks.
     /// - Throws: `CommandFailure`, naming the root.
-    func prepare(in bundles: BundleStore, data: String, logger: Logger) throws -> Roots {
+    func prepare(in bundles: BundleStore, data: String) throws -> Roots {
         Roots(
             try sources.map { name, path, source in
                 do {

@@ -5,7 +5,7 @@ package struct FileStanding: Sendable {
     package let owner: UInt32
     package let isPlainFile: Bool
     package let isFolder: Bool
-    /// Whether others may enter the folder, and read the names in it.
+    /// Whether others may enter the folder (or run the file), and read the names in it (or the file).
     package let isOpen: (search: Bool, reading: Bool)
     /// Whether nobody but its owner has any right to it.
     package let isPrivate: Bool

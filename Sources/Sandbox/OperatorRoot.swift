@@ -21,9 +21,6 @@ package struct OperatorRoot: Sendable {
     /// What a plan mounts.
     package let mounts: [LaunchPlan.Mount]
 
-    /// What a name may be.
-    package static let nameRule = Manifest.Root.nameRule
-
     /// - Parameter path: the tree as this process reaches it.
     /// - Throws: `SystemError`, or `LaunchPlan.TooLarge` when there is more in it than a cell takes.
     package init(named name: String, at place: Place, path: String) throws {
@@ -100,10 +97,8 @@ package struct OperatorRoot: Sendable {
         guard let folder = try? Folder(path: self.path) else { return false }
         let number = bh_open_inside(folder.descriptor.number, path)
         guard number >= 0 else { return false }
-        let file = OwnedDescriptor(owning: number)
-        var info = stat()
-        guard fstat(file.number, &info) == 0 else { return false }
-        return !executable || (info.st_mode & S_IFMT == S_IFREG && info.st_mode & 0o001 != 0)
+        guard let found = try? FileStanding(of: OwnedDescriptor(owning: number)) else { return false }
+        return !executable || (found.isPlainFile && found.isOpen.search)
     }
 }
 
