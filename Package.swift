@@ -47,9 +47,9 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     ],
     targets: [
-        // Bottom: what a function is. No I/O.
-        .target(name: "FunctionModel", dependencies: ["Yams"]),
-        // Metrics in atomics and their Prometheus text.
+        // 1. Values, no I/O: what a function, an invocation, a failure is.
+        .target(name: "FunctionModel", dependencies: ["Yams", .product(name: "NIOCore", package: "swift-nio")]),
+        // 2. Mechanisms. Metrics in atomics and their Prometheus text:
         .target(name: "Telemetry", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")]),
 
         // The C side. The launcher shares one header with Swift and links no library.
@@ -86,7 +86,7 @@ let package = Package(
         .target(
             name: "Sandbox",
             dependencies: [
-                "FunctionModel", "HostSystem", "SandboxProfiles", "PythonRuntime", "CLauncherABI", "CSeccomp", logging,
+                "FunctionModel", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging,
             ]),
         .target(
             name: "WorkerProtocol", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
@@ -94,24 +94,60 @@ let package = Package(
             name: "WorkerPool",
             dependencies: ["FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", logging] + nio),
         .target(
-            name: "Catalogue",
+            name: "Bundles",
             dependencies: [
                 "FunctionModel", "CHostSystem", "HostSystem", "CArchive",
-                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
+        // What outlives the process, as intents; only a driver knows what is behind it.
+        .target(name: "Store", dependencies: ["FunctionModel"]),
         .target(
-            name: "Supervisor",
+            name: "StoreSQLite",
             dependencies: [
-                "FunctionModel", "HostSystem", "Sandbox", "PythonRuntime", "WorkerProtocol", "WorkerPool", "Catalogue",
-                "Telemetry", logging,
+                "FunctionModel", "HostSystem", "Store", .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
+        // What differs from runtime to runtime: one file each.
+        .target(
+            name: "Runtimes",
+            dependencies: [
+                "FunctionModel", "CHostSystem", "HostSystem", "Bundles", "Sandbox", "SandboxProfiles", "PythonRuntime",
+            ]),
+
+        // 4. Services, one noun each. They do not know each other, but for what is said here.
+        .target(name: "Catalogue", dependencies: ["FunctionModel", "Store"]),
+        .target(
+            name: "Access",
+            dependencies: [
+                "FunctionModel", "HostSystem", "Store", .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "Journal",
+            dependencies: [
+                "FunctionModel", "HostSystem", "Sandbox", "WorkerPool", "Telemetry", logging,
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .target(
+            name: "Deployment",
+            dependencies: [
+                "FunctionModel", "HostSystem", "Bundles", "Store", "Sandbox", "Runtimes", "Catalogue", logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ] + nio),
+            ]),
+        .target(
+            name: "Invoker", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
+        .target(
+            name: "Events",
+            dependencies: [
+                "FunctionModel", "Store", "Journal", "Invoker", logging,
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+
+        // 5. Edges: decode, ask a service, encode.
         .target(
             name: "Gateway",
             dependencies: [
-                "FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Supervisor", "Catalogue",
-                logging, .product(name: "Hummingbird", package: "hummingbird"),
+                "FunctionModel", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal", "Deployment",
+                "Invoker", "Events", logging, .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -120,11 +156,22 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio, resources: [.embedInCode("openapi.json")]),
+
+        // 6. The top: all of it put together, and the command line.
+        .target(
+            name: "Host",
+            dependencies: [
+                "FunctionModel", "CHostSystem", "CLauncherABI", "HostSystem", "Telemetry", "Bundles", "Store",
+                "StoreSQLite",
+                "Sandbox", "Runtimes", "WorkerPool", "Catalogue", "Access", "Journal", "Deployment", "Invoker",
+                "Events",
+                "Gateway", logging,
+            ] + nio),
         .target(
             name: "BulkheadCommands",
             dependencies: [
-                "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool", "Catalogue",
-                "Telemetry", "Supervisor", "Gateway", "Yams", logging,
+                "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "WorkerProtocol", "Telemetry", "Bundles",
+                "Runtimes", "Access", "Journal", "Deployment", "Events", "Host", "Gateway", "Yams", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -139,7 +186,7 @@ let package = Package(
         .executableTarget(
             name: "bulkhead-bench",
             dependencies: [
-                "FunctionModel", "HostSystem", "PythonRuntime", "Sandbox", logging,
+                "FunctionModel", "HostSystem", "PythonRuntime", "Sandbox", "Runtimes", logging,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ] + nio, path: "Tests/Benchmarks/Bench"),
 
@@ -168,7 +215,7 @@ let package = Package(
 
 // Built by Tests/Fuzz/run alone: libFuzzer brings the main function, and what is fuzzed is compiled for it.
 if Context.environment["BULKHEAD_FUZZ"] != nil {
-    let fuzzed = ["FunctionModel", "WorkerProtocol", "Catalogue", "Gateway"]
+    let fuzzed = ["FunctionModel", "WorkerProtocol", "Bundles", "Gateway"]
     package.targets.append(
         .executableTarget(
             name: "bulkhead-fuzz",

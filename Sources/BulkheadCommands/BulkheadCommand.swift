@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Glibc
+import Host
 
 /// `bulkhead`: every subcommand is synchronous at its root, so that `serve` can set itself up while this process has
 /// one thread.
@@ -33,6 +34,9 @@ package struct BulkheadCommand: ParsableCommand {
         } catch let failure as CommandFailure {
             complain(failure.message)
             Glibc.exit(failure.ending.rawValue)
+        } catch let failure as HostFailure {
+            complain(failure.message)
+            Glibc.exit((failure.isUsage ? Ending.usage : .host).rawValue)
         } catch {
             let message = fullMessage(for: error)
             if exitCode(for: error).isSuccess {

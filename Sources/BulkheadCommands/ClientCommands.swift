@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import FunctionModel
 import NIOHTTP1
 import WorkerProtocol
 

@@ -1,6 +1,7 @@
+import Deployment
 import Foundation
 import FunctionModel
-import Supervisor
+import Host
 import Yams
 
 /// What `serve --config FILE` reads. Options on the command line win.
@@ -143,20 +144,20 @@ struct ConfigurationFile {
         return !text.isEmpty || value.sequence != nil
     }
 
-    func hostOptions() throws -> FunctionHost.Options {
-        var options = FunctionHost.Options()
-        if let maxWorkers { options.mostWorkers = maxWorkers }
-        if let memoryBudget { options.memoryBudget = memoryBudget.bytes }
-        if let maxWaiting { options.mostWaiting = maxWaiting }
-        if let maxWait { options.longestWait = maxWait.duration }
-        if let maxQueued { options.mostQueued = maxQueued }
-        if let maxUpload { options.largestUpload = maxUpload.bytes }
-        if let maxEvent { options.largestEvent = maxEvent.bytes }
-        if let maxBuffered { options.mostBuffered = maxBuffered.bytes }
-        if let maxStored { options.quota.mostBytes = maxStored.bytes }
-        if let maxVersions { options.quota.mostVersions = maxVersions }
-        if let maxStoredByKey { options.quota.mostBytesByKey = maxStoredByKey.bytes }
-        if let maxVersionsByKey { options.quota.mostVersionsByKey = maxVersionsByKey }
+    func hostOptions() throws -> Supervisor.Options {
+        var options = Supervisor.Options()
+        if let maxWorkers { options.maxWorkers = maxWorkers }
+        if let memoryBudget { options.deployment.memoryBudget = memoryBudget.bytes }
+        if let maxWaiting { options.maxWaiting = maxWaiting }
+        if let maxWait { options.maxWait = maxWait.duration }
+        if let maxQueued { options.maxQueued = maxQueued }
+        if let maxUpload { options.deployment.maxUpload = maxUpload.bytes }
+        if let maxEvent { options.maxEvent = maxEvent.bytes }
+        if let maxBuffered { options.maxBuffered = maxBuffered.bytes }
+        if let maxStored { options.deployment.quota.maxBytes = maxStored.bytes }
+        if let maxVersions { options.deployment.quota.maxVersions = maxVersions }
+        if let maxStoredByKey { options.deployment.quota.maxBytesByKey = maxStoredByKey.bytes }
+        if let maxVersionsByKey { options.deployment.quota.maxVersionsByKey = maxVersionsByKey }
         return options
     }
 }

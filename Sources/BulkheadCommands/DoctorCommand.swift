@@ -1,4 +1,6 @@
 import ArgumentParser
+import Foundation
+import Host
 
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,5 +18,14 @@ struct DoctorCommand: ParsableCommand {
             printTable(findings.map { [$0.layer, $0.verdict.text] })
         }
         if findings.contains(where: { $0.verdict.isMissing }) { throw Ending.host }
+    }
+}
+
+extension [Finding] {
+    func printJSON() throws {
+        let list = map { ["layer": $0.layer, "verdict": $0.verdict.text] }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        FileHandle.standardOutput.write(try encoder.encode(list) + Data("\n".utf8))
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Host
 
 /// What a supervisor has of its guardian: the socket that it serves on, and a line to say that it does.
 struct Guardian {

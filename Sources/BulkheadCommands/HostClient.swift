@@ -1,6 +1,7 @@
 import ArgumentParser
 import AsyncHTTPClient
 import Foundation
+import Host
 import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1

@@ -1,14 +1,15 @@
 import ArgumentParser
-import Catalogue
+import Bundles
+import Deployment
 import Foundation
 import FunctionModel
 import Glibc
+import Host
+import Journal
 import Logging
 import NIOCore
+import Runtimes
 import Sandbox
-import Supervisor
-import WorkerPool
-import WorkerProtocol
 
 struct PolicyLearnCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -46,19 +47,16 @@ struct PolicyLearnCommand: ParsableCommand {
         options.observer = observer.writeEnd
         let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
         try foundations.require(allowing: options.degraded)
-        let host = try foundations.host(options: FunctionHost.Options(), logger: logger)
+        let host = try foundations.host(options: Supervisor.Options(), logger: logger)
         defer { host.stop() }
 
         let version = try blocking { try await host.deploy(source) }
-        let view = try host.options.roots.view(for: version)
+        let view = try host.deployment.runtimes.roots.view(for: version)
         var trials = 0
         let learner = PolicyLearner(
             attempt: { manifest, observing in
                 trials += 1
-                var candidate = version
-                candidate.manifest = manifest
-                candidate.number = trials  // each has a plan of its own
-                return try Self.attempt(candidate, event: data, on: host, observing: observing, observer)
+                return try Self.attempt(version.under(manifest), event: data, on: host, observing: observing, observer)
             },
             isCandidate: { Self.isGrantable($0) && !view.shows($0) && !$0.utf8.starts(with: folder.path.utf8) })
         var manifest: Manifest
@@ -67,7 +65,7 @@ struct PolicyLearnCommand: ParsableCommand {
         } catch let failed as PolicyLearner.Failed {
             throw CommandFailure(failed.message, .guest)
         }
-        for refusal in host.refusals.all(of: version.name) where refusal.grant == nil {
+        for refusal in host.journal.refusals.all(of: version.name) where refusal.grant == nil {
             complain(
                 "refused \(refusal.count) times in \(trials) runs, not needed for this result: \(refusal.syscall)"
                     + " (\(refusal.errno))")
@@ -81,15 +79,10 @@ struct PolicyLearnCommand: ParsableCommand {
     }
 
     private static func attempt(
-        _ version: FunctionVersion, event: String, on host: FunctionHost, observing: Bool, _ observer: PathObserver
+        _ version: FunctionVersion, event: String, on host: Supervisor, observing: Bool, _ observer: PathObserver
     ) throws -> PolicyLearner.Trial {
-        host.observes = observing
-        let completion = try blocking {
-            await host.invoke(
-                version, id: UUID().uuidString.lowercased(), event: ArrivedEvent(ByteBuffer(string: event)),
-                traceparent: nil,
-                cancellation: Cancellation())
-        }
+        host.deployment.observes = observing
+        let completion = try blocking { await host.run(version, event: ByteBuffer(string: event)) }
         var trial = PolicyLearner.Trial(
             outcome: completion.outcome, detail: "", body: [], wall: completion.usage.wall,
             memoryBytes: completion.usage.memoryBytes, paths: observer.take())

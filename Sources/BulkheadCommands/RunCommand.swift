@@ -1,14 +1,14 @@
 import ArgumentParser
-import Catalogue
+import Bundles
+import Deployment
 import Foundation
 import FunctionModel
 import Glibc
+import Host
+import Journal
 import Logging
 import NIOCore
 import Sandbox
-import Supervisor
-import WorkerPool
-import WorkerProtocol
 
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -65,13 +65,11 @@ struct RunCommand: ParsableCommand {
         let foundations = try Foundations(data: DataDirectory(folder.path), options: options, logger: logger)
         defer { foundations.launcher.stop() }
         try foundations.require(allowing: options.degraded)
-        let host = try foundations.host(options: FunctionHost.Options(), logger: logger)
+        let host = try foundations.host(options: Supervisor.Options(), logger: logger)
         let result = try blocking {
             let version = try await host.deploy(source)
-            let completion = await host.invoke(
-                version, id: UUID().uuidString.lowercased(), event: ArrivedEvent(event), traceparent: nil,
-                cancellation: Cancellation())
-            return (completion, host.logs.lines(of: version.name, limit: 10_000, invocation: nil))
+            let completion = await host.run(version, event: event)
+            return (completion, host.journal.logs.lines(of: version.name, limit: 10_000, invocation: nil))
         }
         host.stop()
         return result
@@ -99,15 +97,17 @@ struct RunCommand: ParsableCommand {
     }
 }
 
-extension FunctionHost {
+extension Supervisor {
     /// Takes in what a command was given.
     /// - Throws: `CommandFailure`.
     func deploy(_ source: UploadSource) async throws -> FunctionVersion {
         do {
             let manifest = source.format == .archive ? Manifest() : try Manifest(query: source.query)
-            let arrival = try catalogue.bundles.beginArrival()
+            let arrival = try deployment.beginArrival()
             try source.bytes.withUnsafeBytes { try arrival.append($0) }
-            return try await deploy(arrival, format: source.format, manifest: manifest, name: source.name).0
+            return try await deployment.deploy(
+                arrival, format: source.format, manifest: manifest, name: source.name
+            ).0
         } catch {
             throw CommandFailure("\(error)", .usage)
         }
@@ -123,19 +123,4 @@ extension Outcome {
         case .host: .host
         }
     }
-}
-
-/// A private folder that goes when the command ends.
-struct TemporaryFolder {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/bulkhead-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw CommandFailure("no temporary folder can be made: \(String(cString: strerror(errno)))")
-        }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    func remove() { try? FileManager.default.removeItem(atPath: path) }
 }

@@ -1,15 +1,18 @@
+import Access
 import ArgumentParser
 import CHostSystem
-import Catalogue
 import CoreMetrics
+import Deployment
+import Events
 import Foundation
 import FunctionModel
 import Gateway
 import Glibc
+import Host
+import Journal
 import Logging
 import NIOPosix
 import ServiceLifecycle
-import Supervisor
 import Telemetry
 import UnixSignals
 
@@ -61,14 +64,18 @@ struct ServeCommand: ParsableCommand {
         options.confines = true
         options.guardian = guardian.pid
         options.hostMemory = file.maxHostMemory?.bytes ?? 512 << 20
-        options.totalMemory = hostOptions.memoryBudget
+        options.totalMemory = hostOptions.deployment.memoryBudget
+        options.launcherDied = {
+            complain("the launcher's keeper has died: leaving")
+            Glibc.exit(Ending.host.rawValue)
+        }
         options.roots = file.roots ?? [:]
         if let uid = file.firstUid { options.firstUID = uid }
         if let count = file.readyCells { options.readyCells = count }
         let foundations = try Foundations(data: directory, options: options, logger: logger)
         try foundations.require(allowing: degraded)
         let host = try foundations.host(options: hostOptions, logger: logger)
-        MetricsSystem.bootstrap(RegistryMetrics(host.metrics))
+        MetricsSystem.bootstrap(RegistryMetrics(host.journal.metrics))
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {
@@ -84,11 +91,11 @@ struct ServeCommand: ParsableCommand {
     }
 
     private static func serve(
-        _ host: FunctionHost, for guardian: Guardian, at address: ListenAddress, names: [String],
+        _ host: Supervisor, for guardian: Guardian, at address: ListenAddress, names: [String],
         in data: DataDirectory, logger: Logger
     ) async throws {
         try await makeAdminToken(for: host, in: data)
-        let gateway = Gateway(host: host, listener: address.host, names: names)
+        let gateway = Gateway(services: host.services, listener: address.host, names: names)
         let listener = Listener(
             gateway, socket: guardian.socket, group: MultiThreadedEventLoopGroup.singleton, logger: logger
         ) { port in
@@ -110,8 +117,8 @@ struct ServeCommand: ParsableCommand {
         // Ended in reverse: first nothing new is taken, then what runs is finished, then what waits.
         var configuration = ServiceGroupConfiguration(
             services: [
-                .init(service: BundleCollection(host: host, logger: logger)),
-                .init(service: AsynchronousRunner(host: host)), .init(service: listener),
+                .init(service: BundleCollection(host.deployment, logger: logger)),
+                .init(service: EventRunner(host.events)), .init(service: listener),
                 .init(service: DrainService(host: host)),
             ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // The longest invocation there can be; a client that dawdles over its request must not hold up the end for ever.
@@ -125,13 +132,13 @@ struct ServeCommand: ParsableCommand {
     }
 
     /// The first start makes the token; later ones read it.
-    private static func makeAdminToken(for host: FunctionHost, in data: DataDirectory) async throws {
+    private static func makeAdminToken(for host: Supervisor, in data: DataDirectory) async throws {
         // A token that is in the file but not in a catalogue that knows others was revoked, and stays so.
         if let token = data.token {
-            if host.catalogue.key(for: token) == nil, !host.catalogue.keys.isEmpty { return }
-            _ = try await host.catalogue.enter(token, name: "admin.token", scope: .admin)
+            if host.access.key(for: token) == nil, !host.access.keys.isEmpty { return }
+            _ = try await host.access.enter(token, name: "admin.token", role: .admin)
         } else {
-            let (_, token) = try await host.catalogue.makeKey(name: "admin.token", scope: .admin)
+            let (_, token) = try await host.access.makeKey(name: "admin.token", role: .admin)
             try writePrivately(token, to: data.tokenFile)
         }
     }
@@ -139,7 +146,7 @@ struct ServeCommand: ParsableCommand {
 
 /// Tells the host to take nothing new as soon as the end is asked for.
 private struct DrainService: Service {
-    let host: FunctionHost
+    let host: Supervisor
 
     func run() async throws {
         try? await gracefulShutdown()  // it throws only when this task is cancelled, which ends the host too

@@ -1,4 +1,4 @@
-import Catalogue
+import Bundles
 import Foundation
 import FunctionModel
 

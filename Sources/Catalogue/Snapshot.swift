@@ -28,7 +28,36 @@ package struct Snapshot: Sendable {
     /// Whether this version is (still) there.
     package func has(_ version: FunctionVersion) -> Bool {
         guard let versions = functions[version.name] else { return false }
-        return versions.last?.number == version.number || versions.contains { $0.number == version.number }
+        return versions.last == version || versions.contains(version)
+    }
+
+    /// The version that is meant.
+    /// - Throws: `Failure` not_found, saying what there is.
+    package func resolve(_ reference: FunctionReference) throws(Failure) -> FunctionVersion {
+        let name = reference.name
+        guard let latest = latest(name) else { throw Self.unknown(name) }
+        switch reference.qualifier {
+        case .unqualified, .alias("latest"): return latest
+        case .alias(let alias):
+            throw Failure(
+                .notFound,
+                "\(name) has no alias \"\(alias.prefix(bytes: 80))\"; \"latest\" always names the newest version")
+        case .version(let number):
+            if let version = version(number, of: name) { return version }
+            throw Failure(.notFound, "\(name) has no version \(number); the newest is \(latest.number)")
+        }
+    }
+
+    package static func unknown(_ name: FunctionName) -> Failure {
+        Failure(.notFound, "there is no function named \(name); GET /v1/functions lists what there is")
+    }
+
+    /// Of a version that was picked when its event began to arrive: it may have gone since, its files too.
+    /// - Throws: `Failure` not_found.
+    package func require(_ version: FunctionVersion) throws(Failure) {
+        guard has(version) else {
+            throw Failure(.notFound, "\(version.name) version \(version.number) was deleted meanwhile")
+        }
     }
 
     /// Digests that versions name.

@@ -1,28 +1,32 @@
-/// One immutable version of a function: what was uploaded and what it may do.
-package struct FunctionVersion: Sendable, Hashable {
-    package var name: FunctionName
-    package var number: Int
+/// One immutable version of a function: what was uploaded and what it may do. A reference, because each invocation hands it on a
+/// dozen times.
+package final class FunctionVersion: Sendable {
+    package let revision: RevisionID
+    package let name: FunctionName
+    package let number: Int
     /// SHA-256 of the uploaded bytes, lower-case hex.
-    package var sha256: String
+    package let sha256: String
     /// Size of the uploaded bytes.
-    package var size: Int
+    package let size: Int
     /// Digest under which the bundle's files stand in the store.
-    package var bundle: String
+    package let bundle: String
     /// RFC 3339, UTC, milliseconds.
-    package var createdAt: String
-    package var manifest: Manifest
+    package let createdAt: String
+    package let manifest: Manifest
     /// What `manifest.run` is; nil for a Python handler.
-    package var executable: Executable?
+    package let executable: Executable?
 
     /// What the bundle takes on the disk, unpacked, in bytes.
-    package var storedBytes: Int
+    package let storedBytes: Int
     /// Id of the key that uploaded it; nil where nobody knows.
-    package var key: String?
+    package let key: String?
 
     package init(
-        name: FunctionName, number: Int, sha256: String, size: Int, bundle: String, createdAt: String,
+        revision: RevisionID = RevisionID(), name: FunctionName, number: Int, sha256: String, size: Int, bundle: String,
+        createdAt: String,
         manifest: Manifest, executable: Executable?, storedBytes: Int = 0, key: String? = nil
     ) {
+        self.revision = revision
         self.name = name
         self.number = number
         self.sha256 = sha256
@@ -33,14 +37,23 @@ package struct FunctionVersion: Sendable, Hashable {
         self.executable = executable
         self.storedBytes = storedBytes
         self.key = key
-    }
-
-    /// Whether both are one.
-    package func isSameVersion(as other: FunctionVersion) -> Bool {
-        name == other.name && number == other.number && bundle == other.bundle && createdAt == other.createdAt
+        speaksJSONRPC = manifest.mode != .command || manifest.runtime == .python
     }
 
     /// Whether the worker speaks JSON-RPC. A Python handler always does, in either mode: so that an error it raises
     /// can be told from an exit.
-    package var speaksJSONRPC: Bool { manifest.mode != .command || manifest.runtime == .python }
+    package let speaksJSONRPC: Bool
+
+    /// The same bytes under another manifest: another revision, which no catalogue knows.
+    package func under(_ manifest: Manifest) -> FunctionVersion {
+        FunctionVersion(
+            name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
+            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key)
+    }
+}
+
+extension FunctionVersion: Hashable {
+    package static func == (one: FunctionVersion, other: FunctionVersion) -> Bool { one.revision == other.revision }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(revision) }
 }

@@ -13,6 +13,13 @@ extension String {
     package var isASCII: Bool { utf8.allSatisfy { $0 < 0x80 } }
 }
 
+/// The text with control characters shown as U+FFFD, so that a tenant's bytes cannot steer a terminal.
+package func printable(_ text: String) -> String {
+    String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+}
+
 /// The name of a JSON member as it stands in the text, by its bytes.
 package struct MemberName: Hashable, Comparable, Sendable, ExpressibleByStringLiteral {
     private let utf8: [UInt8]

@@ -1,7 +1,6 @@
 import FunctionModel
 import HTTPTypes
 import NIOCore
-import WorkerProtocol
 
 /// The header fields that a function's answer may set, counted and measured before any library sees them.
 struct AnswerFields {

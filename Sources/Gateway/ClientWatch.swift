@@ -1,6 +1,6 @@
+import FunctionModel
 import NIOCore
 import Synchronization
-import WorkerPool
 
 /// Knows which clients are still there, so that an invocation nobody waits for is ended.
 ///

@@ -1,7 +1,6 @@
 import FunctionModel
-import HostSystem
+import Invoker
 import NIOCore
-import Supervisor
 
 /// Takes events in as they arrive: looks at each piece once, charges it, and bounds how long all of it may take. Clients may be
 /// as hostile as functions, and for a function that is open to all they need no token.
@@ -12,10 +11,10 @@ struct EventReaders: Sendable {
     /// A client that sends the largest event must reach 100 KiB/s.
     private let longest: Duration
 
-    init(budget: MemoryBudget, largestEvent: Int) {
+    init(budget: MemoryBudget, maxEvent: Int) {
         self.budget = budget
-        largest = largestEvent
-        longest = .seconds(max(60, largestEvent / (100 << 10)))
+        largest = maxEvent
+        longest = .seconds(max(60, maxEvent / (100 << 10)))
     }
 
     /// - Parameters:
@@ -51,7 +50,7 @@ struct EventReader {
         guard .now - began <= longest else {
             throw Failure(.invalidRequest, "the event took more than \(longest.components.seconds) s to arrive")
         }
-        guard charge.add(part.readableBytes) else { throw FunctionHost.crowded }
+        guard charge.add(part.readableBytes) else { throw Failure.crowded }
         if isJSON {
             part.withUnsafeReadableBytes {
                 json.read($0)

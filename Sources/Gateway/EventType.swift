@@ -1,5 +1,4 @@
 import FunctionModel
-import WorkerProtocol
 
 /// What an event's `Content-Type` says of it.
 enum EventType {

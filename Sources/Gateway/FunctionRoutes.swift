@@ -1,12 +1,13 @@
+import Bundles
 import Catalogue
+import Deployment
 import Foundation
 import FunctionModel
 import HTTPTypes
 import HostSystem
 import Hummingbird
+import Journal
 import NIOCore
-import Sandbox
-import Supervisor
 
 /// A version as the API shows it.
 struct FunctionDocument: Encodable {
@@ -46,8 +47,8 @@ extension Gateway {
         router.get("/v1/functions/:name") { request, context in
             try authorize(request, .admin)
             let name = try name(context)
-            var document = FunctionDocument(try host.version(of: name, number: nil, alias: nil))
-            document.refused = host.refusals.all(of: name)
+            var document = FunctionDocument(try services.catalogue.snapshot.resolve(FunctionReference(name)))
+            document.refused = services.journal.refusals.all(of: name)
             return try Response.json(document)
         }
         router.get("/v1/functions/:name/versions") { request, context in
@@ -56,17 +57,16 @@ extension Gateway {
         router.get("/v1/functions/:name/policy") { request, context in
             try authorize(request, .admin)
             let number = try number("version", request, in: 1...Int.max)
-            let version = try host.version(of: name(context), number: number, alias: nil)
-            do {
-                return try Response.json(PolicyDescription(of: version, roots: host.options.roots))
-            } catch let unknown as Roots.Unknown {
-                throw Failure(.conflict, "it cannot be told what \(version.name) may do: \(unknown)")
-            }
+            let version = try services.catalogue.snapshot.resolve(
+                FunctionReference(name(context), version: number, alias: nil))
+            return try Response.json(services.deployment.policy(of: version))
         }
         router.delete("/v1/functions/:name") { request, context in
             try authorize(request, .admin)
             let name = try name(context)
-            guard try await host.remove(name) else { throw Failure(.notFound, "there is no function named \(name)") }
+            guard try await services.deployment.remove(name) else {
+                throw Failure(.notFound, "there is no function named \(name)")
+            }
             return Response(status: .noContent)
         }
     }
@@ -75,7 +75,7 @@ extension Gateway {
         try authorize(request, .admin)
         let limit = try number("limit", request, in: 1...1000) ?? 100
         let cursor = request.uri.queryParameters.get("cursor") ?? ""
-        let snapshot = host.catalogue.snapshot
+        let snapshot = services.catalogue.snapshot
         let names = snapshot.names.filter { $0.text > cursor }
         let page = names.prefix(limit)
         return try Response.json(
@@ -89,7 +89,7 @@ extension Gateway {
         let name = try name(context)
         let limit = try number("limit", request, in: 1...1000) ?? 100
         let cursor = try number("cursor", request, in: 0...Int.max) ?? 0
-        let all = host.catalogue.snapshot.versions(of: name)
+        let all = services.catalogue.snapshot.versions(of: name)
         guard !all.isEmpty else { throw Failure(.notFound, "there is no function named \(name)") }
         let rest = all.filter { $0.number > cursor }
         let page = rest.prefix(limit)
@@ -102,7 +102,7 @@ extension Gateway {
     // MARK: - Upload
 
     private func upload(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let key = try authorize(request, .admin)
+        let principal = try authorize(request, .admin)
         let name = try name(context)
         let format = try format(of: request)
         let query = decodedQuery(of: request)
@@ -125,7 +125,8 @@ extension Gateway {
         // Each may take the largest upload's room on the disk, and time to unpack.
         let (version, isNew) = try await uploads.holding("uploads") { [manifest] in
             let arrival = try await receive(request, context)
-            return try await host.deploy(arrival, format: format, manifest: manifest, name: name, key: key.id)
+            return try await services.deployment.deploy(
+                arrival, format: format, manifest: manifest, name: name, key: principal.keyID)
         }
         var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok)
         response.headers[.location] = "/v1/functions/\(name)"
@@ -153,13 +154,13 @@ extension Gateway {
 
     /// Streams the body to disk, and stops at the limit.
     private func receive(_ request: Request, _ context: GatewayContext) async throws -> BundleStore.Arrival {
-        let limit = host.options.largestUpload
+        let limit = services.deployment.limits.maxUpload
         let tooLarge = Failure(
             .payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
         if Self.length(request.headers) > limit { throw tooLarge }
         context.askForBody(of: request)
-        let bundles = host.catalogue.bundles
-        let arrival = try await offload { try bundles.beginArrival() }
+        let deployment = services.deployment
+        let arrival = try await offload { try deployment.beginArrival() }
         do {
             var gathered = ByteBuffer()
             var total = 0
@@ -175,7 +176,7 @@ extension Gateway {
             try await append(gathered, to: arrival)
             return arrival
         } catch {
-            bundles.discard(arrival)
+            deployment.discard(arrival)
             throw error
         }
     }

@@ -1,17 +1,15 @@
-import Catalogue
+import Access
 import Foundation
 import FunctionModel
 import Glibc
 import HTTPTypes
 package import Hummingbird
 import HummingbirdCore
-import Logging
 import NIOCore
-package import Supervisor
 
 /// The HTTP side of the host.
 package struct Gateway: Sendable {
-    let host: FunctionHost
+    let services: Services
     let watch = ClientWatch()
     let readers: EventReaders
     let names: HostNames
@@ -24,9 +22,9 @@ package struct Gateway: Sendable {
     /// - Parameters:
     ///   - listener: the name or address that is listened on.
     ///   - names: further names that requests may come for: see `HostNames`.
-    package init(host: FunctionHost, listener: String, names: [String]) {
-        self.host = host
-        readers = EventReaders(budget: host.budget, largestEvent: host.options.largestEvent)
+    package init(services: Services, listener: String, names: [String]) {
+        self.services = services
+        readers = EventReaders(budget: services.budget, maxEvent: services.maxEvent)
         self.names = HostNames(listener: listener, configured: names)
     }
 
@@ -46,33 +44,11 @@ package struct Gateway: Sendable {
 
     // MARK: - What several routes need
 
+    /// Who asks.
     /// - Throws: `Failure` unauthorized or forbidden.
     @discardableResult
-    func authorize(_ request: Request, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
-        try authorize(request.headers, scope)
-    }
-
-    /// - Throws: `Failure` unauthorized or forbidden.
-    func authorize(_ headers: HTTPFields, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
-        try authorize(headers[.authorization].map(Bearer.init), scope)
-    }
-
-    /// - Throws: `Failure` unauthorized or forbidden.
-    @discardableResult
-    func authorize(_ bearer: Bearer?, _ scope: AccessKey.Scope) throws(Failure) -> AccessKey {
-        guard let bearer else {
-            throw Failure(
-                .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
-            )
-        }
-        guard let token = bearer.token, let key = host.catalogue.key(for: token) else {
-            throw Failure(.unauthorized, "the token is not known to this host, or was revoked")
-        }
-        guard key.scope == .admin || key.scope == scope else {
-            throw Failure(
-                .forbidden, "the token \"\(key.name)\" is for \(key.scope.rawValue) only; this needs \(scope.rawValue)")
-        }
-        return key
+    func authorize(_ request: Request, _ role: Principal.Role) throws(Failure) -> Principal {
+        try services.access.principal(request.headers[.authorization].map(Bearer.init), needing: role)
     }
 
     /// The function's name in the path.
@@ -113,30 +89,5 @@ package struct Gateway: Sendable {
             )
         }
         return number
-    }
-}
-
-extension String {
-    fileprivate var trimmingSpaces: String {
-        var text = self[...]
-        while text.last == " " { text.removeLast() }
-        return String(text.drop { $0 == " " })
-    }
-}
-
-/// An `Authorization` header, and the token in it if it is a `Bearer`'s.
-struct Bearer {
-    let header: String
-    let token: String?
-
-    /// RFC 6750, 2.1: a token is ASCII; and ours are short.
-    init(_ header: String) {
-        self.header = header
-        guard header.utf8.count <= 1024, header.isASCII else {
-            token = nil
-            return
-        }
-        let parts = header.split(separator: " ", maxSplits: 1)
-        token = parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
     }
 }

@@ -2,7 +2,6 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
-import WorkerProtocol
 
 /// An HTTP request as API Gateway's payload format 2.0, and a handler's result as a Lambda function URL answers it.
 /// https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html

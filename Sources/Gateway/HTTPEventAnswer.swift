@@ -2,7 +2,6 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
-import WorkerProtocol
 
 /// A handler's result as an HTTP response.
 struct HTTPEventAnswer {

@@ -4,10 +4,8 @@ import FunctionModel
 import HTTPTypes
 import HostSystem
 import Hummingbird
+import Invoker
 import NIOCore
-import Supervisor
-import WorkerPool
-import WorkerProtocol
 
 extension Gateway {
     func addHTTPEventRoutes(to router: Router<GatewayContext>) {
@@ -42,24 +40,27 @@ extension Gateway {
         let name = try name(part.removingPercentEncoding ?? part)
         var headers = request.headers
         // Read once: what says who may call it, and what is called, is one and the same version.
-        let served = host.catalogue.snapshot.latest(name)
-        var isHolder = true
+        let served = services.catalogue.snapshot.latest(name)
+        let principal: Principal
         if let served, served.manifest.auth == .none {
             // Open to all: an Authorization that is not this host's is the function's affair.
-            isHolder = (try? authorize(headers, .invoke)) != nil
+            principal = (try? authorize(request, .invoke)) ?? .anonymous
         } else {
             // Without a token a caller does not even learn which functions there are.
-            try authorize(request, .invoke)
+            principal = try authorize(request, .invoke)
         }
+        let isHolder = principal.isHolder
         if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see
-        guard let version = served else { throw FunctionHost.unknown(name) }
+        guard let version = served else { throw Snapshot.unknown(name) }
         let id = Self.makeID()
         let event = try await event(of: request, headers, context, id: id, name: name)
-        try host.requireServed(version)
+        try services.catalogue.snapshot.require(version)
         // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
         let (completion, answer) = await watch.watching(context.channel) { cancellation in
-            await host.invoke(
-                version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation,
+            await services.invoker.invoke(
+                Invocation(
+                    id: id, version: version, principal: principal, source: .http, event: event,
+                    traceparent: traceparent(request), cancellation: cancellation),
                 reading: Self.answer)
         }
         var response: Response
@@ -99,7 +100,7 @@ extension Gateway {
         // Both are held for a moment; from here on only the event is.
         if let charge = body.charge {
             guard charge.add(max(0, encoded.readableBytes - body.bytes.readableBytes)) else {
-                throw FunctionHost.crowded
+                throw Failure.crowded
             }
         }
         return ArrivedEvent(encoded, charge: body.charge, problem: nil)
@@ -120,13 +121,6 @@ extension Gateway {
         } catch {
             return .failure(Failure(.protocolError, "\(error)"))  // not reached: reading gives its failure back
         }
-    }
-}
-
-extension Completion {
-    /// What its result is charged to.
-    var charge: MemoryBudget.Charge? {
-        if case .success(let output) = result { output.charge } else { nil }
     }
 }
 

@@ -1,9 +1,6 @@
 import FunctionModel
 import HTTPTypes
-import HostSystem
 import NIOCore
-import WorkerPool
-import WorkerProtocol
 
 /// What a direct invocation is answered with.
 struct InvocationAnswer {

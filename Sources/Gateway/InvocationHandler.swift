@@ -1,12 +1,11 @@
+import Access
 import Catalogue
 import FunctionModel
 import HTTPTypes
+import Invoker
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
-import Supervisor
-import WorkerPool
-import WorkerProtocol
 
 /// Serves `POST /v1/functions/{name}/invocations` right on the connection's event loop, in front of the HTTP framework,
 /// which serves all the rest: with an idle reactor, routing, tasks and their hops between threads cost more than the
@@ -50,6 +49,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     // The invocation that is being read or runs.
     private var version: FunctionVersion?
+    private var principal = Principal.anonymous
     private var failure: Failure?
     private var traceparent: String?
     private var passedOver = 0
@@ -133,11 +133,12 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var isJSON = true
         do throws(Failure) {
             // Whether the token still stands for a key is looked up each time.
-            try gateway.authorize(bearer, .invoke)
-            let version = try gateway.host.version(of: gateway.name(invocation.function), number: nil, alias: nil)
+            principal = try gateway.services.access.principal(bearer, needing: .invoke)
+            let version = try gateway.services.catalogue.snapshot.resolve(
+                FunctionReference(gateway.name(invocation.function)))
             isJSON = try EventType.isJSON(invocation.contentType, for: version)
             self.version = version
-            let limit = gateway.host.options.largestEvent
+            let limit = gateway.services.maxEvent
             if invocation.length > limit { throw Gateway.tooLarge(limit) }
         } catch {
             failure = error
@@ -173,7 +174,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return answer(InvocationAnswer(failure ?? Failure(.notFound, "no version")), closes: false, context)
         }
         do throws(Failure) {
-            try gateway.host.requireServed(version)
+            try gateway.services.catalogue.snapshot.require(version)
         } catch {
             return answer(InvocationAnswer(error), closes: false, context)
         }
@@ -183,8 +184,10 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.cancellation = cancellation
         let loop = context.eventLoop
         let this = NIOLoopBound(self, eventLoop: loop)
-        gateway.host.submit(
-            version, id: id, event: event, traceparent: traceparent, cancellation: cancellation, on: loop
+        gateway.services.invoker.submit(
+            Invocation(
+                id: id, version: version, principal: principal, source: .direct, event: event,
+                traceparent: traceparent, cancellation: cancellation, replyOn: loop)
         ) { completion in
             if loop.inEventLoop {
                 this.value.ended(completion, id, version)

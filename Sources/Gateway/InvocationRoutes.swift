@@ -1,14 +1,14 @@
 import Catalogue
+import Events
 import Foundation
 import FunctionModel
 import HTTPTypes
 import HostSystem
 import Hummingbird
+import Invoker
+import Journal
 import NIOCore
 import NIOHTTP1
-import Supervisor
-import WorkerPool
-import WorkerProtocol
 
 extension HTTPField.Name {
     // These are constants that parse.
@@ -29,27 +29,32 @@ extension Gateway {
         router.get("/v1/invocations/:id") { request, context in
             try authorize(request, .invoke)
             let id = context.parameters.get("id") ?? ""
-            guard let record = try await host.record(id) else {
+            guard let record = try await record(id) else {
                 throw Failure(
                     .notFound,
                     "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, and while this host runs"
                 )
             }
-            return try await InvocationDocument.response(of: record, budget: host.budget)
+            return try await InvocationDocument.response(of: record, budget: services.budget)
         }
     }
 
     private func invoke(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        try authorize(request, .invoke)
+        let principal = try authorize(request, .invoke)
         let name = try name(context)
         let number = try number("version", request, in: 1...Int.max)
-        let version = try host.version(of: name, number: number, alias: request.uri.queryParameters.get("alias"))
+        let alias = request.uri.queryParameters.get("alias")
+        let version = try services.catalogue.snapshot.resolve(
+            FunctionReference(name, version: number, alias: alias))
         let isJSON = try EventType.isJSON(request.headers[.contentType], for: version)
         let event = try await event(of: request, context, for: name.text, isJSON: isJSON)
-        try host.requireServed(version)
+        try services.catalogue.snapshot.require(version)
         let id = Self.makeID()
         if prefersAsync(request) {
-            try await host.enqueue(version, id: id, event: event, traceparent: traceparent(request))
+            try await services.events.accept(
+                Invocation(
+                    id: id, version: version, principal: principal, source: .queue, event: event,
+                    traceparent: traceparent(request)))
             var response = try Response.json(["id": id, "status": "queued"], status: .accepted)
             response.headers[.location] = "/v1/invocations/\(id)"
             response.headers[.bulkheadInvocation] = id
@@ -58,12 +63,20 @@ extension Gateway {
             return response
         }
         let completion = await watch.watching(context.channel) { cancellation in
-            await host.invoke(
-                version, id: id, event: event, traceparent: traceparent(request), cancellation: cancellation)
+            await services.invoker.invoke(
+                Invocation(
+                    id: id, version: version, principal: principal, source: .direct, event: event,
+                    traceparent: traceparent(request), cancellation: cancellation))
         }
         let answer = InvocationAnswer(completion, id: id, version: version)
         return Response(
             status: answer.status, headers: answer.headers, body: .charged(answer.body, to: answer.charge))
+    }
+
+    /// What is known of an invocation, whichever way it came.
+    private func record(_ id: String) async throws -> InvocationRecord? {
+        if let record = services.journal.record(id) { return record }
+        return try await services.events.record(id)
     }
 
     // MARK: - Shared with the HTTP event route
@@ -94,7 +107,7 @@ extension Gateway {
     func event(
         of request: Request, _ context: GatewayContext, for function: String?, isJSON: Bool
     ) async throws -> ArrivedEvent {
-        let limit = host.options.largestEvent
+        let limit = services.maxEvent
         if Self.length(request.headers) > limit { throw Self.tooLarge(limit) }
         context.askForBody(of: request)
         var reader = readers.begin(for: function, isJSON: isJSON)
@@ -247,7 +260,7 @@ private struct InvocationDocument: Encodable {
         let size = record.result?.readableBytes ?? 0
         guard size > 64 << 10 else { return response(with: try Self(record).encoded(with: record.result), nil) }
         let charge = budget.charge(of: record.function.text)
-        guard charge.add(record.resultKind == .json ? size : size * 2) else { throw FunctionHost.crowded }
+        guard charge.add(record.resultKind == .json ? size : size * 2) else { throw Failure.crowded }
         let body = try await SlowLane.answers.run { try Self(record).encoded(with: record.result) }
         return response(with: body, charge)
     }

@@ -3,8 +3,8 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import Hummingbird
+import Journal
 import NIOCore
-import Supervisor
 
 private struct LogPage: Encodable {
     let lines: [LogLine]
@@ -14,13 +14,13 @@ extension Gateway {
     func addLogRoutes(to router: Router<GatewayContext>) {
         router.get("/v1/functions/:name/logs") { request, context in
             try authorize(request, .admin)
-            let name = try host.version(of: name(context), number: nil, alias: nil).name
+            let name = try services.catalogue.snapshot.resolve(FunctionReference(name(context))).name
             let limit = try number("limit", request, in: 0...10_000) ?? 100
             let invocation = request.uri.queryParameters.get("invocation")
             let accepts = request.headers[.accept] ?? ""
             guard accepts.isASCII, accepts.contains("text/event-stream"), request.method != .head else {
                 return try Response.json(
-                    LogPage(lines: host.logs.lines(of: name, limit: limit, invocation: invocation)))
+                    LogPage(lines: services.journal.logs.lines(of: name, limit: limit, invocation: invocation)))
             }
             return try follow(name, backlog: limit, invocation: invocation)
         }
@@ -29,8 +29,8 @@ extension Gateway {
     /// Server-sent events: what there is, then each line as it comes.
     private func follow(_ name: FunctionName, backlog: Int, invocation: String?) throws -> Response {
         let place = try followers.take("followers of logs")
-        let stream = host.logs.follow(name)
-        let past = host.logs.lines(of: name, limit: backlog, invocation: invocation)
+        let stream = services.journal.logs.follow(name)
+        let past = services.journal.logs.lines(of: name, limit: backlog, invocation: invocation)
         let body = ResponseBody { writer in
             for line in past { try await writer.write(Self.event(line)) }
             for await line in stream where invocation == nil || line.invocationId == invocation {

@@ -41,10 +41,25 @@ package struct LaunchPlan: Sendable {
 
     package struct TooLarge: Error, CustomStringConvertible {
         package let description: String
+
+        package init(description: String) { self.description = description }
+    }
+
+    package init(
+        hostname: String, executable: String, arguments: [String], environment: [String], mounts: [Mount],
+        limits: Manifest.Limits, filter: SeccompFilter
+    ) {
+        self.hostname = hostname
+        self.executable = executable
+        self.arguments = arguments
+        self.environment = environment
+        self.mounts = mounts
+        self.limits = limits
+        self.filter = filter
     }
 
     /// Entries of a cell's root.
-    static var mostMounts: Int { Int(BH_MOUNTS_MAX) }
+    package static var maxMounts: Int { Int(BH_MOUNTS_MAX) }
 
     /// - Throws: `TooLarge` when arguments, environment or mounts exceed the launcher's bounds, or `SystemError`.
     package func seal() throws -> SealedFile {
@@ -54,7 +69,7 @@ package struct LaunchPlan: Sendable {
 
     private func encode() throws -> [UInt8] {
         guard arguments.count <= Int(BH_ARGS_MAX), environment.count <= Int(BH_ENV_MAX),
-            mounts.count <= Self.mostMounts
+            mounts.count <= Self.maxMounts
         else {
             throw TooLarge(
                 description:

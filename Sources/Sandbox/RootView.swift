@@ -1,4 +1,4 @@
-package import FunctionModel
+import FunctionModel
 import Glibc
 import SandboxProfiles
 
@@ -14,7 +14,7 @@ package struct RootView: Sendable {
     package let everywhere: [String]
 
     /// The view whose entries no plan names: the launcher has them in each cell.
-    static let every = "every"
+    package static let every = "every"
 
     /// The host's folders that this view shows, for checking an interpreter's place.
     package func shows(_ path: String) -> Bool {
@@ -28,9 +28,10 @@ package struct RootView: Sendable {
             }
     }
 
-    /// A root that the operator prepared: nothing of the host's beside it, but for what every cell has.
-    package init(of root: OperatorRoot) throws(Flaw) {
-        mounts = root.mounts
+    /// Whose own mounts are these: nothing of the host's beside them, but for what every cell has.
+    /// - Throws: `Flaw` when the profile is not sound.
+    package init(mounts: [LaunchPlan.Mount]) throws(Flaw) {
+        self.mounts = mounts
         everywhere = try RootView(named: Self.every).mounts.map(\.target)
     }
 
@@ -69,21 +70,5 @@ package struct RootView: Sendable {
         let length = readlink(path, &buffer, buffer.count)
         guard length > 0 else { return .init(kind: .host, source: path, target: path, isOptional: true) }
         return .init(kind: .link, source: String(decoding: buffer.prefix(length), as: UTF8.self), target: path)
-    }
-
-    /// The name of the view a version needs.
-    package static func name(for version: FunctionVersion) -> String {
-        switch version.manifest.root {
-        case .system: return "system"
-        case .auto where version.manifest.runtime == .python: return "system"
-        case .auto where version.executable != .staticELF && version.executable != nil: return "system"
-        case .auto, .minimal, .prepared: break
-        }
-        if version.manifest.runtime == .python { return "python" }
-        switch version.executable {
-        case .dynamicELF: return "dynamic"
-        case .script: return "script"
-        case .staticELF, nil: return "static"
-        }
     }
 }

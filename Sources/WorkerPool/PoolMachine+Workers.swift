@@ -14,7 +14,7 @@ extension PoolMachine {
         var freed = 0
         func lacksRoom() -> Bool {
             let left = live - leaving.count
-            return left > 0 && (left >= options.mostWorkers || memory - freed + expected > options.memory)
+            return left > 0 && (left >= options.maxWorkers || memory - freed + expected > options.memory)
         }
         if lacksRoom() {
             for id in expendable() {
@@ -30,7 +30,7 @@ extension PoolMachine {
     }
 
     private var canStart: Bool {
-        startingCount < options.mostStarting && launchingCount < options.mostLaunching
+        startingCount < options.maxStarting && launchingCount < options.maxLaunching
     }
 
     mutating func start(
@@ -55,7 +55,7 @@ extension PoolMachine {
     /// Starts workers ahead of need, as far as there is room that nobody else waits for.
     mutating func replenish(_ key: VersionTable.ID, _ now: Instant) -> [Action] {
         var actions: [Action] = []
-        while !isDraining, waitingCount == 0, canStart, live < options.mostWorkers,
+        while !isDraining, waitingCount == 0, canStart, live < options.maxWorkers,
             versions[key]?.lacks(now) ?? 0 > 0, let state = versions[key],
             memory + state.expectedMemory <= options.memory
         {

@@ -11,18 +11,18 @@ struct PoolMachine: Sendable {
 
     struct Options: Sendable {
         /// Workers at once, of all functions.
-        var mostWorkers = 1000
+        var maxWorkers = 1000
         /// Bytes that all workers together are expected to use at most.
         var memory = Int.max
         /// Workers that may be starting at once, up to where they are ready: more would only slow each other down.
-        var mostStarting = 16
+        var maxStarting = 16
         /// Of them, those whose process may still be in the making. What runs gives way to what is being made (see `prefer`
         /// of init.c): a few more than there are processors, and a short invocation waits for those that came after it.
-        var mostLaunching = 16
+        var maxLaunching = 16
         /// Invocations that may wait for a worker, of all functions together.
-        var mostWaiting = 1000
+        var maxWaiting = 1000
         /// How long one may wait.
-        var longestWait = Duration.seconds(10)
+        var maxWait = Duration.seconds(10)
         /// Event loops that workers' pipes can be on.
         var loops = 1
     }
@@ -119,7 +119,7 @@ struct PoolMachine: Sendable {
                 return actions
             }
         }
-        if waitingCount >= options.mostWaiting {
+        if waitingCount >= options.maxWaiting {
             // Whoever fills the queue makes room in it: the last of the longest one goes.
             guard let longest = queues.max(by: { $0.value.count < $1.value.count }),
                 longest.value.count > (queues[version.name]?.count ?? 0) + 1, let last = longest.value.last
@@ -131,7 +131,7 @@ struct PoolMachine: Sendable {
         admitted[version.name, default: 0] += 1
         waitingCount += 1
         queues[version.name, default: []].append(
-            Waiting(ticket: ticket, version: key, loop: loop, until: now + options.longestWait))
+            Waiting(ticket: ticket, version: key, loop: loop, until: now + options.maxWait))
         if queues[version.name]?.count == 1 { turns.append(version.name) }
         return actions
     }

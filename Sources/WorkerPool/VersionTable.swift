@@ -6,28 +6,7 @@ struct VersionTable: Sendable {
     typealias ID = Int
     typealias Instant = ContinuousClock.Instant
 
-    private struct Key: Hashable {
-        let name: FunctionName
-        let number: Int
-        /// A function deleted and made anew counts its versions from 1 again, and may be the same bytes.
-        let bundle: String
-        let createdAt: String
-
-        init(_ version: FunctionVersion) {
-            name = version.name
-            number = version.number
-            bundle = version.bundle
-            createdAt = version.createdAt
-        }
-
-        // The others hardly ever differ where these two are equal.
-        func hash(into hasher: inout Hasher) {
-            hasher.combine(name)
-            hasher.combine(number)
-        }
-    }
-
-    private var numbers: [Key: ID] = [:]
+    private var numbers: [RevisionID: ID] = [:]
     private var states: [VersionState?] = []
     private var free: [ID] = []
 
@@ -40,19 +19,18 @@ struct VersionTable: Sendable {
 
     /// The version's number; it gets one if it has none.
     mutating func enter(_ version: FunctionVersion, now: Instant) -> ID {
-        let key = Key(version)
-        if let known = numbers[key] { return known }
+        if let known = numbers[version.revision] { return known }
         let id = free.popLast() ?? states.count
         if id == states.count { states.append(nil) }
         states[id] = VersionState(version, now: now)
-        numbers[key] = id
+        numbers[version.revision] = id
         return id
     }
 
     /// Its number will stand for another one.
     mutating func forget(_ id: ID) {
         guard let state = states[id] else { return }
-        numbers[Key(state.version)] = nil
+        numbers[state.version.revision] = nil
         states[id] = nil
         free.append(id)
     }

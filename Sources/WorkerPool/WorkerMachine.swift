@@ -9,7 +9,7 @@ struct WorkerMachine {
     typealias Instant = ContinuousClock.Instant
 
     enum Input {
-        case assign(Assignment, start: StartKind, requested: Instant)
+        case assign(Invocation, start: StartKind, requested: Instant)
         case started(CellMeters?)
         case failed(LaunchError)
         /// All that could be read at once.
@@ -58,7 +58,7 @@ struct WorkerMachine {
     }
 
     struct Serving {
-        var assignment: Assignment
+        var invocation: Invocation
         var start: StartKind
         var requested: Instant
         /// Whether the event went to the worker.
@@ -128,9 +128,9 @@ struct WorkerMachine {
 
     private mutating func react(to input: Input, _ now: Instant) -> [Action] {
         switch input {
-        case .assign(let assignment, let start, let requested):
+        case .assign(let invocation, let start, let requested):
             precondition(serving == nil, "a worker serves one invocation at a time")
-            serving = Serving(assignment: assignment, start: start, requested: requested)
+            serving = Serving(invocation: invocation, start: start, requested: requested)
             // It may have ended in the moment between being chosen and now.
             return begin(now) + concludeIfOver(now)
         case .started(let meters):
@@ -183,13 +183,13 @@ struct WorkerMachine {
         if !current.isSent {
             guard current.cause == nil else { return [] }
             if exchange == nil {
-                actions = [.write(current.assignment.event), .closeInput]
+                actions = [.write(current.invocation.event.bytes), .closeInput]
                 dropEvent()
             } else {
                 guard isReady, !isClearing, !isLocking else { return [] }
-                let context = context(current.assignment)
+                let context = context(current.invocation)
                 let asked = exchange?.request(
-                    event: current.assignment.event, context: context, random: BufferedRandom.next())
+                    event: current.invocation.event.bytes, context: context, random: BufferedRandom.next())
                 guard let line = asked else { return [] }
                 actions = [.write(line)]
                 dropEvent()
@@ -209,18 +209,18 @@ struct WorkerMachine {
     }
 
     /// It is on its way: held twice, it would count twice.
-    private mutating func dropEvent() { serving?.assignment.event = ByteBuffer() }
+    private mutating func dropEvent() { serving?.invocation.event.bytes = ByteBuffer() }
 
     private mutating func becomeIdle(_ now: Instant) -> [Action] {
         watch.becameIdle(now, cpu: exchange == nil ? .zero : served > 0 ? cpuAtEnd : meters?.cpu ?? .zero)
         return [.becameIdle]
     }
 
-    private func context(_ assignment: Assignment) -> String {
+    private func context(_ invocation: Invocation) -> String {
         let deadline = wallClockMilliseconds() + limits.wall.milliseconds
-        let trace = assignment.traceparent.map { "\"\($0)\"" } ?? "null"
+        let trace = invocation.traceparent.map { "\"\($0)\"" } ?? "null"
         return
-            #"{"invocationId":"\#(assignment.invocationID)","function":"\#(version.name)","version":\#(version.number),"#
+            #"{"invocationId":"\#(invocation.id)","function":"\#(version.name)","version":\#(version.number),"#
             + #""deadlineMs":\#(deadline),"memoryLimitMiB":\#(limits.memory.bytes >> 20),"traceparent":\#(trace)}"#
     }
 

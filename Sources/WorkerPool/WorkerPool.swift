@@ -11,13 +11,13 @@ import WorkerProtocol
 package final class WorkerPool: Sendable {
     package struct Options: Sendable {
         /// Workers at once, of all functions.
-        package var mostWorkers = 1000
+        package var maxWorkers = 1000
         /// Bytes that all workers together are expected to use at most.
         package var memory = Int.max
         /// Invocations that may wait for a worker.
-        package var mostWaiting = 1000
+        package var maxWaiting = 1000
         /// How long one may wait.
-        package var longestWait = Duration.seconds(10)
+        package var maxWait = Duration.seconds(10)
         /// For what workers are sent and write.
         package var budget: MemoryBudget
 
@@ -40,9 +40,9 @@ package final class WorkerPool: Sendable {
         }
     }
 
-    private struct Invocation {
-        let version: FunctionVersion
-        let assignment: Assignment
+    /// One that has no worker yet.
+    private struct Waiting {
+        let invocation: Invocation
         let arrived: ContinuousClock.Instant
         let completion: @Sendable (Completion) -> Void
     }
@@ -50,7 +50,7 @@ package final class WorkerPool: Sendable {
     private struct State {
         var machine: PoolMachine
         var workers: [PoolMachine.WorkerID: WorkerRunner] = [:]
-        var waiting: [PoolMachine.Ticket: Invocation] = [:]
+        var waiting: [PoolMachine.Ticket: Waiting] = [:]
         var nextTicket = 1
         var wheel = DeadlineWheel(origin: .now, grain: LimitWatch.grain)
         /// When the next tick is due, if any is.
@@ -61,10 +61,10 @@ package final class WorkerPool: Sendable {
 
     /// What the machine decided, with the things themselves.
     private enum Step {
-        case assign(Invocation, PoolMachine.Ticket, WorkerRunner, StartKind)
-        case launch(WorkerRunner, for: Invocation?, loop: Int)
+        case assign(Waiting, PoolMachine.Ticket, WorkerRunner, StartKind)
+        case launch(WorkerRunner, for: Waiting?, loop: Int)
         case retire(WorkerRunner)
-        case refuse(Invocation, PoolMachine.Refusal)
+        case refuse(Waiting, PoolMachine.Refusal)
         case note(FunctionVersion, String)
     }
 
@@ -83,13 +83,13 @@ package final class WorkerPool: Sendable {
         self.sinks = sinks
         self.options = options
         var pool = PoolMachine.Options()
-        pool.mostWorkers = options.mostWorkers
+        pool.maxWorkers = options.maxWorkers
         pool.memory = options.memory
-        pool.mostWaiting = options.mostWaiting
-        pool.longestWait = options.longestWait
+        pool.maxWaiting = options.maxWaiting
+        pool.maxWait = options.maxWait
         pool.loops = loops.count
-        pool.mostStarting = max(8, System.coreCount * 4)
-        pool.mostLaunching = max(2, System.coreCount)
+        pool.maxStarting = max(8, System.coreCount * 4)
+        pool.maxLaunching = max(2, System.coreCount)
         state = Mutex(State(machine: PoolMachine(options: pool)))
     }
 
@@ -104,50 +104,42 @@ package final class WorkerPool: Sendable {
 
     // MARK: - Invocations
 
-    /// Runs one invocation. Cancelling its assignment ends it.
-    /// - Returns: how it went; `throttled` and `overloaded` are among the ways.
-    package func invoke(_ version: FunctionVersion, assignment: Assignment) async -> Completion {
-        await withCheckedContinuation { continuation in
-            submit(version, assignment: assignment) { continuation.resume(returning: $0) }
-        }
-    }
-
-    /// As `invoke`; `completion` is called exactly once, from any thread.
-    package func submit(
-        _ version: FunctionVersion, assignment: Assignment, completion: @escaping @Sendable (Completion) -> Void
-    ) {
+    /// Runs one invocation; its cancellation ends it. `completion` is called exactly once, from any thread; `throttled` and
+    /// `overloaded` are among the ways how it may go.
+    package func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
         let now = ContinuousClock.now
-        let loop = assignment.eventLoop.flatMap { loop in loops.firstIndex { $0 === loop } } ?? 0
-        let invocation = Invocation(version: version, assignment: assignment, arrived: now, completion: completion)
+        let loop = invocation.replyOn.flatMap { loop in loops.firstIndex { $0 === loop } } ?? 0
+        let version = invocation.version
+        let waiting = Waiting(invocation: invocation, arrived: now, completion: completion)
         var ticket = 0
         act { state in
             ticket = state.nextTicket
             state.nextTicket += 1
-            state.waiting[ticket] = invocation
+            state.waiting[ticket] = waiting
             return state.machine.request(ticket, version, loop: loop, now: now)
         }
         // Those that did not get a worker at once can be given up while they wait. One that got its worker meanwhile has
         // another thing to be done, and keeps it.
         let waits = state.withLock { $0.waiting[ticket] != nil }
         if waits {
-            assignment.cancellation.onCancel(ifNothingElse: true) { [self, ticket] in abandon(ticket, version) }
+            invocation.cancellation.onCancel(ifNothingElse: true) { [self, ticket] in abandon(ticket, version) }
         }
     }
 
     private func abandon(_ ticket: PoolMachine.Ticket, _ version: FunctionVersion) {
-        let invocation = state.withLock { state in
+        let waiting = state.withLock { state in
             state.machine.abandon(ticket, version.name) ? state.waiting.removeValue(forKey: ticket) : nil
         }
-        invocation?.completion(Self.refused(Failure(.cancelled, "the client left before the function was started")))
+        waiting?.completion(.refused(Failure(.cancelled, "the client left before the function was started")))
     }
 
-    private func run(_ invocation: Invocation, on worker: WorkerRunner, start: StartKind) -> Bool {
+    private func run(_ waiting: Waiting, on worker: WorkerRunner, start: StartKind) -> Bool {
         let now = ContinuousClock.now
         // Not the invocation as a whole: its event is the worker's to let go of.
-        let (arrived, cancellation, complete) = (
-            invocation.arrived, invocation.assignment.cancellation, invocation.completion
+        let (arrived, cancellation, id, complete) = (
+            waiting.arrived, waiting.invocation.cancellation, waiting.invocation.id, waiting.completion
         )
-        let isTaken = worker.assign(invocation.assignment, start: start, requested: now) { [self] completion in
+        let isTaken = worker.assign(waiting.invocation, start: start, requested: now) { [self] completion in
             var completion = completion
             completion.queueTime = now - arrived
             cancellation.finish()
@@ -159,8 +151,7 @@ package final class WorkerPool: Sendable {
             }
             complete(completion)
         }
-        let id = invocation.assignment.invocationID
-        if isTaken { invocation.assignment.cancellation.onCancel { worker.cancel(id) } }
+        if isTaken { cancellation.onCancel { worker.cancel(id) } }
         return isTaken
     }
 
@@ -169,7 +160,7 @@ package final class WorkerPool: Sendable {
     /// Bundles that workers use, or invocations that wait will.
     package var bundlesInUse: Set<String> {
         state.withLock { state in
-            Set(state.workers.values.map(\.version.bundle)).union(state.waiting.values.map(\.version.bundle))
+            Set(state.workers.values.map(\.version.bundle)).union(state.waiting.values.map(\.invocation.version.bundle))
         }
     }
 
@@ -210,10 +201,10 @@ package final class WorkerPool: Sendable {
     private func resolve(_ action: PoolMachine.Action, _ state: inout State) -> Step? {
         switch action {
         case .assign(let ticket, let id, let kind):
-            guard let invocation = state.waiting.removeValue(forKey: ticket), let worker = state.workers[id] else {
+            guard let waiting = state.waiting.removeValue(forKey: ticket), let worker = state.workers[id] else {
                 return nil
             }
-            return .assign(invocation, ticket, worker, kind)
+            return .assign(waiting, ticket, worker, kind)
         case .launch(let id, let version, let ticket, let loop):
             let worker = WorkerRunner(
                 id: id, version: version, launcher: launcher, budget: options.budget, sinks: sinks
@@ -230,21 +221,22 @@ package final class WorkerPool: Sendable {
 
     private func perform(_ step: Step) {
         switch step {
-        case .assign(let invocation, let ticket, let worker, let kind):
-            guard !run(invocation, on: worker, start: kind) else { return }
+        case .assign(let waiting, let ticket, let worker, let kind):
+            guard !run(waiting, on: worker, start: kind) else { return }
             // It ended in this moment: no tenant sees that, another one is found.
             act { state in
-                state.waiting[ticket] = invocation
-                return state.machine.lost(worker.id, ticket, invocation.version, now: .now)
+                state.waiting[ticket] = waiting
+                return state.machine.lost(worker.id, ticket, waiting.invocation.version, now: .now)
             }
-        case .launch(let worker, let invocation, let loop):
-            if let invocation { _ = run(invocation, on: worker, start: .cold) }
+        case .launch(let worker, let waiting, let loop):
+            if let waiting { _ = run(waiting, on: worker, start: .cold) }
             launcher.whenSettled { [self] in
                 let plan = state.withLock { $0.functions.plan }
                 worker.launch(plan: { try plan(worker.version) }, on: loops[loop])
             }
         case .retire(let worker): worker.retire()
-        case .refuse(let invocation, let why): invocation.completion(Self.refused(failure(why, invocation.version)))
+        case .refuse(let waiting, let why):
+            waiting.completion(.refused(failure(why, waiting.invocation.version)))
         case .note(let version, let line): sinks.log(version, nil, .host, [line])
         }
     }
@@ -271,10 +263,6 @@ package final class WorkerPool: Sendable {
         }
     }
 
-    private static func refused(_ failure: Failure) -> Completion {
-        Completion(result: .failure(failure), start: .cold, usage: Usage(), startTime: .zero)
-    }
-
     private func failure(_ refusal: PoolMachine.Refusal, _ version: FunctionVersion) -> Failure {
         var failure: Failure
         switch refusal {
@@ -287,13 +275,13 @@ package final class WorkerPool: Sendable {
         case .queueFull(let seconds):
             failure = Failure(
                 .overloaded,
-                "the host is busy and \(options.mostWaiting) invocations wait already (maxWaiting); retry in \(seconds) s"
+                "the host is busy and \(options.maxWaiting) invocations wait already (maxWaiting); retry in \(seconds) s"
             )
             failure.retryAfter = seconds
         case .waitedTooLong(let seconds):
             failure = Failure(
                 .overloaded,
-                "the host was busy for \(options.longestWait.inSeconds) s, the longest that an invocation waits (maxWait); retry in \(seconds) s"
+                "the host was busy for \(options.maxWait.inSeconds) s, the longest that an invocation waits (maxWait); retry in \(seconds) s"
             )
             failure.retryAfter = seconds
         }

@@ -87,15 +87,15 @@ final class WorkerRunner: Sendable {
     /// Gives the worker an invocation; `completion` is called exactly once, from any thread.
     /// - Returns: false when it cannot take one (any more), and nothing is done.
     func assign(
-        _ assignment: Assignment, start: StartKind, requested: Instant,
+        _ invocation: Invocation, start: StartKind, requested: Instant,
         completion: @escaping @Sendable (Completion) -> Void
     ) -> Bool {
         let (canTake, before) = state.withLock { state -> (Bool, [String]) in
             guard start == .cold || state.machine.isIdle else { return (false, []) }
             state.completion = completion
-            state.eventCharge = assignment.charge
+            state.eventCharge = invocation.event.charge
             state.outputCharge = budget.charge(of: version.name.text)
-            state.invocationID = assignment.invocationID
+            state.invocationID = invocation.id
             // What was written between two invocations is nobody's, half a line of it too.
             guard start != .cold else { return (true, []) }
             state.logBefore = state.logFile.map(readableBytes) ?? 0
@@ -103,9 +103,9 @@ final class WorkerRunner: Sendable {
         }
         guard canTake else { return false }
         emit(before, nil)
-        var assignment = assignment
-        assignment.charge = nil
-        handle(.assign(assignment, start: start, requested: requested))
+        var invocation = invocation
+        invocation.event.charge = nil
+        handle(.assign(invocation, start: start, requested: requested))
         return true
     }
 

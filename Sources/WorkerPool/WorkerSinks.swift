@@ -1,6 +1,5 @@
 package import FunctionModel
 package import Sandbox
-package import WorkerProtocol
 
 /// Who is told what workers do.
 package struct WorkerSinks: Sendable {

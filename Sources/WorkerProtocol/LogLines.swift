@@ -1,8 +1,5 @@
 package import NIOCore
 
-/// Who wrote a line of a function's log: so that no function can pass its own off as the host's.
-package enum LogSource: String, Sendable, Codable { case function, host }
-
 /// Cuts one invocation's stderr into lines, and says what it drops beyond the limit.
 package struct LogLines: Sendable {
     private var pending: [UInt8] = []

@@ -167,13 +167,6 @@ package struct ReactorExchange: Sendable {
     }
 }
 
-/// The text with control characters shown as U+FFFD, so that a tenant's bytes cannot steer a terminal.
-package func printable(_ text: String) -> String {
-    String(
-        String.UnicodeScalarView(
-            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
-}
-
 private let newline = UInt8(ascii: "\n")
 private let carriageReturn = UInt8(ascii: "\r")
 private let space = UInt8(ascii: " ")

@@ -49,18 +49,18 @@ def handler(event, context):
 
 def deploy(host, code=HANDLER, **manifest):
     name = unique_name("snapshot")
-    lines = [f"name: {name}", "runtime: python", "handler: app.handler", "mode: snapshot"]
+    lines = [f"name: {name}", "runtime: python", f"handler: {name}.handler", "mode: snapshot"]
     limits = {"memory": "128MiB"} | manifest
     lines += ["limits: { " + ", ".join(f"{key}: {value}" for key, value in limits.items() if key != "warm") + " }"]
     if "warm" in manifest:
         lines += [f"concurrency: {{ warm: {manifest['warm']} }}"]
-    host.upload(name, zip_of({"function.yaml": "\n".join(lines).encode(), "app.py": code.encode()}), content_type=ZIP)
+    host.upload(name, zip_of({"function.yaml": "\n".join(lines).encode(), f"{name}.py": code.encode()}), content_type=ZIP)
     return name
 
 
-def templates(host):
-    """All processes of Python functions that this host runs now."""
-    return [process for process in host.members if "/runtime/bulkhead_runtime.py" in process.args]
+def processes_of(name):
+    """Those of one function: its template, and what is forked from it. Others' come and go meanwhile."""
+    return with_argument(f"{name}.handler")
 
 
 def test_each_is_a_fresh_fork(host):
@@ -112,11 +112,10 @@ def test_how_it_ends_is_told_and_the_next_one_is_well(host, deed, outcome, membe
 def test_nothing_stays_behind_but_the_template(host):
     """A child that would outlive its invocation is gone before the next one begins."""
     name = deploy(host, processes=8)
-    before = len(templates(host))
     for number in range(5):
         assert host.invoke(name, {"do": "leave"}, expect="ok").json()["event"] == {"do": "leave"}
         assert host.invoke(name, {"n": number}, expect="ok")["Bulkhead-Start"] == "forked"
-    eventually(lambda: len(templates(host)) == before + 1, 5 * SLOWNESS, "only the template is left")
+    eventually(lambda: len(processes_of(name)) == 1, 5 * SLOWNESS, "only the template is left")
 
 
 def test_a_thief_gets_nothing(host):

@@ -1,4 +1,4 @@
-import HostSystem
+import FunctionModel
 import Testing
 
 @Suite struct MemoryBudgetTests {

@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func makesRoomAtTheHostsBound() throws {
-        let pool = pool { $0.mostWorkers = 1 }
+        let pool = pool { $0.maxWorkers = 1 }
         let idle = try servedOnce(pool, try version(), ticket: 1)
         let actions = pool.request(2, try version("g"), now: now)
         #expect(actions.first == .retire(idle))
@@ -101,7 +101,7 @@ import Testing
 
     /// Two functions wait; each start that becomes free goes to the other one, however many of the first came before.
     @Test func takesTurnsBetweenFunctions() throws {
-        let pool = pool { $0.mostStarting = 1 }
+        let pool = pool { $0.maxStarting = 1 }
         let greedy = try version("greedy", mode: .command), modest = try version("modest", mode: .command)
         var served: [String] = []
         var running = launches(pool.request(0, greedy, now: now)).map(\.0)
@@ -124,9 +124,9 @@ import Testing
 
     @Test func aQueueEndsSomewhere() throws {
         let pool = pool {
-            $0.mostStarting = 1
-            $0.mostWaiting = 1
-            $0.longestWait = .seconds(2)
+            $0.maxStarting = 1
+            $0.maxWaiting = 1
+            $0.maxWait = .seconds(2)
         }
         let one = try version()
         _ = pool.request(1, one, now: now)
@@ -140,7 +140,7 @@ import Testing
     }
 
     @Test func whoLeavesTheQueueIsForgotten() throws {
-        let pool = pool { $0.mostStarting = 1 }
+        let pool = pool { $0.maxStarting = 1 }
         let one = try version()
         _ = pool.request(1, one, now: now)
         _ = pool.request(2, one, now: now)
@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test func aSlowStartDoesNotHoldUpOthersForLong() throws {
-        let pool = pool { $0.mostStarting = 1 }
+        let pool = pool { $0.maxStarting = 1 }
         let one = try version()
         _ = pool.request(1, one, now: now)
         _ = pool.request(2, one, now: now)
@@ -162,8 +162,8 @@ import Testing
     /// A reactor's process may be long there before it is ready: that keeps nobody from making another one.
     @Test func makesFewProcessesAtATime() throws {
         let pool = pool {
-            $0.mostStarting = 3
-            $0.mostLaunching = 1
+            $0.maxStarting = 3
+            $0.maxLaunching = 1
         }
         let one = try version()
         #expect(launches(pool.request(1, one, now: now)).count == 1)
@@ -215,7 +215,7 @@ import Testing
     // MARK: - Ahead of need
 
     @Test func keepsAsManyAsTheManifestSays() throws {
-        let pool = pool { $0.mostStarting = 2 }
+        let pool = pool { $0.maxStarting = 2 }
         let one = try version(mode: .command) { $0.warm = 3 }
         var starting = launches(pool.serves(one, now: now)).map(\.0)
         #expect(starting.count == 2, "no more at once than may start")
@@ -299,10 +299,10 @@ import Testing
     @Test(arguments: 0..<8) func survivesRandomLife(seed: UInt64) throws {
         var random = Splitmix(state: seed)
         let pool = pool {
-            $0.mostWorkers = 8
-            $0.mostStarting = 3
-            $0.mostLaunching = 2
-            $0.mostWaiting = 10
+            $0.maxWorkers = 8
+            $0.maxStarting = 3
+            $0.maxLaunching = 2
+            $0.maxWaiting = 10
             $0.memory = 100 << 20
         }
         let versions = [

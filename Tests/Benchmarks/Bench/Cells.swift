@@ -3,6 +3,7 @@ import FunctionModel
 import HostSystem
 import Logging
 import PythonRuntime
+import Runtimes
 import Sandbox
 import Synchronization
 

@@ -2,7 +2,7 @@ import FunctionModel
 import Glibc
 import HostSystem
 
-@testable import Catalogue
+@testable import Bundles
 
 /// function.yaml: refused with a reason, or a manifest whose values are within their bounds.
 @Sendable func fuzzManifest(_ input: UnsafeRawBufferPointer) {

@@ -1,0 +1,26 @@
+import FunctionModel
+
+/// An `Authorization` header, and the token in it if it is a `Bearer`'s.
+package struct Bearer: Sendable {
+    package let header: String
+    package let token: String?
+
+    /// RFC 6750, 2.1: a token is ASCII; and ours are short.
+    package init(_ header: String) {
+        self.header = header
+        guard header.utf8.count <= 1024, header.isASCII else {
+            token = nil
+            return
+        }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        token = parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]).trimmingSpaces : nil
+    }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: String {
+        var text = self[...]
+        while text.last == " " { text.removeLast() }
+        return String(text.drop { $0 == " " })
+    }
+}

@@ -1,0 +1,204 @@
+package import Bundles
+package import Catalogue
+package import FunctionModel
+package import HostSystem
+package import Logging
+package import Runtimes
+import Sandbox
+import Store
+import Synchronization
+
+/// How a function comes and goes: arrive, check, compile its plan, commit, tell whoever serves. What cannot work is refused before
+/// anything is committed.
+package final class Deployment: Sendable {
+    /// What of others it needs, handed in: a service does not know its neighbours.
+    package struct Others: Sendable {
+        /// A new version is there. It may be served, and what is served no more may end.
+        package var committed: @Sendable (FunctionVersion) -> Void
+        /// The function is gone.
+        package var removed: @Sendable (FunctionName) -> Void
+        /// Bundles that workers or what waits for one still use.
+        package var bundlesInUse: @Sendable () -> Set<String>
+
+        package init(
+            committed: @escaping @Sendable (FunctionVersion) -> Void,
+            removed: @escaping @Sendable (FunctionName) -> Void,
+            bundlesInUse: @escaping @Sendable () -> Set<String>
+        ) {
+            self.committed = committed
+            self.removed = removed
+            self.bundlesInUse = bundlesInUse
+        }
+    }
+
+    package struct Limits: Sendable {
+        /// Bytes of an upload.
+        package var maxUpload = 64 << 20
+        /// Bytes of memory that all workers together may use: what one may not ask for more than.
+        package var memoryBudget = Int.max
+        package var quota = StorageQuota()
+
+        package init() {}
+    }
+
+    package let limits: Limits
+    package let runtimes: Runtimes
+    private let catalogue: Catalogue
+    private let bundles: BundleStore
+    private let plans: LaunchPlans
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    private struct State {
+        var others = Others(committed: { _ in }, removed: { _ in }, bundlesInUse: { [] })
+        var wantsCollection = false
+    }
+
+    /// Sweeps up what no version names. Blocks.
+    /// - Throws: what the file system says.
+    package init(
+        catalogue: Catalogue, bundles: BundleStore, runtimes: Runtimes, limits: Limits, logger: Logger
+    ) throws {
+        self.catalogue = catalogue
+        self.bundles = bundles
+        self.runtimes = runtimes
+        self.limits = limits
+        self.logger = logger
+        plans = LaunchPlans(runtimes)
+        let needed = catalogue.snapshot.bundleDigests.union(runtimes.bundles)
+        try bundles.collectGarbage { needed.contains($0) }
+    }
+
+    /// Call once, before the first upload.
+    package func tell(_ others: Others) { state.withLock { $0.others = others } }
+
+    private var others: Others { state.withLock { $0.others } }
+
+    // MARK: - Arriving
+
+    /// Begins to take a body in. Blocks.
+    /// - Throws: what the file system says.
+    package func beginArrival() throws -> BundleStore.Arrival { try bundles.beginArrival() }
+
+    package func discard(_ arrival: BundleStore.Arrival) { bundles.discard(arrival) }
+
+    /// Takes a whole upload in. Nothing is answered before it would survive a crash.
+    /// - Parameter key: id of the key that uploads, for its quota.
+    /// - Throws: `UploadRefused`, or what the disk or database says.
+    package func deploy(
+        _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
+        key: String? = nil
+    ) async throws -> (FunctionVersion, isNew: Bool) {
+        let size = arrival.size
+        do {
+            try limits.quota.check(catalogue.snapshot, adding: size, key: key)
+        } catch {
+            bundles.discard(arrival)
+            throw error
+        }
+        // What is unpacked is a stranger's: it waits for its like, behind all that is quick.
+        let (stored, sha256) = try await SlowLane.bundles.run { [bundles, runtimes] in
+            try bundles.store(arrival, format: format, manifest: manifest, name: name, rules: runtimes)
+        }
+        defer {
+            bundles.unpin(stored)
+            wantsCollection = true
+        }
+        try limits.quota.check(catalogue.snapshot, adding: stored.bytes, key: key)
+        let draft = VersionDraft(
+            name: name, sha256: sha256, size: size, bundle: stored.digest, manifest: stored.manifest,
+            executable: stored.executable, storedBytes: stored.bytes, key: key)
+        try check(draft)
+        let result = try await catalogue.add(draft)
+        if result.isNew {
+            others.committed(result.0)
+            logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
+        }
+        return result
+    }
+
+    /// What only the final manifest can tell, before anything is committed.
+    private func check(_ draft: VersionDraft) throws {
+        do {
+            try runtimes.check(draft.manifest)
+        } catch {
+            throw UploadRefused("\(error)")
+        }
+        let memory = draft.manifest.limits.memory, scratch = draft.manifest.limits.effectiveScratch
+        // What nobody has asked for is bounded by the cell's memory like all that it holds.
+        let wanted = scratch > Manifest.Limits.usualScratch ? max(memory, scratch) : memory
+        guard wanted.bytes <= limits.memoryBudget else {
+            throw UploadRefused(
+                "limits.memory (\(memory)) or limits.scratch (\(scratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: limits.memoryBudget)))"
+            )
+        }
+        do {
+            // As its longest number would have it: a policy or argument list that cannot work is told to whoever uploads it,
+            // and never served.
+            _ = try plans.make(for: draft.version(number: .max, createdAt: ""), observing: plans.observes)
+        } catch let error as LaunchPlan.TooLarge {
+            throw UploadRefused("the function cannot be started: \(error)")
+        }
+    }
+
+    /// - Returns: false when there was no such function.
+    /// - Throws: what the store says.
+    package func remove(_ name: FunctionName) async throws -> Bool {
+        let existed = try await catalogue.remove(name)
+        wantsCollection = true
+        plans.forget(name)
+        others.removed(name)
+        return existed
+    }
+
+    // MARK: - Plans
+
+    /// The version's launch plan, made once.
+    /// - Throws: as `Runtimes.plan`, or `SystemError`.
+    package func plan(for version: FunctionVersion) throws -> SealedFile { try plans.plan(for: version) }
+
+    /// Whether new plans are made for `policy learn`: see `SeccompFilter`.
+    package var observes: Bool {
+        get { plans.observes }
+        set { plans.observes = newValue }
+    }
+
+    /// What a version's workers may do, in words.
+    /// - Throws: `Failure` conflict when its root has gone, or what is wrong with the profiles.
+    package func policy(of version: FunctionVersion) throws -> PolicyDescription {
+        do {
+            return try PolicyDescription(of: version, roots: runtimes.roots)
+        } catch let unknown as Roots.Unknown {
+            throw Failure(.conflict, "it cannot be told what \(version.name) may do: \(unknown)")
+        }
+    }
+
+    // MARK: - Collection
+
+    /// Whether bundles may have become garbage since the last collection.
+    private(set) var wantsCollection: Bool {
+        get { state.withLock { $0.wantsCollection } }
+        set { state.withLock { $0.wantsCollection = newValue } }
+    }
+
+    /// Removes bundles that nothing names or uses any more.
+    /// - Throws: what the file system says.
+    func collect() async throws {
+        wantsCollection = false
+        let others = others
+        let named = catalogue.snapshot.bundleDigests.union(runtimes.bundles)
+        let isUsed = try await SlowLane.bundles.run { [bundles, catalogue] in
+            var isUsed = false
+            try bundles.collectGarbage { name in
+                // The few that are not named are looked at once more, as of now.
+                if named.contains(name) || catalogue.snapshot.bundleDigests.contains(name) { return true }
+                guard others.bundlesInUse().contains(name) else { return false }
+                isUsed = true
+                return true
+            }
+            return isUsed
+        }
+        // It is looked for again.
+        if isUsed { wantsCollection = true }
+    }
+}

@@ -1,0 +1,40 @@
+package import NIOCore
+
+/// One event for one version, on its way: made by an edge, taken by the one door (`Invoker`), ended in exactly one completion.
+package struct Invocation: Sendable {
+    /// Where it came from.
+    package enum Source: Sendable {
+        /// `POST /v1/functions/{name}/invocations`, or a command of this process.
+        case direct
+        /// `/fn/`: an HTTP request as an event.
+        case http
+        /// What was accepted earlier, and was answered then.
+        case queue
+    }
+
+    package let id: String
+    package let version: FunctionVersion
+    package let principal: Principal
+    package let source: Source
+    package var event: ArrivedEvent
+    /// W3C trace context of the caller, if it sent a sound one.
+    package let traceparent: String?
+    /// Ends the invocation when the caller has left.
+    package let cancellation: Cancellation
+    /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
+    package let replyOn: (any EventLoop)?
+
+    package init(
+        id: String, version: FunctionVersion, principal: Principal, source: Source, event: ArrivedEvent,
+        traceparent: String? = nil, cancellation: Cancellation = Cancellation(), replyOn: (any EventLoop)? = nil
+    ) {
+        self.id = id
+        self.version = version
+        self.principal = principal
+        self.source = source
+        self.event = event
+        self.traceparent = traceparent
+        self.cancellation = cancellation
+        self.replyOn = replyOn
+    }
+}

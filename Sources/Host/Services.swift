@@ -1,0 +1,11 @@
+package import Gateway
+
+extension Supervisor {
+    /// What the edges may ask for.
+    package var services: Services {
+        Services(
+            catalogue: catalogue, access: access, deployment: deployment, invoker: invoker, journal: journal,
+            events: events, budget: budget, maxEvent: options.maxEvent, unreadyReason: { self.unreadyReason },
+            metricsText: { self.metricsText() })
+    }
+}

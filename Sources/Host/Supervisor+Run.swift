@@ -1,0 +1,14 @@
+import Foundation
+package import FunctionModel
+import Invoker
+package import NIOCore
+
+extension Supervisor {
+    /// Runs a version once, for a command of this process.
+    package func run(_ version: FunctionVersion, event: ByteBuffer) async -> Completion {
+        await invoker.invoke(
+            Invocation(
+                id: UUID().uuidString.lowercased(), version: version, principal: .host, source: .direct,
+                event: ArrivedEvent(event)))
+    }
+}

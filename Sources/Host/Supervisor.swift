@@ -1,0 +1,146 @@
+package import Access
+import Bundles
+package import Catalogue
+package import Deployment
+package import Events
+package import FunctionModel
+package import Invoker
+package import Journal
+import Logging
+import NIOCore
+import Runtimes
+package import Sandbox
+import Store
+import Telemetry
+package import WorkerPool
+
+/// The supervisor, put together. It holds no rules: each is a service's, and what services need of each other is handed to them
+/// here.
+///
+/// The order of life: foundations (data directory, launcher, no root any more), confinement, the store and the services on it, the
+/// listener, readiness; then SIGTERM: nothing new is taken, what runs is finished, workers end, the launcher ends.
+///
+/// An upload goes to `Deployment`, which checks it, compiles its plan and commits it to the `Catalogue`. An invocation is made by an
+/// edge from a version of the catalogue's snapshot and goes to the `Invoker`, the one door: the `WorkerPool` finds it a worker, the
+/// `Journal` writes down how it went. What is to be run later is accepted by `Events`, which comes to the same door.
+package final class Supervisor: Sendable {
+    package let options: Options
+    package let catalogue: Catalogue
+    package let access: Access
+    package let deployment: Deployment
+    package let journal: Journal
+    package let invoker: Invoker
+    package let events: Events
+    package let launcher: Launcher
+    /// For bytes that this process holds for others.
+    package let budget: MemoryBudget
+    private let pool: WorkerPool
+
+    /// Blocks: call at the start.
+    /// - Throws: what keeps the host from serving.
+    init(
+        store: any Store, bundles: BundleStore, runtimes: Runtimes, launcher: Launcher, group: any EventLoopGroup,
+        options: Options, logger: Logger
+    ) throws {
+        self.options = options
+        self.launcher = launcher
+        let catalogue = try Catalogue(store: store)
+        let journal = Journal(
+            functions: .init(
+                has: { catalogue.snapshot.has($0) }, hasName: { catalogue.snapshot.latest($0) != nil }),
+            logger: logger)
+        let deployment = try Deployment(
+            catalogue: catalogue, bundles: bundles, runtimes: runtimes, limits: options.deployment, logger: logger)
+        let budget = MemoryBudget(limit: options.maxBuffered)
+        let pool = WorkerPool(
+            launcher: launcher, group: group, options: Self.poolOptions(options, budget), sinks: journal.sinks)
+        let invoker = Invoker(workers: pool, recorder: journal)
+        let events = try Events(
+            store: store, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
+            version: { catalogue.snapshot.version($1, of: $0) }, logger: logger)
+        access = try Access(store: store)
+        (self.catalogue, self.journal, self.deployment, self.budget) = (catalogue, journal, deployment, budget)
+        (self.pool, self.invoker, self.events) = (pool, invoker, events)
+
+        pool.setFunctions(
+            WorkerPool.Functions(
+                isCurrent: { catalogue.snapshot.latest($0.name) == $0 }, plan: { try deployment.plan(for: $0) }))
+        deployment.tell(
+            Deployment.Others(
+                committed: { version in
+                    pool.retireOutdated()
+                    pool.serve(version)
+                },
+                removed: { name in
+                    pool.retireOutdated()
+                    journal.forget(name)
+                }, bundlesInUse: { pool.bundlesInUse.union(events.bundlesInUse) }))
+        for version in catalogue.snapshot.latestVersions {
+            do {
+                _ = try runtimes.roots.prepared(for: version.manifest)
+            } catch {
+                logger.warning("cannot be served", metadata: ["fn.name": "\(version.name)", "reason": "\(error)"])
+            }
+        }
+    }
+
+    private static func poolOptions(_ options: Options, _ budget: MemoryBudget) -> WorkerPool.Options {
+        var pool = WorkerPool.Options(budget: budget)
+        pool.maxWorkers = options.maxWorkers
+        pool.memory = options.deployment.memoryBudget
+        pool.maxWaiting = options.maxWaiting
+        pool.maxWait = options.maxWait
+        return pool
+    }
+
+    // MARK: - Life
+
+    /// Starts what is to be kept warm. Call once, when the host serves.
+    package func warmUp() {
+        for version in catalogue.snapshot.latestVersions where isServable(version) { pool.serve(version) }
+    }
+
+    /// Whether its root is there.
+    private func isServable(_ version: FunctionVersion) -> Bool {
+        (try? deployment.runtimes.roots.prepared(for: version.manifest)) != nil
+    }
+
+    /// From now on nothing new is taken; what runs goes on.
+    package func drain() {
+        invoker.drain()
+        pool.drain()
+        events.drain()
+        journal.logs.close()
+    }
+
+    /// Ends all workers and the launcher. Blocks until nothing of them is left.
+    package func stop() {
+        pool.retireAll()
+        launcher.stop()
+    }
+
+    // MARK: - State
+
+    /// Why no traffic should come here now; nil when all is well.
+    package var unreadyReason: String? {
+        if invoker.isDraining { return "the host is shutting down" }
+        if launcher.features == nil { return "the launcher is not running" }
+        return nil
+    }
+
+    /// The metrics' text, with the gauges as of now.
+    package func metricsText() -> String {
+        let counts = pool.counts, metrics = journal.metrics
+        metrics.set(Double(catalogue.snapshot.count), for: Meters.functions)
+        metrics.set(Double(counts.workers), for: Meters.workers)
+        metrics.set(Double(counts.idle), for: Meters.idleWorkers)
+        metrics.set(Double(counts.running), for: Meters.running)
+        metrics.set(Double(counts.waiting), for: Meters.waiting)
+        metrics.set(Double(launcher.cellCount), for: Meters.cells)
+        metrics.set(Double(launcher.restarts), for: Meters.restarts)
+        return metrics.text()
+    }
+}
+
+extension WorkerPool: Workers {}
+extension Journal: InvocationRecorder {}

@@ -1,0 +1,12 @@
+package import Foundation
+
+/// A point in time, now if not told otherwise, as RFC 3339 in UTC with milliseconds.
+package func timestamp(_ date: Date = Date()) -> String {
+    date.formatted(
+        Date.ISO8601FormatStyle(includingFractionalSeconds: true, timeZone: TimeZone(secondsFromGMT: 0) ?? .current))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+package func hex(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+}

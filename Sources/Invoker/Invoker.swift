@@ -1,0 +1,122 @@
+package import FunctionModel
+import NIOCore
+import Synchronization
+
+/// Whoever gives invocations their workers: the pool, or in tests what plays it.
+package protocol Workers: Sendable {
+    /// `completion` is called exactly once, from any thread.
+    func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void)
+}
+
+/// Who is told of each invocation's begin and end.
+package protocol InvocationRecorder: Sendable {
+    func began(_ invocation: Invocation)
+    func ended(_ invocation: Invocation, _ completion: Completion, elapsed: Duration)
+}
+
+/// The one door: whoever wants a function to run comes here, and all come the same way. Its stages in order: draining, the event,
+/// the budget, the record, the run, the meters.
+package final class Invoker: Sendable {
+    private let workers: any Workers
+    private let recorder: any InvocationRecorder
+    private let now: @Sendable () -> ContinuousClock.Instant
+    private let draining = Atomic(false)
+
+    /// - Parameter now: the clock.
+    package init(
+        workers: any Workers, recorder: any InvocationRecorder,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
+        self.workers = workers
+        self.recorder = recorder
+        self.now = now
+    }
+
+    // MARK: - The door
+
+    /// Runs one invocation. `completion` is called exactly once, from any thread.
+    package func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
+        let began = now()
+        recorder.began(invocation)
+        run(invocation) { [self] result in
+            ended(invocation, result, since: began)
+            completion(result)
+        }
+    }
+
+    /// As `submit`.
+    package func invoke(_ invocation: Invocation) async -> Completion {
+        await withCheckedContinuation { continuation in
+            submit(invocation) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// As `invoke`; `reading` makes something of the result, and its failure is the invocation's.
+    package func invoke<Answer: Sendable>(
+        _ invocation: Invocation, reading: @Sendable (Completion) async -> Result<Answer, Failure>
+    ) async -> (Completion, Result<Answer, Failure>) {
+        let began = now()
+        recorder.began(invocation)
+        var completion = await withCheckedContinuation { continuation in
+            run(invocation) { continuation.resume(returning: $0) }
+        }
+        let answer = await reading(completion)
+        if case .failure(let failure) = answer { completion.result = .failure(failure) }
+        ended(invocation, completion, since: began)
+        return (completion, answer)
+    }
+
+    // MARK: - Stages
+
+    private func run(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
+        // What was accepted before is finished.
+        if isDraining, invocation.source != .queue { return completion(.refused(.draining)) }
+        if let problem = invocation.event.problem { return completion(.refused(.notJSON(problem))) }
+        var invocation = invocation
+        if invocation.event.bytes.readableBytes == 0, !invocation.event.isRaw {
+            invocation.event.bytes = ByteBuffer(string: "null")
+        }
+        // Written into the protocol's line, it is held twice until the worker has it.
+        if invocation.version.speaksJSONRPC, let charge = invocation.event.charge,
+            !charge.add(invocation.event.bytes.readableBytes)
+        {
+            return completion(.refused(.crowded))
+        }
+        workers.submit(invocation, completion: completion)
+    }
+
+    private func ended(_ invocation: Invocation, _ completion: Completion, since began: ContinuousClock.Instant) {
+        // Accepted ones that met a full house have not ended: they have their turn again.
+        if invocation.source == .queue, completion.hasNotRun { return }
+        recorder.ended(invocation, completion, elapsed: now() - began)
+    }
+
+    // MARK: - Draining
+
+    package var isDraining: Bool { draining.load(ordering: .acquiring) }
+
+    /// From now on nothing new is taken; what runs goes on.
+    package func drain() { draining.store(true, ordering: .releasing) }
+}
+
+extension Failure {
+    /// The host's memory for others is used up.
+    package static var crowded: Failure {
+        var failure = Failure(
+            .overloaded, "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
+        failure.retryAfter = 1
+        return failure
+    }
+
+    package static var draining: Failure {
+        var failure = Failure(
+            .overloaded, "the host is shutting down and takes nothing new; retry elsewhere or shortly")
+        failure.retryAfter = 5
+        return failure
+    }
+
+    /// - Parameter problem: what is wrong with the event.
+    package static func notJSON(_ problem: String) -> Failure {
+        Failure(.invalidRequest, "the event is not JSON: \(problem)")
+    }
+}

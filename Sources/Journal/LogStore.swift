@@ -1,0 +1,121 @@
+package import FunctionModel
+import Synchronization
+
+/// One line of a function's log.
+package struct LogLine: Sendable, Hashable, Codable {
+    package let time: String
+    package let invocationId: String?
+    package let version: Int
+    /// Whether the function wrote it, or the host says it of the function.
+    package let source: LogSource
+    package let text: String
+}
+
+/// The newest log lines of each function, in memory, and those who follow them.
+package final class LogStore: Sendable {
+    private struct Function {
+        var lines: [LogLine] = []
+        var bytes = 0
+        var followers: [Int: AsyncStream<LogLine>.Continuation] = [:]
+
+        /// Drops the oldest lines until no more than `most` bytes are left, and returns how many went. In bulk, so that a
+        /// flood of lines does not shift the array at each.
+        mutating func drop(to most: Int) -> Int {
+            let before = bytes
+            var dropped = 0
+            while bytes > most, dropped < lines.count {
+                bytes -= lines[dropped].text.utf8.count + 64
+                dropped += 1
+            }
+            lines.removeFirst(dropped)
+            return before - bytes
+        }
+    }
+
+    private struct State {
+        var functions: [FunctionName: Function] = [:]
+        var nextFollower = 0
+        /// Of all functions together.
+        var bytes = 0
+        var isClosed = false
+    }
+
+    /// Kept for each function.
+    private let bound: Int
+    /// Kept of all logs together, in bytes.
+    private static let maxBytes = 32 << 20
+    private let state = Mutex(State())
+
+    /// - Parameter bound: bytes kept of each function's log.
+    package init(bound: Int = 1 << 20) { self.bound = bound }
+
+    package func append(_ lines: [LogLine], of name: FunctionName) {
+        let followers = state.withLock { state in
+            var function = state.functions.removeValue(forKey: name) ?? Function()
+            function.lines += lines
+            var added = 0
+            for line in lines { added += line.text.utf8.count + 64 }
+            function.bytes += added
+            state.bytes += added
+            if function.bytes > bound { state.bytes -= function.drop(to: bound * 3 / 4) }
+            state.functions[name] = function
+            // Many functions with full logs: the longest one gives way.
+            while state.bytes > Self.maxBytes,
+                let longest = state.functions.max(by: { $0.value.bytes < $1.value.bytes })
+            {
+                var function = longest.value
+                let freed = function.drop(to: function.bytes / 2)
+                state.functions[longest.key] = function
+                state.bytes -= freed
+                if freed == 0 { break }
+            }
+            return Array(function.followers.values)
+        }
+        for follower in followers { for line in lines { follower.yield(line) } }
+    }
+
+    /// The newest lines, oldest first.
+    package func lines(of name: FunctionName, limit: Int, invocation: String?) -> [LogLine] {
+        let all = state.withLock { $0.functions[name]?.lines ?? [] }
+        let wanted = invocation.map { id in all.filter { $0.invocationId == id } } ?? all
+        return Array(wanted.suffix(limit))
+    }
+
+    /// Lines as they come. A follower that reads too slowly loses the oldest of them.
+    package func follow(_ name: FunctionName) -> AsyncStream<LogLine> {
+        let (stream, continuation) = AsyncStream.makeStream(of: LogLine.self, bufferingPolicy: .bufferingNewest(1000))
+        let id = state.withLock { state -> Int? in
+            guard !state.isClosed else { return nil }
+            let id = state.nextFollower
+            state.nextFollower += 1
+            state.functions[name, default: Function()].followers[id] = continuation
+            return id
+        }
+        guard let id else {
+            continuation.finish()
+            return stream
+        }
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { $0.functions[name]?.followers[id] = nil }
+        }
+        return stream
+    }
+
+    package func remove(_ name: FunctionName) {
+        let followers = state.withLock { state -> [Int: AsyncStream<LogLine>.Continuation] in
+            guard let function = state.functions.removeValue(forKey: name) else { return [:] }
+            state.bytes -= function.bytes
+            return function.followers
+        }
+        for follower in followers.values { follower.finish() }
+    }
+
+    /// Ends every follower: the host is leaving.
+    package func close() {
+        let followers = state.withLock { state in
+            state.isClosed = true
+            return state.functions.values.flatMap { $0.followers.values }
+        }
+        for follower in followers { follower.finish() }
+    }
+}

@@ -1,0 +1,86 @@
+package import Foundation
+package import FunctionModel
+
+/// What outlives the process, as intents: each is what somebody wants done, whole or not at all, and none is a query. Only
+/// drivers know what is behind it; `StoreConformance` in the tests says what each of them must keep.
+///
+/// Once a call that changes something returns, the change survives a power cut.
+package protocol Store: Sendable {
+    // MARK: Functions
+
+    /// All versions that there are, in no order. Blocks: asked once, at the start.
+    func versions() throws -> [FunctionVersion]
+
+    /// Enters what was uploaded as its function's next version, under the next number that the function has never had, unless
+    /// its newest is the same. Of the others the newest `kept` stay, and those for which an accepted invocation waits.
+    /// - Parameter committed: told of a new version, in the order of commits, before this returns.
+    /// - Returns: the version, and whether it is new.
+    func commit(
+        _ draft: VersionDraft, keeping kept: Int, committed: @escaping @Sendable (FunctionVersion) -> Void
+    ) async throws -> (FunctionVersion, isNew: Bool)
+
+    /// Removes a function; its numbers stay used.
+    /// - Parameter committed: told in the order of commits, before this returns.
+    /// - Returns: false when there was no such function.
+    func removeFunction(_ name: FunctionName, committed: @escaping @Sendable () -> Void) async throws -> Bool
+
+    // MARK: Keys
+
+    /// All keys. Blocks: asked once, at the start.
+    func keys() throws -> [AccessKey]
+    func add(_ key: AccessKey) async throws
+    /// - Returns: false when there is no such key.
+    func removeKey(id: String) async throws -> Bool
+
+    // MARK: Accepted invocations
+
+    /// Enters an accepted invocation.
+    func enqueue(_ queued: QueuedInvocation) async throws
+    /// Forgets one, which was refused after all.
+    func dequeue(_ id: String) async throws
+    /// What an earlier process accepted and did not finish, in order, and counts that it is taken up once more. What has been taken
+    /// up `most` times is forgotten, for it may be what ends whoever runs it, and so is what was for versions that have gone.
+    /// Blocks: asked once, at the start.
+    func takeUpUnfinished(atMost most: Int) throws -> [UnfinishedInvocation]
+    /// The event of one that waits; nil when it is known no more.
+    func event(ofQueued id: String) async throws -> Data?
+    /// It has ended: nobody runs it any more, and what became of it can be asked for.
+    /// - Parameter make: called when its turn to write has come, so that only one copy of a result is held at a time.
+    func finish(_ make: @escaping @Sendable () throws -> FinishedInvocation) async throws
+    /// What became of one; nil when nothing is known of it.
+    func finished(_ id: String) async throws -> FinishedInvocation?
+}
+
+/// A version before it is committed: then it gets its revision, its number and its date.
+package struct VersionDraft: Sendable {
+    package var name: FunctionName
+    /// See `FunctionVersion`, as the others.
+    package var sha256: String
+    package var size: Int
+    package var bundle: String
+    package var manifest: Manifest
+    package var executable: Executable?
+    package var storedBytes: Int
+    package var key: String?
+
+    package init(
+        name: FunctionName, sha256: String, size: Int, bundle: String, manifest: Manifest, executable: Executable?,
+        storedBytes: Int, key: String?
+    ) {
+        self.name = name
+        self.sha256 = sha256
+        self.size = size
+        self.bundle = bundle
+        self.manifest = manifest
+        self.executable = executable
+        self.storedBytes = storedBytes
+        self.key = key
+    }
+
+    /// The version that it becomes.
+    package func version(number: Int, createdAt: String) -> FunctionVersion {
+        FunctionVersion(
+            name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
+            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key)
+    }
+}

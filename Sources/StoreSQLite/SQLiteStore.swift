@@ -1,0 +1,96 @@
+import Foundation
+package import FunctionModel
+import GRDB
+import Glibc
+import HostSystem
+package import Store
+
+/// The store in one SQLite file, with its write-ahead log.
+package final class SQLiteStore: Store {
+    let database: DatabasePool
+
+    /// Opens the file, making it and what is missing in it. Blocks.
+    /// - Throws: what SQLite or the file system says.
+    package init(path: String) throws {
+        var configuration = Configuration()
+        configuration.prepareDatabase { database in
+            // An upload answered 201 must survive a power cut, not only a crash.
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            // The supervisor may write nowhere but in its data directory: no temporary files elsewhere.
+            try database.execute(sql: "PRAGMA temp_store = MEMORY")
+        }
+        // SQLite gives its side files the same mode: manifests hold what tenants put into env.
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0, fchmod(file, 0o600) == 0 else { throw SystemError("open \(path)") }
+        close(file)
+        database = try DatabasePool(path: path, configuration: configuration)
+        try migrator.migrate(database)
+    }
+
+    // MARK: - Functions
+
+    package func versions() throws -> [FunctionVersion] {
+        try database.read { try VersionRecord.fetchAll($0).map { try $0.version() } }
+    }
+
+    package func commit(
+        _ draft: VersionDraft, keeping kept: Int, committed: @escaping @Sendable (FunctionVersion) -> Void
+    ) async throws -> (FunctionVersion, isNew: Bool) {
+        try await database.write { database in
+            let name = draft.name.text
+            let newest = try VersionRecord.filter(Column("name") == name).order(Column("number").desc).fetchOne(
+                database)?.version()
+            if let newest, newest.sha256 == draft.sha256, try Self.isSame(newest.manifest, draft.manifest) {
+                return (newest, isNew: false)
+            }
+            // A number is never used again, also not by a function that was deleted and made anew.
+            let last = try Int.fetchOne(
+                database, sql: "SELECT lastNumber FROM function WHERE name = ?", arguments: [name])
+            let number = max(last ?? 0, newest?.number ?? 0) + 1
+            let version = draft.version(number: number, createdAt: timestamp())
+            try VersionRecord(version).insert(database)
+            try database.execute(
+                sql: "INSERT INTO function (name, lastNumber) VALUES (?, ?) "
+                    + "ON CONFLICT (name) DO UPDATE SET lastNumber = excluded.lastNumber",
+                arguments: [name, number])
+            try database.execute(
+                sql: "DELETE FROM version WHERE name = ? AND number NOT IN "
+                    + "(SELECT number FROM version WHERE name = ? ORDER BY number DESC LIMIT ?) "
+                    // What was accepted for one is still to be run.
+                    + "AND number NOT IN (SELECT number FROM queued WHERE name = ?)",
+                arguments: [name, name, kept + 1, name])
+            // In the order of commits: whoever commits later is seen later.
+            database.afterNextTransaction { _ in committed(version) }
+            return (version, isNew: true)
+        }
+    }
+
+    /// By bytes: to an argument that differs from another one in its normalization only, `==` is blind.
+    private static func isSame(_ one: Manifest, _ other: Manifest) throws -> Bool {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return try encoder.encode(one) == encoder.encode(other)
+    }
+
+    package func removeFunction(
+        _ name: FunctionName, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool {
+        try await database.write { database in
+            let count = try VersionRecord.filter(Column("name") == name.text).deleteAll(database)
+            database.afterNextTransaction { _ in committed() }
+            return count > 0
+        }
+    }
+
+    // MARK: - Keys
+
+    package func keys() throws -> [AccessKey] { try database.read { try KeyRecord.fetchAll($0).map(\.key) } }
+
+    package func add(_ key: AccessKey) async throws {
+        try await database.write { try KeyRecord(key).insert($0) }
+    }
+
+    package func removeKey(id: String) async throws -> Bool {
+        try await database.write { try KeyRecord.filter(Column("id") == id).deleteAll($0) } > 0
+    }
+}
