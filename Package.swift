@@ -155,7 +155,7 @@ let package = Package(
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ] + nio, resources: [.embedInCode("openapi.json")]),
+            ] + nio, exclude: ["openapi.json"]),
 
         // 6. The top: all of it put together, and the command line.
         .target(
@@ -195,6 +195,18 @@ let package = Package(
         .testTarget(
             name: "TelemetryTests",
             dependencies: ["Telemetry", .product(name: "CoreMetrics", package: "swift-metrics")]),
+        .testTarget(
+            name: "StoreTests",
+            dependencies: [
+                "FunctionModel", "Store", "StoreSQLite", .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: [
+                "FunctionModel", "HostSystem", "Bundles", "Store", "Runtimes", "Catalogue", "Access", "Journal",
+                "Deployment", "Invoker", "Events", "WorkerPool", "Telemetry", "Sandbox", logging,
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "SandboxProfiles", "CSeccomp"]),
         .testTarget(
             name: "WorkerTests",

@@ -176,14 +176,14 @@ package final class Deployment: Sendable {
     // MARK: - Collection
 
     /// Whether bundles may have become garbage since the last collection.
-    private(set) var wantsCollection: Bool {
+    package private(set) var wantsCollection: Bool {
         get { state.withLock { $0.wantsCollection } }
         set { state.withLock { $0.wantsCollection = newValue } }
     }
 
     /// Removes bundles that nothing names or uses any more.
     /// - Throws: what the file system says.
-    func collect() async throws {
+    package func collect() async throws {
         wantsCollection = false
         let others = others
         let named = catalogue.snapshot.bundleDigests.union(runtimes.bundles)

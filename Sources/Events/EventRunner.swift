@@ -10,13 +10,17 @@ package struct EventRunner: Service {
     package init(_ events: Events) { self.events = events }
 
     package func run() async throws {
+        await work()
+        // A service that ends before its turn counts as failed.
+        try? await gracefulShutdown()
+    }
+
+    package func work() async {
         await withDiscardingTaskGroup { group in
             while let item = await events.queue.next() {
                 group.addTask { await execute(item) }
             }
         }
-        // A service that ends before its turn counts as failed.
-        try? await gracefulShutdown()
     }
 
     private func execute(_ item: InvocationQueue.Item) async {

@@ -24,7 +24,7 @@ package final class FunctionVersion: Sendable {
     package init(
         revision: RevisionID = RevisionID(), name: FunctionName, number: Int, sha256: String, size: Int, bundle: String,
         createdAt: String,
-        manifest: Manifest, executable: Executable?, storedBytes: Int = 0, key: String? = nil
+        manifest: Manifest, executable: Executable?, storedBytes: Int = 0, key: String? = nil, isTrial: Bool = false
     ) {
         self.revision = revision
         self.name = name
@@ -37,18 +37,22 @@ package final class FunctionVersion: Sendable {
         self.executable = executable
         self.storedBytes = storedBytes
         self.key = key
+        self.isTrial = isTrial
         speaksJSONRPC = manifest.mode != .command || manifest.runtime == .python
     }
+
+    /// Whether it is a trial of `policy learn`: no catalogue knows it, and what it does is told all the same.
+    package let isTrial: Bool
 
     /// Whether the worker speaks JSON-RPC. A Python handler always does, in either mode: so that an error it raises
     /// can be told from an exit.
     package let speaksJSONRPC: Bool
 
-    /// The same bytes under another manifest: another revision, which no catalogue knows.
+    /// The same bytes under another manifest, to be tried.
     package func under(_ manifest: Manifest) -> FunctionVersion {
         FunctionVersion(
             name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
-            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key)
+            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key, isTrial: true)
     }
 }
 

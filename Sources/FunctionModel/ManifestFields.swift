@@ -1,76 +1,170 @@
-/// The manifest's fields by name, for its two spellings: YAML (`limits.memory`) and an upload's query (`memory`).
-struct ManifestField: Sendable {
-    enum Value: Sendable {
+/// One field of the manifest: all that is known of it. Both ways of reading (YAML as `limits.memory`, an upload's query as `memory`),
+/// the JSON of the API and the catalogue, the YAML that `policy learn` writes, and the API's description come from the table below.
+package struct ManifestField: Sendable {
+    package enum Value: Sendable, Hashable {
         case text(String)
+        case number(Int)
+        case flag(Bool)
         case list([String])
         case table([String: String])
     }
 
-    let path: String
+    /// What is written for it.
+    package enum Kind: Sendable, Hashable {
+        case text
+        /// One of these.
+        case words([String])
+        /// With a unit.
+        case quantity
+        case number(ClosedRange<Int>)
+        case flag
+        case list
+        case table
+    }
+
+    package let path: String
+    package let kind: Kind
+    /// What it means, in a few words.
+    package let about: String
     /// What a right value looks like, for error messages.
-    let accepts: String
+    package let accepts: String
+    /// As the API shows it, defaults and all; nil: not there.
+    let shown: @Sendable (Manifest) -> Value?
+    /// As a person would write it: nil where nobody has asked for it.
+    var written: @Sendable (Manifest) -> Value?
+    /// Whether it is written even where it is the default.
+    var isAlwaysWritten = false
     /// Returns false when the value is not accepted.
     let set: @Sendable (inout Manifest, Value) -> Bool
 
     /// The field's name in an upload's query; grants have none there, so that none slips in with an upload's URL.
-    var queryName: String? { path.hasPrefix("allow.") ? nil : path.split(separator: ".").last.map(String.init) }
+    package var queryName: String? { path.hasPrefix("allow.") ? nil : key }
+    /// `limits` of `limits.memory`; nil at the top.
+    package var group: String? { parts.count > 1 ? String(parts[0]) : nil }
+    /// The rest.
+    package var key: String { String(parts.last ?? "") }
+    private var parts: [Substring] { path.split(separator: ".", maxSplits: 1) }
 
-    static let all: [ManifestField] = [
-        text("name", accepts: FunctionName.rule) { manifest, text in
-            manifest.name = FunctionName(text)
-            return manifest.name != nil
+    init(
+        _ path: String, _ kind: Kind, about: String, accepts: String,
+        shown: @escaping @Sendable (Manifest) -> Value?,
+        set: @escaping @Sendable (inout Manifest, Value) -> Bool
+    ) {
+        self.path = path
+        self.kind = kind
+        self.about = about
+        self.accepts = accepts
+        self.shown = shown
+        self.set = set
+        written = shown
+    }
+
+    /// The table. A new key is a property of `Manifest` and a line here.
+    package static let all: [ManifestField] = [
+        text("name", "the function's name", accepts: FunctionName.rule, { $0.name?.text }) {
+            $0.name = FunctionName($1)
+            return $0.name != nil
         },
-        word("runtime", \.runtime),
-        text("run", accepts: "a path inside the bundle, such as ./thumbnail") { manifest, text in
-            manifest.run = BundlePath(text)?.text
-            return manifest.run != nil
+        word("runtime", "what runs it", \.runtime),
+        text(
+            "run", "file name inside the bundle", accepts: "a path inside the bundle, such as ./thumbnail",
+            { $0.run.map { "./" + $0 } }
+        ) {
+            $0.run = BundlePath($1)?.text
+            return $0.run != nil
         },
-        text("handler", accepts: "module.function, such as app.lambda_handler or src/handlers/app.lambda_handler") {
-            manifest, text in
-            guard let handler = PythonHandler(text) else { return false }
-            manifest.handler = handler.text
+        text(
+            "handler", "module.function, with runtime: python",
+            accepts: "module.function, such as app.lambda_handler or src/handlers/app.lambda_handler", { $0.handler }
+        ) {
+            guard let handler = PythonHandler($1) else { return false }
+            $0.handler = handler.text
             return true
         },
         text(
             "root",
-            accepts: Manifest.Root.own.joined(separator: ", ") + ", or the name of a root that the operator prepared"
+            "what the cell shows of the host's programs: auto is minimal for a static ELF and system for all else; or the name of a root that the operator prepared, with nothing of the host's programs",
+            accepts: Manifest.Root.own.joined(separator: ", ") + ", or the name of a root that the operator prepared",
+            { $0.root.text }
         ) {
-            manifest, text in
-            guard let root = Manifest.Root(text) else { return false }
-            manifest.root = root
+            guard let root = Manifest.Root($1) else { return false }
+            $0.root = root
             return true
         },
-        list("args", accepts: "up to 128 strings without NUL", \.args) { list in
-            list.count <= 128 && list.allSatisfy(isPlain)
+        list("args", "argv after argv[0]; may be repeated", accepts: "up to 128 strings without NUL", \.args) {
+            $0.count <= 128 && $0.allSatisfy(isPlain)
         },
-        word("mode", \.mode),
-        word("auth", \.auth),
-        text("lock", accepts: "true, false") { manifest, text in
-            manifest.lock = text == "true"
-            return text == "true" || text == "false"
+        word(
+            "mode", "a process per invocation, one for many, or a fork per invocation of one that has said ready",
+            \.mode),
+        word("auth", "what /fn/ asks for", \.auth),
+        ManifestField(
+            "lock", .flag, about: "once it has said ready: no open, exec, fork and signals", accepts: "true, false",
+            shown: { .flag($0.lock) }
+        ) {
+            guard case .text(let text) = $1, text == "true" || text == "false" else { return false }
+            $0.lock = text == "true"
+            return true
         },
-        ManifestField(path: "env", accepts: "NAME: value pairs, up to 128, names out of A-Z, a-z, 0-9 and _") {
+        ManifestField(
+            "env", .table, about: "NAME=value; may be repeated",
+            accepts: "NAME: value pairs, up to 128, names out of A-Z, a-z, 0-9 and _", shown: { .table($0.env) }
+        ) {
             guard case .table(let table) = $1, table.count <= 128,
                 table.allSatisfy({ isVariable($0.key) && isPlain($0.value) })
             else { return false }
             $0.env = table
             return true
         },
-        time("limits.wall", \.limits.wall, 1...900_000),
-        time("limits.init", \.limits.initialization, 1...900_000),
-        time("limits.cpu", \.limits.cpu, 1...900_000),
-        size("limits.memory", \.limits.memory, (1 << 20)...(1 << 40)),
-        number("limits.processes", \.limits.processes, 1...4096),
-        number("limits.threads", \.limits.threads, 1...4096),
-        size("limits.output", \.limits.output, 0...(64 << 20)),
-        size("limits.log", \.limits.log, 0...(64 << 20)),
-        size("limits.scratch", \.limits.effectiveScratch, 0...(1 << 40)),
-        number("concurrency.max", \.concurrency.max, 1...10_000),
-        number("concurrency.warm", \.concurrency.warm, 0...10_000),
-        number("concurrency.reuse", \.concurrency.reuse, 1...1_000_000_000),
-        time("concurrency.idle", \.concurrency.idle, 0...86_400_000),
+        time("limits.wall", "an invocation's time, such as 3s", 1...900_000, { $0.limits.wall }) {
+            $0.limits.wall = $1
+        },
+        time("limits.init", "until a reactor says ready", 1...900_000, { $0.limits.initialization }) {
+            $0.limits.initialization = $1
+        },
+        time(
+            "limits.cpu", "CPU time of an invocation; by default as long as wall", 1...900_000,
+            { $0.limits.effectiveCPU }
+        ) {
+            $0.limits.cpu = $1
+        }.writtenOnly { $0.limits.cpu.map { .text("\($0)") } },
+        size("limits.memory", "all that the cell touches, such as 128MiB", (1 << 20)...(1 << 40), { $0.limits.memory })
+        {
+            $0.limits.memory = $1
+        }.always(),
+        // Written even at 1: a script's default is 16.
+        number("limits.processes", "processes at once", 1...4096, { $0.limits.effectiveProcesses }) {
+            $0.limits.processes = $1
+        }.always(),
+        number(
+            "limits.threads", "threads at once", 1...4096,
+            { $0.limits.threads ?? ($0.limits.effectiveProcesses == 1 ? $0.limits.effectiveThreads : nil) }
+        ) { $0.limits.threads = $1 }.writtenOnly { $0.limits.threads.map(Value.number) },
+        size("limits.output", "stdout of one invocation", 0...(64 << 20), { $0.limits.output }) {
+            $0.limits.output = $1
+        },
+        size("limits.log", "stderr of one invocation", 0...(64 << 20), { $0.limits.log }) { $0.limits.log = $1 },
+        size(
+            "limits.scratch", "writable, executable /tmp, part of memory; by default 64MiB, of a snapshot none",
+            0...(1 << 40), { $0.effectiveScratch }
+        ) { $0.limits.scratch = $1 }
+        .writtenOnly { $0.mode == .snapshot ? nil : .text("\($0.limits.effectiveScratch)") }.always(),
+        number("concurrency.max", "invocations at once", 1...10_000, { $0.concurrency.max }) {
+            $0.concurrency.max = $1
+        },
+        number("concurrency.warm", "workers kept started", 0...10_000, { $0.concurrency.warm }) {
+            $0.concurrency.warm = $1
+        },
+        number("concurrency.reuse", "invocations of one reactor", 1...1_000_000_000, { $0.concurrency.reuse }) {
+            $0.concurrency.reuse = $1
+        },
+        time("concurrency.idle", "idle time of a reactor", 0...86_400_000, { $0.concurrency.idle }) {
+            $0.concurrency.idle = $1
+        },
         ManifestField(
-            path: "allow.files.read", accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev"
+            "allow.files.read", .list, about: "host files and folders that it may read",
+            accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev",
+            shown: { $0.allow.filesRead.isEmpty ? nil : .list($0.allow.filesRead) }
         ) {
             guard case .list(let list) = $1, list.count <= 32 else { return false }
             $0.allow.filesRead = list.compactMap(grantablePath)
@@ -81,24 +175,51 @@ struct ManifestField: Sendable {
     static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
     static let byQueryName = Dictionary(
         uniqueKeysWithValues: all.compactMap { field in field.queryName.map { ($0, field) } })
+    /// In the table's order; those at the top under "".
+    package static let groups: [(name: String, fields: [ManifestField])] = {
+        let names = all.map { $0.group ?? "" }
+        return names.enumerated().filter { names.firstIndex(of: $0.element) == $0.offset }.map { group in
+            (group.element, all.filter { ($0.group ?? "") == group.element })
+        }
+    }()
 }
 
 // MARK: - Kinds of field
 
 extension ManifestField {
+    private typealias Set<Content> = @Sendable (inout Manifest, Content) -> Void
+
+    fileprivate func always() -> ManifestField {
+        var field = self
+        field.isAlwaysWritten = true
+        return field
+    }
+
+    fileprivate func writtenOnly(_ written: @escaping @Sendable (Manifest) -> Value?) -> ManifestField {
+        var field = self
+        field.written = written
+        return field
+    }
+
+    /// - Parameter set: false when the text is not accepted.
     private static func text(
-        _ path: String, accepts: String, _ set: @escaping @Sendable (inout Manifest, String) -> Bool
+        _ path: String, kind: Kind = .text, _ about: String, accepts: String,
+        _ get: @escaping @Sendable (Manifest) -> String?,
+        _ set: @escaping @Sendable (inout Manifest, String) -> Bool
     ) -> ManifestField {
-        ManifestField(path: path, accepts: accepts) {
+        ManifestField(path, kind, about: about, accepts: accepts, shown: { get($0).map(Value.text) }) {
             guard case .text(let text) = $1 else { return false }
             return set(&$0, text)
         }
     }
 
     private static func word<Word: RawRepresentable<String> & CaseIterable & Sendable>(
-        _ path: String, _ key: any WritableKeyPath<Manifest, Word> & Sendable
+        _ path: String, _ about: String, _ key: any WritableKeyPath<Manifest, Word> & Sendable
     ) -> ManifestField {
-        text(path, accepts: Word.allCases.map(\.rawValue).joined(separator: ", ")) {
+        let words = Word.allCases.map(\.rawValue)
+        return text(
+            path, kind: .words(words), about, accepts: words.joined(separator: ", "), { $0[keyPath: key].rawValue }
+        ) {
             guard let word = Word(rawValue: $1) else { return false }
             $0[keyPath: key] = word
             return true
@@ -106,33 +227,24 @@ extension ManifestField {
     }
 
     private static func list(
-        _ path: String, accepts: String, _ key: any WritableKeyPath<Manifest, [String]> & Sendable,
+        _ path: String, _ about: String, accepts: String, _ key: any WritableKeyPath<Manifest, [String]> & Sendable,
         _ check: @escaping @Sendable ([String]) -> Bool
     ) -> ManifestField {
-        ManifestField(path: path, accepts: accepts) {
+        ManifestField(path, .list, about: about, accepts: accepts, shown: { .list($0[keyPath: key]) }) {
             guard case .list(let list) = $1, check(list) else { return false }
             $0[keyPath: key] = list
             return true
         }
     }
 
+    /// - Parameter range: in milliseconds.
     private static func time(
-        _ path: String, _ key: any WritableKeyPath<Manifest, TimeLimit> & Sendable, _ range: ClosedRange<Int>
-    ) -> ManifestField {
-        time(path, range) { $0[keyPath: key] = $1 }
-    }
-
-    private static func time(
-        _ path: String, _ key: any WritableKeyPath<Manifest, TimeLimit?> & Sendable, _ range: ClosedRange<Int>
-    ) -> ManifestField {
-        time(path, range) { $0[keyPath: key] = $1 }
-    }
-
-    private static func time(
-        _ path: String, _ range: ClosedRange<Int>, _ set: @escaping @Sendable (inout Manifest, TimeLimit) -> Void
+        _ path: String, _ about: String, _ range: ClosedRange<Int>,
+        _ get: @escaping @Sendable (Manifest) -> TimeLimit, _ set: @escaping Set<TimeLimit>
     ) -> ManifestField {
         let low = TimeLimit(milliseconds: range.lowerBound), high = TimeLimit(milliseconds: range.upperBound)
-        return text(path, accepts: "\(TimeLimit.rule), from \(low) to \(high)") {
+        let accepts = "\(TimeLimit.rule), from \(low) to \(high)"
+        return text(path, kind: .quantity, about, accepts: accepts, { "\(get($0))" }) {
             guard let time = TimeLimit($1) ?? ($1 == "0" ? TimeLimit(milliseconds: 0) : nil),
                 range.contains(time.milliseconds)
             else { return false }
@@ -141,34 +253,32 @@ extension ManifestField {
         }
     }
 
+    /// - Parameter range: in bytes.
     private static func size(
-        _ path: String, _ key: any WritableKeyPath<Manifest, ByteSize> & Sendable, _ range: ClosedRange<Int>
+        _ path: String, _ about: String, _ range: ClosedRange<Int>,
+        _ get: @escaping @Sendable (Manifest) -> ByteSize, _ set: @escaping Set<ByteSize>
     ) -> ManifestField {
         let low = ByteSize(bytes: range.lowerBound), high = ByteSize(bytes: range.upperBound)
-        return text(path, accepts: "\(ByteSize.rule), from \(low) to \(high)") {
+        let accepts = "\(ByteSize.rule), from \(low) to \(high)"
+        return text(path, kind: .quantity, about, accepts: accepts, { "\(get($0))" }) {
             guard let size = ByteSize($1), range.contains(size.bytes) else { return false }
-            $0[keyPath: key] = size
+            set(&$0, size)
             return true
         }
     }
 
     private static func number(
-        _ path: String, _ key: any WritableKeyPath<Manifest, Int> & Sendable, _ range: ClosedRange<Int>
+        _ path: String, _ about: String, _ range: ClosedRange<Int>, _ get: @escaping @Sendable (Manifest) -> Int?,
+        _ set: @escaping Set<Int>
     ) -> ManifestField {
-        number(path, range) { $0[keyPath: key] = $1 }
-    }
-
-    private static func number(
-        _ path: String, _ key: any WritableKeyPath<Manifest, Int?> & Sendable, _ range: ClosedRange<Int>
-    ) -> ManifestField {
-        number(path, range) { $0[keyPath: key] = $1 }
-    }
-
-    private static func number(
-        _ path: String, _ range: ClosedRange<Int>, _ set: @escaping @Sendable (inout Manifest, Int) -> Void
-    ) -> ManifestField {
-        text(path, accepts: "a whole number from \(range.lowerBound) to \(range.upperBound)") {
-            guard let number = parseDigits($1), range.contains(number) else { return false }
+        ManifestField(
+            path, .number(range), about: about,
+            accepts: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+            shown: { get($0).map(Value.number) }
+        ) {
+            guard case .text(let text) = $1, let number = parseDigits(text), range.contains(number) else {
+                return false
+            }
             set(&$0, number)
             return true
         }

@@ -41,40 +41,83 @@ private struct VersionPage: Encodable {
 }
 
 extension Gateway {
-    func addFunctionRoutes(to router: Router<GatewayContext>) {
-        router.put("/v1/functions/:name") { request, context in try await upload(request, context) }
-        router.get("/v1/functions") { request, _ in try await lists.holding("lists") { try list(request) } }
-        router.get("/v1/functions/:name") { request, context in
-            try authorize(request, .admin)
-            let name = try name(context)
-            var document = FunctionDocument(try services.catalogue.snapshot.resolve(FunctionReference(name)))
-            document.refused = services.journal.refusals.all(of: name)
-            return try Response.json(document)
-        }
-        router.get("/v1/functions/:name/versions") { request, context in
-            try await lists.holding("lists") { try versions(request, context) }
-        }
-        router.get("/v1/functions/:name/policy") { request, context in
-            try authorize(request, .admin)
-            let number = try number("version", request, in: 1...Int.max)
-            let version = try services.catalogue.snapshot.resolve(
-                FunctionReference(name(context), version: number, alias: nil))
-            return try Response.json(services.deployment.policy(of: version))
-        }
-        router.delete("/v1/functions/:name") { request, context in
-            try authorize(request, .admin)
-            let name = try name(context)
-            guard try await services.deployment.remove(name) else {
-                throw Failure(.notFound, "there is no function named \(name)")
-            }
-            return Response(status: .noContent)
-        }
+    var functionEndpoints: [Endpoint] {
+        [
+            Endpoint(
+                .get, RoutePath("/v1/functions"), needs: .role(.admin),
+                Operation(
+                    id: "listFunctions", summary: "List functions, newest version of each",
+                    parameters: [.page(upTo: 1000), .cursor], answers: [Self.page(of: "functions")], fails: [400, 503])
+            ) { call in try await lists.holding("lists") { try list(call) } },
+            Endpoint(
+                .put, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
+                Operation(
+                    id: "putFunction", summary: "Upload a function",
+                    about:
+                        "An executable as it is, with the manifest's fields as query parameters; or an archive with function.yaml at its root.",
+                    parameters: OpenAPI.manifestParameters,
+                    body: ["application/octet-stream": .bytes, "application/zip": .bytes, "application/gzip": .bytes],
+                    answers: [
+                        .json("A new version", .schema("Function"), status: 201),
+                        .json("Nothing changed; no new version", .schema("Function"), status: 200),
+                    ], fails: [400, 413, 503]), handle: upload),
+            Endpoint(
+                .get, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
+                Operation(
+                    id: "getFunction", summary: "Show the newest version",
+                    answers: [.json("The function", .schema("Function"))], fails: [400, 404])
+            ) { call in
+                let reference = try call.reference
+                var document = FunctionDocument(try services.catalogue.snapshot.resolve(reference))
+                document.refused = services.journal.refusals.all(of: reference.name)
+                return try Response.json(document)
+            },
+            Endpoint(
+                .delete, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
+                Operation(
+                    id: "deleteFunction", summary: "Delete a function with all its versions",
+                    answers: [.empty("Deleted")], fails: [400, 404])
+            ) { call in
+                let name = try call.name
+                guard try await services.deployment.remove(name) else {
+                    throw Failure(.notFound, "there is no function named \(name)")
+                }
+                return Response(status: .noContent)
+            },
+            Endpoint(
+                .get, RoutePath("/v1/functions/{name}/versions"), needs: .role(.admin),
+                Operation(
+                    id: "listVersions", summary: "List versions, oldest first",
+                    parameters: [.page(upTo: 1000), .cursor], answers: [Self.page(of: "versions")],
+                    fails: [400, 404, 503])
+            ) { call in try await lists.holding("lists") { try versions(call) } },
+            Endpoint(
+                .get, RoutePath("/v1/functions/{name}/policy"), needs: .role(.admin),
+                Operation(
+                    id: "getPolicy", summary: "Say what a function may do", parameters: [.version],
+                    answers: [.json("The policy", .schema("Policy"))], fails: [400, 404, 409])
+            ) { call in
+                let number = try call.number("version", in: 1...Int.max)
+                let version = try services.catalogue.snapshot.resolve(
+                    FunctionReference(call.name, version: number, alias: nil))
+                return try Response.json(services.deployment.policy(of: version))
+            },
+        ]
     }
 
-    private func list(_ request: Request) throws -> Response {
-        try authorize(request, .admin)
-        let limit = try number("limit", request, in: 1...1000) ?? 100
-        let cursor = request.uri.queryParameters.get("cursor") ?? ""
+    private static func page(of what: String) -> Operation.Answer {
+        .json(
+            "A page",
+            .record(
+                [
+                    what: .list(of: .schema("Function")),
+                    "next": .text.about("Pass as cursor for the next page; absent on the last"),
+                ], required: [what]))
+    }
+
+    private func list(_ call: Call) throws -> Response {
+        let limit = try call.number("limit", in: 1...1000) ?? 100
+        let cursor = call.query("cursor") ?? ""
         let snapshot = services.catalogue.snapshot
         let names = snapshot.names.filter { $0.text > cursor }
         let page = names.prefix(limit)
@@ -84,11 +127,10 @@ extension Gateway {
                 next: page.count < names.count ? page.last?.text : nil))
     }
 
-    private func versions(_ request: Request, _ context: GatewayContext) throws -> Response {
-        try authorize(request, .admin)
-        let name = try name(context)
-        let limit = try number("limit", request, in: 1...1000) ?? 100
-        let cursor = try number("cursor", request, in: 0...Int.max) ?? 0
+    private func versions(_ call: Call) throws -> Response {
+        let name = try call.name
+        let limit = try call.number("limit", in: 1...1000) ?? 100
+        let cursor = try call.number("cursor", in: 0...Int.max) ?? 0
         let all = services.catalogue.snapshot.versions(of: name)
         guard !all.isEmpty else { throw Failure(.notFound, "there is no function named \(name)") }
         let rest = all.filter { $0.number > cursor }
@@ -101,9 +143,8 @@ extension Gateway {
 
     // MARK: - Upload
 
-    private func upload(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let principal = try authorize(request, .admin)
-        let name = try name(context)
+    private func upload(_ call: Call) async throws -> Response {
+        let name = try call.name, request = call.request
         let format = try format(of: request)
         let query = decodedQuery(of: request)
         let manifest: Manifest
@@ -124,9 +165,9 @@ extension Gateway {
         }
         // Each may take the largest upload's room on the disk, and time to unpack.
         let (version, isNew) = try await uploads.holding("uploads") { [manifest] in
-            let arrival = try await receive(request, context)
+            let arrival = try await receive(call)
             return try await services.deployment.deploy(
-                arrival, format: format, manifest: manifest, name: name, key: principal.keyID)
+                arrival, format: format, manifest: manifest, name: name, key: call.principal.keyID)
         }
         var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok)
         response.headers[.location] = "/v1/functions/\(name)"
@@ -153,18 +194,18 @@ extension Gateway {
     }
 
     /// Streams the body to disk, and stops at the limit.
-    private func receive(_ request: Request, _ context: GatewayContext) async throws -> BundleStore.Arrival {
+    private func receive(_ call: Call) async throws -> BundleStore.Arrival {
         let limit = services.deployment.limits.maxUpload
         let tooLarge = Failure(
             .payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
-        if Self.length(request.headers) > limit { throw tooLarge }
-        context.askForBody(of: request)
+        if Self.length(call.request.headers) > limit { throw tooLarge }
+        call.context.askForBody(of: call.request)
         let deployment = services.deployment
         let arrival = try await offload { try deployment.beginArrival() }
         do {
             var gathered = ByteBuffer()
             var total = 0
-            for try await chunk in request.body {
+            for try await chunk in call.request.body {
                 total += chunk.readableBytes
                 guard total <= limit else { throw tooLarge }
                 gathered.writeImmutableBuffer(chunk)

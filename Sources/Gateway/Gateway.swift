@@ -3,7 +3,7 @@ import Foundation
 import FunctionModel
 import Glibc
 import HTTPTypes
-package import Hummingbird
+import Hummingbird
 import HummingbirdCore
 import NIOCore
 
@@ -28,20 +28,6 @@ package struct Gateway: Sendable {
         self.names = HostNames(listener: listener, configured: names)
     }
 
-    /// All routes.
-    package func router() -> Router<GatewayContext> {
-        let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
-        router.add(middleware: ProblemMiddleware())
-        router.add(middleware: OtherMethods(gateway: self))
-        addFunctionRoutes(to: router)
-        addInvocationRoutes(to: router)
-        addHTTPEventRoutes(to: router)
-        addLogRoutes(to: router)
-        addKeyRoutes(to: router)
-        addMetaRoutes(to: router)
-        return router
-    }
-
     // MARK: - What several routes need
 
     /// Who asks.
@@ -51,14 +37,8 @@ package struct Gateway: Sendable {
         try services.access.principal(request.headers[.authorization].map(Bearer.init), needing: role)
     }
 
-    /// The function's name in the path.
     /// - Throws: `Failure` invalid_request.
-    func name(_ context: GatewayContext) throws(Failure) -> FunctionName {
-        try name(context.parameters.get("name") ?? "")
-    }
-
-    /// - Throws: `Failure` invalid_request.
-    func name(_ text: String) throws(Failure) -> FunctionName {
+    static func name(_ text: String) throws(Failure) -> FunctionName {
         guard let name = FunctionName(text) else {
             throw Failure(
                 .invalidRequest, "\"\(text.prefix(bytes: 80))\" is no function name; it must be \(FunctionName.rule)")
@@ -76,18 +56,5 @@ package struct Gateway: Sendable {
             }
             return (decode(parts[0]), parts.count > 1 ? decode(parts[1]) : "")
         }
-    }
-
-    /// A whole number in the query, within bounds.
-    /// - Throws: `Failure` invalid_request.
-    func number(_ key: Substring, _ request: Request, in range: ClosedRange<Int>) throws(Failure) -> Int? {
-        guard let text = request.uri.queryParameters.get(String(key)) else { return nil }
-        guard let number = Int(text), range.contains(number) else {
-            throw Failure(
-                .invalidRequest,
-                "query parameter \(key): \"\(text.prefix(bytes: 40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)"
-            )
-        }
-        return number
     }
 }

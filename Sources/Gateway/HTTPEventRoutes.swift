@@ -8,36 +8,32 @@ import Invoker
 import NIOCore
 
 extension Gateway {
-    func addHTTPEventRoutes(to router: Router<GatewayContext>) {
-        for method in Self.eventMethods {
-            router.on("/fn/:name", method: method) { request, context in try await answer(request, context) }
-            router.on("/fn/:name/**", method: method) { request, context in try await answer(request, context) }
+    var httpEventEndpoints: [Endpoint] {
+        func operation(_ id: String) -> Operation {
+            Operation(
+                id: id, summary: "HTTP event",
+                about:
+                    "The request as an API Gateway payload format 2.0 event; the result is answered as a Lambda function URL does. No token with auth: none.",
+                answers: [
+                    .result(
+                        200,
+                        "Whatever status, headers and body the function says; 200 and the result without statusCode")
+                ], fails: Operation.invocationFails)
         }
-    }
-
-    private static let eventMethods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
-
-    /// Any other method is the function's too (WebDAV has a dozen); a router knows those only that it is told.
-    struct OtherMethods: RouterMiddleware {
-        let gateway: Gateway
-
-        @concurrent func handle(
-            _ request: Request, context: GatewayContext,
-            next: @concurrent (Request, GatewayContext) async throws -> Response
-        ) async throws -> Response {
-            guard !Gateway.eventMethods.contains(request.method), request.uri.path.isPath(below: "/fn"),
-                request.uri.path.pathComponents.count > 2, !request.uri.path.pathComponents[2].isEmpty
-            else { return try await next(request, context) }
-            return try await gateway.answer(request, context)
-        }
+        return [
+            Endpoint(nil, RoutePath("/fn/{name}"), needs: .functionsOwn, operation("event"), handle: answer),
+            Endpoint(
+                nil, RoutePath("/fn/{name}/{path+}"), needs: .functionsOwn, operation("event_path"), handle: answer),
+        ]
     }
 
     /// What is larger is taken apart elsewhere: see `SlowLane`.
     private static let quick = 64 << 10
 
-    private func answer(_ request: Request, _ context: GatewayContext) async throws -> Response {
+    private func answer(_ call: Call) async throws -> Response {
+        let request = call.request, context = call.context
         let part = request.uri.path.pathComponents.dropFirst(2).first ?? ""
-        let name = try name(part.removingPercentEncoding ?? part)
+        let name = try Self.name(part.removingPercentEncoding ?? part)
         var headers = request.headers
         // Read once: what says who may call it, and what is called, is one and the same version.
         let served = services.catalogue.snapshot.latest(name)

@@ -135,7 +135,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             // Whether the token still stands for a key is looked up each time.
             principal = try gateway.services.access.principal(bearer, needing: .invoke)
             let version = try gateway.services.catalogue.snapshot.resolve(
-                FunctionReference(gateway.name(invocation.function)))
+                FunctionReference(Gateway.name(invocation.function)))
             isJSON = try EventType.isJSON(invocation.contentType, for: version)
             self.version = version
             let limit = gateway.services.maxEvent

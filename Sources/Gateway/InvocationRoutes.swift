@@ -24,30 +24,58 @@ extension HTTPField.Name {
 }
 
 extension Gateway {
-    func addInvocationRoutes(to router: Router<GatewayContext>) {
-        router.post("/v1/functions/:name/invocations") { request, context in try await invoke(request, context) }
-        router.get("/v1/invocations/:id") { request, context in
-            try authorize(request, .invoke)
-            let id = context.parameters.get("id") ?? ""
-            guard let record = try await record(id) else {
-                throw Failure(
-                    .notFound,
-                    "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, and while this host runs"
-                )
-            }
-            return try await InvocationDocument.response(of: record, budget: services.budget)
-        }
+    /// The fast transport looks for it, too: see `PlainInvocation`.
+    static let invocations = RoutePath("/v1/functions/{name}/invocations")
+
+    var invocationEndpoints: [Endpoint] {
+        [
+            Endpoint(
+                .post, Self.invocations, needs: .role(.invoke),
+                Operation(
+                    id: "invoke", summary: "Invoke",
+                    about:
+                        "The body is the event; empty stands for null. The result's bytes come back. A token of scope invoke is enough.",
+                    parameters: [
+                        .version, .query("alias", .text, "An alias; today only latest"),
+                        .header("Prefer", "respond-async: 202 at once, the result later"),
+                    ],
+                    body: ["application/json": [:], "application/octet-stream": .bytes], isBodyRequired: false,
+                    answers: [
+                        .result(200, "The result"),
+                        Operation.Answer(
+                            status: 202, about: "Accepted (respond-async)",
+                            content: [
+                                "application/json": .record(["id": .text, "status": ["const": "queued"]])
+                            ], headers: ["Location": ["schema": .text]]),
+                    ], fails: Operation.invocationFails), handle: invoke),
+            Endpoint(
+                .get, RoutePath("/v1/invocations/{id}"), needs: .role(.invoke),
+                Operation(
+                    id: "getInvocation", summary: "Show an invocation",
+                    about:
+                        "The newest 10,000 synchronous ones are kept in memory. Asynchronous ones carry their result, and outlive the process that ran them: the newest 10,000, with results of 64 MiB together.",
+                    answers: [.json("The invocation", .schema("Invocation"))], fails: [404, 503])
+            ) { call in
+                let id = call.parameter("id")
+                guard let record = try await record(id) else {
+                    throw Failure(
+                        .notFound,
+                        "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, and while this host runs"
+                    )
+                }
+                return try await InvocationDocument.response(of: record, budget: services.budget)
+            },
+        ]
     }
 
-    private func invoke(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let principal = try authorize(request, .invoke)
-        let name = try name(context)
-        let number = try number("version", request, in: 1...Int.max)
-        let alias = request.uri.queryParameters.get("alias")
+    private func invoke(_ call: Call) async throws -> Response {
+        let request = call.request, principal = call.principal
+        let name = try call.name
+        let number = try call.number("version", in: 1...Int.max)
         let version = try services.catalogue.snapshot.resolve(
-            FunctionReference(name, version: number, alias: alias))
+            FunctionReference(name, version: number, alias: call.query("alias")))
         let isJSON = try EventType.isJSON(request.headers[.contentType], for: version)
-        let event = try await event(of: request, context, for: name.text, isJSON: isJSON)
+        let event = try await event(of: request, call.context, for: name.text, isJSON: isJSON)
         try services.catalogue.snapshot.require(version)
         let id = Self.makeID()
         if prefersAsync(request) {
@@ -62,7 +90,7 @@ extension Gateway {
             response.headers[.preferenceApplied] = "respond-async"
             return response
         }
-        let completion = await watch.watching(context.channel) { cancellation in
+        let completion = await watch.watching(call.context.channel) { cancellation in
             await services.invoker.invoke(
                 Invocation(
                     id: id, version: version, principal: principal, source: .direct, event: event,

@@ -11,19 +11,37 @@ private struct LogPage: Encodable {
 }
 
 extension Gateway {
-    func addLogRoutes(to router: Router<GatewayContext>) {
-        router.get("/v1/functions/:name/logs") { request, context in
-            try authorize(request, .admin)
-            let name = try services.catalogue.snapshot.resolve(FunctionReference(name(context))).name
-            let limit = try number("limit", request, in: 0...10_000) ?? 100
-            let invocation = request.uri.queryParameters.get("invocation")
-            let accepts = request.headers[.accept] ?? ""
-            guard accepts.isASCII, accepts.contains("text/event-stream"), request.method != .head else {
-                return try Response.json(
-                    LogPage(lines: services.journal.logs.lines(of: name, limit: limit, invocation: invocation)))
-            }
-            return try follow(name, backlog: limit, invocation: invocation)
+    var logEndpoints: [Endpoint] {
+        [
+            Endpoint(
+                .get, RoutePath("/v1/functions/{name}/logs"), needs: .role(.admin),
+                Operation(
+                    id: "logs", summary: "Newest log lines", about: "Accept: text/event-stream follows.",
+                    parameters: [
+                        .page(upTo: 10_000, first: 0), .query("invocation", .text, "Only of this invocation"),
+                    ],
+                    answers: [
+                        Operation.Answer(
+                            status: 200, about: "Lines, oldest first",
+                            content: [
+                                "application/json": .record(
+                                    ["lines": .list(of: .schema("LogLine"))], required: ["lines"]),
+                                "text/event-stream": .text,
+                            ])
+                    ], fails: [400, 404, 503]), handle: lines)
+        ]
+    }
+
+    private func lines(_ call: Call) throws -> Response {
+        let name = try services.catalogue.snapshot.resolve(call.reference).name
+        let limit = try call.number("limit", in: 0...10_000) ?? 100
+        let invocation = call.query("invocation")
+        let accepts = call.request.headers[.accept] ?? ""
+        guard accepts.isASCII, accepts.contains("text/event-stream"), call.request.method != .head else {
+            return try Response.json(
+                LogPage(lines: services.journal.logs.lines(of: name, limit: limit, invocation: invocation)))
         }
+        return try follow(name, backlog: limit, invocation: invocation)
     }
 
     /// Server-sent events: what there is, then each line as it comes.

@@ -4,21 +4,31 @@ import Hummingbird
 import NIOCore
 
 extension Gateway {
-    func addMetaRoutes(to router: Router<GatewayContext>) {
-        router.get("/healthz") { _, _ in try Response.json(["status": "ok"]) }
-        router.get("/readyz") { _, _ in
-            guard let reason = services.unreadyReason() else { return try Response.json(["status": "ready"]) }
-            return try Problem(Failure(.overloaded, reason)).response(retryAfter: 1)
-        }
-        router.get("/metrics") { _, _ in
-            Response(
-                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: ResponseBody(byteBuffer: ByteBuffer(string: services.metricsText())))
-        }
-        router.get("/openapi.json") { _, _ in
-            Response(
-                status: .ok, headers: [.contentType: "application/json"],
-                body: ResponseBody(byteBuffer: ByteBuffer(bytes: PackageResources.openapi_json)))
-        }
+    /// What watches a host asks for; no token.
+    var metaEndpoints: [Endpoint] {
+        [
+            Endpoint(
+                .get, RoutePath("/healthz"), needs: .nothing,
+                Operation(id: "healthz", summary: "Liveness", answers: [.json("Alive", ["type": "object"])])
+            ) { _ in try Response.json(["status": "ok"]) },
+            Endpoint(
+                .get, RoutePath("/readyz"), needs: .nothing,
+                Operation(
+                    id: "readyz", summary: "Readiness", answers: [.json("Ready", ["type": "object"])], fails: [503])
+            ) { _ in
+                guard let reason = services.unreadyReason() else { return try Response.json(["status": "ready"]) }
+                return try Problem(Failure(.overloaded, reason)).response(retryAfter: 1)
+            },
+            Endpoint(
+                .get, RoutePath("/metrics"), needs: .nothing,
+                Operation(
+                    id: "metrics", summary: "Prometheus text",
+                    answers: [Operation.Answer(status: 200, about: "Metrics", content: ["text/plain": .text])])
+            ) { _ in
+                Response(
+                    status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                    body: ResponseBody(byteBuffer: ByteBuffer(string: services.metricsText())))
+            },
+        ]
     }
 }

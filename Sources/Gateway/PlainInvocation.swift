@@ -31,8 +31,10 @@ struct PlainInvocation {
         }
     }
 
+    private static let around = Gateway.invocations.around ?? ([], [])
+
     private static func name(in path: String) -> String? {
-        let path = path.utf8, before = "/v1/functions/".utf8, after = "/invocations".utf8
+        let path = path.utf8, (before, after) = around
         guard path.count > before.count + after.count, path.starts(with: before),
             path.suffix(after.count).elementsEqual(after)
         else { return nil }

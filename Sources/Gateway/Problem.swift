@@ -91,6 +91,8 @@ extension Response {
 
 /// Turns whatever a route throws into one kind of answer.
 struct ProblemMiddleware: RouterMiddleware {
+    let table: EndpointTable
+
     @concurrent func handle(
         _ request: Request, context: GatewayContext,
         next: @concurrent (Request, GatewayContext) async throws -> Response
@@ -125,7 +127,7 @@ struct ProblemMiddleware: RouterMiddleware {
     }
 
     private func unknownRoute(_ request: Request) throws -> Response {
-        let methods = RouteTable.methods(for: request.uri.path)
+        let methods = table.methods(at: request.uri.path)
         guard !methods.isEmpty else {
             let detail = "there is nothing at \(request.uri.path); GET /openapi.json lists the routes"
             return try Problem(Failure(.notFound, detail)).response(retryAfter: nil)
@@ -135,29 +137,5 @@ struct ProblemMiddleware: RouterMiddleware {
         var response = try Problem(failure, status: 405).response(retryAfter: nil)
         response.headers[.allow] = methods.joined(separator: ", ")
         return response
-    }
-}
-
-/// Which methods a path takes, for telling a wrong method from a wrong path.
-enum RouteTable {
-    private static let routes: [(pattern: [String], methods: [String])] = [
-        (["v1", "functions"], ["GET"]),
-        (["v1", "functions", "*"], ["GET", "PUT", "DELETE"]),
-        (["v1", "functions", "*", "versions"], ["GET"]), (["v1", "functions", "*", "policy"], ["GET"]),
-        (["v1", "functions", "*", "invocations"], ["POST"]),
-        (["v1", "functions", "*", "logs"], ["GET"]),
-        (["v1", "invocations", "*"], ["GET"]),
-        (["v1", "keys"], ["GET", "POST"]),
-        (["v1", "keys", "*"], ["DELETE"]),
-        (["healthz"], ["GET"]), (["readyz"], ["GET"]), (["metrics"], ["GET"]), (["openapi.json"], ["GET"]),
-    ]
-
-    static func methods(for path: String) -> [String] {
-        let parts = path.split(separator: "/").map(String.init)
-        let match = routes.first { route in
-            route.pattern.count == parts.count && zip(route.pattern, parts).allSatisfy { $0 == "*" || $0 == $1 }
-        }
-        let methods = match?.methods ?? []
-        return methods.contains("GET") ? methods + ["HEAD"] : methods
     }
 }

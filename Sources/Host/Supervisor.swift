@@ -47,7 +47,7 @@ package final class Supervisor: Sendable {
         let catalogue = try Catalogue(store: store)
         let journal = Journal(
             functions: .init(
-                has: { catalogue.snapshot.has($0) }, hasName: { catalogue.snapshot.latest($0) != nil }),
+                has: { $0.isTrial || catalogue.snapshot.has($0) }, hasName: { catalogue.snapshot.latest($0) != nil }),
             logger: logger)
         let deployment = try Deployment(
             catalogue: catalogue, bundles: bundles, runtimes: runtimes, limits: options.deployment, logger: logger)

@@ -9,6 +9,7 @@ import pytest
 
 from bulkhead_host import OCTETS
 from checks import problem
+from conftest import REPOSITORY
 
 PROTECTED = [
     ("GET", "/v1/functions"), ("GET", "/v1/functions/x"), ("GET", "/v1/functions/x/versions"),
@@ -212,3 +213,11 @@ def test_what_is_no_http(host, raw):
             answer = b""
     assert not answer.startswith(b"HTTP/1.1 2"), answer
     assert host.get("/healthz", token=None).status == 200
+
+
+def test_openapi_in_the_repository(host):
+    """What the endpoints say is written down beside them, so that a change of the outside shows in a diff."""
+    file = REPOSITORY / "Sources/Gateway/openapi.json"
+    served = host.get("/openapi.json", token=None).json()
+    written = json.dumps(served, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    assert file.read_text() == written, f"{file} is stale: write GET /openapi.json there, as this test does"

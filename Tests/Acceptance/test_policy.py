@@ -90,9 +90,11 @@ def test_policy_route(host, example):
     problem(host.get(path, token=None), "unauthorized")
     problem(host.get(path, token="wrong"), "unauthorized")
     told = host.get(path, token=ADMIN).json()
-    described = host.get("/openapi.json").json()["paths"]["/v1/functions/{name}/policy"]["get"]
+    document = host.get("/openapi.json").json()
+    described = document["paths"]["/v1/functions/{name}/policy"]["get"]
     assert described["security"] and {"200", "401", "404"} <= set(described["responses"])
-    schema = described["responses"]["200"]["content"]["application/json"]["schema"]
+    assert described["responses"]["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Policy"}
+    schema = document["components"]["schemas"]["Policy"]
     assert set(schema["required"]) <= set(told) <= set(schema["properties"])
 
 

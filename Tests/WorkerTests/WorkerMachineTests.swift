@@ -40,7 +40,7 @@ import Testing
     /// A command that runs, with its machine; everything else of its life is the test's.
     private func running(_ version: FunctionVersion) -> WorkerMachine {
         var machine = WorkerMachine(version: version, now: start, processors: 2)
-        _ = machine.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = machine.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
         _ = machine.handle(.started(nil), now: start)
         return machine
     }
@@ -137,7 +137,7 @@ import Testing
 
     @Test func aRefusedLaunchIsToldAtOnce() throws {
         var machine = WorkerMachine(version: try version(.command), now: start, processors: 2)
-        _ = machine.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = machine.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
         let actions = machine.handle(.failed(LaunchError(stage: "mount", number: 2)), now: start)
         guard case .finish(let completion)? = actions.first, case .failure(let failure) = completion.result else {
             Issue.record("no outcome")
@@ -152,7 +152,8 @@ import Testing
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
         for _ in 1...3 {
             #expect(machine.isIdle)
-            let asked = machine.handle(.assign(invocation(of: version), start: .reused, requested: start), now: start)
+            let asked = machine.handle(
+                .assign(invocation(of: machine.version), start: .reused, requested: start), now: start)
             let line = try #require(asked.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
             let id = try #require(String(buffer: line).firstMatch(of: /"id":([0-9]+)/)?.1)
             let answer = ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")
@@ -179,7 +180,8 @@ import Testing
         #expect(started.contains { if case .becameIdle = $0 { true } else { false } })
         #expect(!kills(machine.handle(.tick(cpu: { .seconds(9) }), now: start + .seconds(1))))
         #expect(machine.isIdle)
-        let asked = machine.handle(.assign(invocation(of: version), start: .prewarmed, requested: start), now: start)
+        let asked = machine.handle(
+            .assign(invocation(of: machine.version), start: .prewarmed, requested: start), now: start)
         #expect(asked.contains { if case .closeInput = $0 { true } else { false } })
         #expect(!machine.isIdle)
         _ = machine.handle(.output(ByteBuffer(string: "1")), now: start)
@@ -197,10 +199,10 @@ import Testing
     /// The event goes out before it is known that the worker runs; an answer may come before that, too.
     @Test func newsInAnyOrder() throws {
         var command = WorkerMachine(version: try version(.command), now: start, processors: 2)
-        let asked = command.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        let asked = command.handle(.assign(invocation(of: command.version), start: .cold, requested: start), now: start)
         #expect(asked.contains { if case .write = $0 { true } else { false } })
         var reactor = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
-        _ = reactor.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = reactor.handle(.assign(invocation(of: reactor.version), start: .cold, requested: start), now: start)
         let ready = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")
         let lines = reactor.handle(.output(ready), now: start)
         let line = try #require(lines.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
@@ -211,7 +213,7 @@ import Testing
 
         // The same with an answer that is an error.
         var raiser = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
-        _ = raiser.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = raiser.handle(.assign(invocation(of: raiser.version), start: .cold, requested: start), now: start)
         let again = raiser.handle(.output(ready), now: start)
         let asking = try #require(again.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
         let number = try #require(String(buffer: asking).firstMatch(of: /"id":([0-9]+)/)?.1)
@@ -232,7 +234,8 @@ import Testing
         #expect(!machine.isIdle)
         _ = machine.handle(.cleared(threads: 1), now: start)
         #expect(machine.isIdle)
-        let asked = machine.handle(.assign(invocation(of: version), start: .forked, requested: start), now: start)
+        let asked = machine.handle(
+            .assign(invocation(of: machine.version), start: .forked, requested: start), now: start)
         let line = try #require(asked.compactMap { if case .write(let bytes) = $0 { bytes } else { nil } }.first)
         let id = try #require(String(buffer: line).firstMatch(of: /"id":([0-9]+)/)?.1)
         let answered = machine.handle(
@@ -241,7 +244,7 @@ import Testing
         #expect(!kills(machine.handle(.cleared(threads: 1), now: start)))
         #expect(machine.isIdle)
         var threaded = WorkerMachine(version: try version(.snapshot), now: start, processors: 2)
-        _ = threaded.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = threaded.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
         _ = threaded.handle(.started(nil), now: start)
         _ = threaded.handle(.output(ready), now: start)
         #expect(kills(threaded.handle(.cleared(threads: 3), now: start)))
@@ -250,7 +253,7 @@ import Testing
 
     @Test func initHasItsOwnLimit() throws {
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
-        _ = machine.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = machine.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
         _ = machine.handle(.started(nil), now: start)
         #expect(kills(machine.handle(.tick(cpu: { nil }), now: start + .seconds(11))))
         #expect(end(&machine, exit(9, killed: true)) == .timeout)

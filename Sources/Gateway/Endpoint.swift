@@ -1,0 +1,143 @@
+import FunctionModel
+import HTTPTypes
+import Hummingbird
+
+/// One thing that this server does: everything about it. The router, what a wrong method is told, the API's description and the
+/// fast transport's match are made from the list of these; see `Gateway.endpoints`.
+struct Endpoint: Sendable {
+    enum Needs: Sendable, Hashable {
+        /// Open to all.
+        case nothing
+        /// A key with this role.
+        case role(Principal.Role)
+        /// What the function's manifest says; the endpoint looks itself.
+        case functionsOwn
+    }
+
+    /// Nil: any, also those that no router has heard of.
+    let method: HTTPRequest.Method?
+    let path: RoutePath
+    let needs: Needs
+    let operation: Operation
+    let handle: @Sendable (Call) async throws -> Response
+
+    init(
+        _ method: HTTPRequest.Method?, _ path: RoutePath, needs: Needs, _ operation: Operation,
+        handle: @escaping @Sendable (Call) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.needs = needs
+        self.operation = operation
+        self.handle = handle
+    }
+
+    /// Those that are told one by one where an endpoint takes any.
+    static let knownMethods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
+
+    var methods: [HTTPRequest.Method] { method.map { [$0] } ?? Self.knownMethods }
+}
+
+/// A request that has come to its endpoint.
+struct Call: Sendable {
+    let request: Request
+    let context: GatewayContext
+    /// Who asks. Anonymous, where the endpoint needs nothing or looks itself.
+    let principal: Principal
+
+    /// The function's name in the path.
+    /// - Throws: `Failure` invalid_request.
+    var name: FunctionName {
+        get throws(Failure) { try Gateway.name(parameter("name")) }
+    }
+
+    /// The function in the path: its newest version is meant.
+    /// - Throws: `Failure` invalid_request.
+    var reference: FunctionReference {
+        get throws(Failure) { FunctionReference(try name) }
+    }
+
+    /// A parameter of the path; empty where there is none.
+    func parameter(_ name: String) -> String { context.parameters.get(name) ?? "" }
+
+    func query(_ key: String) -> String? { request.uri.queryParameters.get(key) }
+
+    /// A whole number in the query, within bounds.
+    /// - Throws: `Failure` invalid_request.
+    func number(_ key: String, in range: ClosedRange<Int>) throws(Failure) -> Int? {
+        guard let text = query(key) else { return nil }
+        guard let number = Int(text), range.contains(number) else {
+            throw Failure(
+                .invalidRequest,
+                "query parameter \(key): \"\(text.prefix(bytes: 40))\" is not a whole number from \(range.lowerBound) to \(range.upperBound)"
+            )
+        }
+        return number
+    }
+}
+
+extension Gateway {
+    /// All that there is. A new route is one more of these, in the file that it belongs to.
+    var endpoints: [Endpoint] {
+        functionEndpoints + invocationEndpoints + logEndpoints + keyEndpoints + httpEventEndpoints + metaEndpoints
+    }
+
+    /// The framework's router for them.
+    func router() -> Router<GatewayContext> {
+        let table = EndpointTable(endpoints + [description(of: endpoints)])
+        let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
+        router.add(middleware: ProblemMiddleware(table: table))
+        router.add(middleware: UnknownMethods(gateway: self, table: table))
+        for endpoint in table.endpoints {
+            for method in endpoint.methods {
+                router.on(RouterPath(endpoint.path.forRouter), method: method) { request, context in
+                    try await serve(endpoint, request, context)
+                }
+            }
+        }
+        return router
+    }
+
+    fileprivate func serve(
+        _ endpoint: Endpoint, _ request: Request, _ context: GatewayContext
+    ) async throws -> Response {
+        var principal = Principal.anonymous
+        if case .role(let role) = endpoint.needs { principal = try authorize(request, role) }
+        return try await endpoint.handle(Call(request: request, context: context, principal: principal))
+    }
+}
+
+/// The endpoints by path.
+struct EndpointTable: Sendable {
+    let endpoints: [Endpoint]
+
+    init(_ endpoints: [Endpoint]) { self.endpoints = endpoints }
+
+    /// All at a path.
+    func at(_ path: String) -> [Endpoint] {
+        let parts = path.split(separator: "/")
+        return endpoints.filter { $0.path.matches(parts) }
+    }
+
+    /// Which methods a path takes, for telling a wrong method from a wrong path.
+    func methods(at path: String) -> [String] {
+        let methods = at(path).flatMap(\.methods).map(\.rawValue)
+        return methods.contains("GET") && !methods.contains("HEAD") ? methods + ["HEAD"] : methods
+    }
+}
+
+/// Methods that the router has not heard of (WebDAV has a dozen) are for who takes any.
+private struct UnknownMethods: RouterMiddleware {
+    let gateway: Gateway
+    let table: EndpointTable
+
+    @concurrent func handle(
+        _ request: Request, context: GatewayContext,
+        next: @concurrent (Request, GatewayContext) async throws -> Response
+    ) async throws -> Response {
+        guard !Endpoint.knownMethods.contains(request.method),
+            let endpoint = table.at(request.uri.path).first(where: { $0.method == nil })
+        else { return try await next(request, context) }
+        return try await gateway.serve(endpoint, request, context)
+    }
+}

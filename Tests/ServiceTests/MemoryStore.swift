@@ -1,0 +1,100 @@
+import Foundation
+import FunctionModel
+import Store
+import Synchronization
+
+/// A store that keeps nothing beyond itself, for tests of who stands on one. It can be told to fail.
+final class MemoryStore: Store {
+    private struct State {
+        var versions: [FunctionVersion] = []
+        var lastNumbers: [FunctionName: Int] = [:]
+        var keys: [AccessKey] = []
+        var queued: [(item: QueuedInvocation, starts: Int)] = []
+        var finished: [String: FinishedInvocation] = [:]
+        var fails = false
+    }
+
+    struct Failed: Error {}
+
+    private let state = Mutex(State())
+
+    var fails: Bool {
+        get { state.withLock { $0.fails } }
+        set { state.withLock { $0.fails = newValue } }
+    }
+
+    private func change<Value: Sendable>(_ change: (inout State) throws -> Value) throws -> Value {
+        try state.withLock { state in
+            if state.fails { throw Failed() }
+            return try change(&state)
+        }
+    }
+
+    func versions() throws -> [FunctionVersion] { try change { $0.versions } }
+
+    func commit(
+        _ draft: VersionDraft, keeping kept: Int, committed: @escaping @Sendable (FunctionVersion) -> Void
+    ) async throws -> (FunctionVersion, isNew: Bool) {
+        try change { state in
+            let own = state.versions.filter { $0.name == draft.name }
+            if let newest = own.last, newest.sha256 == draft.sha256, newest.manifest == draft.manifest {
+                return (newest, false)
+            }
+            let version = draft.version(
+                number: (state.lastNumbers[draft.name] ?? 0) + 1, createdAt: "2026-01-01T00:00:00.000Z")
+            state.lastNumbers[draft.name] = version.number
+            let waited = Set(state.queued.map(\.item.version))
+            let surplus = own.dropLast(kept).filter { !waited.contains($0.number) }
+            state.versions.removeAll { surplus.contains($0) }
+            state.versions.append(version)
+            committed(version)
+            return (version, true)
+        }
+    }
+
+    func removeFunction(_ name: FunctionName, committed: @escaping @Sendable () -> Void) async throws -> Bool {
+        try change { state in
+            let before = state.versions.count
+            state.versions.removeAll { $0.name == name }
+            committed()
+            return state.versions.count < before
+        }
+    }
+
+    func keys() throws -> [AccessKey] { try change { $0.keys } }
+    func add(_ key: AccessKey) async throws { try change { $0.keys.append(key) } }
+    func removeKey(id: String) async throws -> Bool {
+        try change { state in
+            let before = state.keys.count
+            state.keys.removeAll { $0.id == id }
+            return state.keys.count < before
+        }
+    }
+
+    func enqueue(_ queued: QueuedInvocation) async throws { try change { $0.queued.append((queued, 0)) } }
+    func dequeue(_ id: String) async throws { try change { $0.queued.removeAll { $0.item.id == id } } }
+    func takeUpUnfinished(atMost most: Int) throws -> [UnfinishedInvocation] {
+        try change { state in
+            state.queued = state.queued.map { ($0.item, $0.starts + 1) }.filter { queued in
+                queued.1 <= most
+                    && state.versions.contains { $0.name == queued.0.function && $0.number == queued.0.version }
+            }
+            return state.queued.map {
+                UnfinishedInvocation(
+                    id: $0.item.id, function: $0.item.function, version: $0.item.version,
+                    traceparent: $0.item.traceparent)
+            }
+        }
+    }
+    func event(ofQueued id: String) async throws -> Data? {
+        try change { state in state.queued.first { $0.item.id == id }?.item.event }
+    }
+    func finish(_ make: @escaping @Sendable () throws -> FinishedInvocation) async throws {
+        let finished = try make()
+        try change { state in
+            state.queued.removeAll { $0.item.id == finished.id }
+            state.finished[finished.id] = finished
+        }
+    }
+    func finished(_ id: String) async throws -> FinishedInvocation? { try change { $0.finished[id] } }
+}

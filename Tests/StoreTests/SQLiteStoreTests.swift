@@ -1,0 +1,55 @@
+import Foundation
+import FunctionModel
+import StoreSQLite
+import Testing
+
+@Suite struct SQLiteStoreTests {
+    private final class TemporaryFile {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "store-\(UUID().uuidString)")
+
+        init() throws { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) }
+
+        deinit { try? FileManager.default.removeItem(at: folder) }
+    }
+
+    private func check(_ keeps: (StoreConformance) async throws -> Void) async throws {
+        let file = try TemporaryFile()
+        try await keeps(StoreConformance { try SQLiteStore(path: file.folder.path + "/catalogue.db") })
+        withExtendedLifetime(file) {}
+    }
+
+    @Test func numbersAreNeverUsedAgain() async throws { try await check { try await $0.numbersAreNeverUsedAgain() } }
+    @Test func theSameIsNoNewVersion() async throws { try await check { try await $0.theSameIsNoNewVersion() } }
+    @Test func whatIsCommittedIsThereAgain() async throws {
+        try await check { try await $0.whatIsCommittedIsThereAgain() }
+    }
+    @Test func oldOnesMakeRoom() async throws {
+        try await check { try await $0.oldOnesMakeRoomButForThoseThatAreWaitedFor() }
+    }
+    @Test func toldInTheOrderOfCommits() async throws { try await check { try await $0.toldInTheOrderOfCommits() } }
+    @Test func keysComeAndGo() async throws { try await check { try await $0.keysComeAndGo() } }
+    @Test func acceptedOnesOutlive() async throws {
+        try await check { try await $0.acceptedOnesOutliveAndKeepTheirOrder() }
+    }
+    @Test func whoEndsItsRunnersIsGivenUp() async throws {
+        try await check { try await $0.whoEndsItsRunnersIsGivenUp() }
+    }
+    @Test func whatWasForVersionsThatHaveGoneIsForgotten() async throws {
+        try await check { try await $0.whatWasForVersionsThatHaveGoneIsForgotten() }
+    }
+    @Test func whatBecameOfOneCanBeAskedFor() async throws {
+        try await check { try await $0.whatBecameOfOneCanBeAskedFor() }
+    }
+    @Test func oldResultsMakeRoom() async throws { try await check { try await $0.oldResultsMakeRoom() } }
+
+    /// A catalogue of before revisions were given gets them, each its own, and for good.
+    @Test func oldCataloguesGetRevisions() async throws {
+        let file = try TemporaryFile()
+        let path = file.folder.path + "/catalogue.db"
+        try OldCatalogue.write(to: path)
+        let first = try SQLiteStore(path: path).versions().sorted { $0.number < $1.number }
+        let second = try SQLiteStore(path: path).versions().sorted { $0.number < $1.number }
+        #expect(first.map(\.number) == [1, 2] && first == second)
+        #expect(Set(first.map(\.revision)).count == 2)
+    }
+}
