@@ -9,10 +9,10 @@ struct ArchiveUnpacker: ~Copyable {
     /// Whose archive it is, and so what it may hold and become.
     struct Rules {
         /// Bounds of what it may become.
-        var mostEntries = 100_000
-        var mostBytes = 256 << 20
+        var maxEntries = 100_000
+        var maxBytes = 256 << 20
         /// How long that may take.
-        var mostCPU = Duration.seconds(10)
+        var maxCPU = Duration.seconds(10)
         var longest = Duration.seconds(180)
         /// A root holds links that lead anywhere, for it is all there is; devices, which a cell has of its own; and programs
         /// that change their user, which they do not in a cell.
@@ -22,12 +22,12 @@ struct ArchiveUnpacker: ~Copyable {
         static let bundle = Rules()
         /// The operator's: by mistake it can be large, not by malice.
         static let root = Rules(
-            mostEntries: 1_000_000, mostBytes: 16 << 30, mostCPU: .seconds(600), longest: .seconds(1800), isRoot: true)
+            maxEntries: 1_000_000, maxBytes: 16 << 30, maxCPU: .seconds(600), longest: .seconds(1800), isRoot: true)
 
         /// What may be read out of the compression, headers and all.
-        var mostRead: Int { mostBytes + mostEntries * (8 << 10) }
+        var maxRead: Int { maxBytes + maxEntries * (8 << 10) }
         /// Making a file costs the kernel something too, on some file systems a hundred microseconds.
-        static let mostCPUOfEntry = Duration.microseconds(200)
+        static let maxCPUOfEntry = Duration.microseconds(200)
     }
     private let rules: Rules
     private let began = ContinuousClock.now
@@ -78,11 +78,11 @@ struct ArchiveUnpacker: ~Copyable {
             }
             taken.entries += 1
             try checkEffort(archive, taken)
-            guard taken.entries <= rules.mostEntries else {
-                throw UploadRefused("the archive has more than \(rules.mostEntries) entries")
+            guard taken.entries <= rules.maxEntries else {
+                throw UploadRefused("the archive has more than \(rules.maxEntries) entries")
             }
             try take(entry, of: archive, at: &place, &taken)
-            guard taken.depth <= rules.mostEntries * 4 else {
+            guard taken.depth <= rules.maxEntries * 4 else {
                 throw UploadRefused("the archive's paths are too deep altogether")
             }
         }
@@ -92,15 +92,15 @@ struct ArchiveUnpacker: ~Copyable {
     }
 
     private func checkEffort(_ archive: OpaquePointer, _ taken: Taken) throws {
-        guard archive_filter_bytes(archive, 0) <= Int64(rules.mostRead) else {
+        guard archive_filter_bytes(archive, 0) <= Int64(rules.maxRead) else {
             throw UploadRefused(
-                "the archive unpacks to more than \(ByteSize(bytes: rules.mostBytes))", outcome: .payloadTooLarge)
+                "the archive unpacks to more than \(ByteSize(bytes: rules.maxBytes))", as: .payloadTooLarge)
         }
-        guard threadCPU() - usedBefore <= rules.mostCPU + Rules.mostCPUOfEntry * taken.entries,
+        guard threadCPU() - usedBefore <= rules.maxCPU + Rules.maxCPUOfEntry * taken.entries,
             .now - began <= rules.longest
         else {
             throw UploadRefused(
-                "the archive takes too long to unpack: more than \(rules.mostCPU.components.seconds) s of CPU time and 0.2 ms for each entry, or \(rules.longest.components.seconds) s in all; fewer or smaller files do"
+                "the archive takes too long to unpack: more than \(rules.maxCPU.components.seconds) s of CPU time and 0.2 ms for each entry, or \(rules.longest.components.seconds) s in all; fewer or smaller files do"
             )
         }
     }
@@ -190,9 +190,9 @@ struct ArchiveUnpacker: ~Copyable {
             throw refuse("it is a hard link to \"\(target.prefix(bytes: 200))\", which is no file that came before it")
         }
         taken.bytes += size
-        guard taken.bytes <= rules.mostBytes else {
+        guard taken.bytes <= rules.maxBytes else {
             throw UploadRefused(
-                "the archive unpacks to more than \(ByteSize(bytes: rules.mostBytes))", outcome: .payloadTooLarge)
+                "the archive unpacks to more than \(ByteSize(bytes: rules.maxBytes))", as: .payloadTooLarge)
         }
         var info = stat()
         guard fstat(original.number, &info) == 0 else { throw SystemError("fstat") }
@@ -233,9 +233,9 @@ struct ArchiveUnpacker: ~Copyable {
             if length == 0 { break }
             guard length > 0 else { throw refuse("its data is broken: \(Self.problem(of: archive))") }
             taken.bytes += length
-            guard taken.bytes <= rules.mostBytes else {
+            guard taken.bytes <= rules.maxBytes else {
                 throw UploadRefused(
-                    "the archive unpacks to more than \(ByteSize(bytes: rules.mostBytes))", outcome: .payloadTooLarge)
+                    "the archive unpacks to more than \(ByteSize(bytes: rules.maxBytes))", as: .payloadTooLarge)
             }
             try checkEffort(archive, taken)
             try buffer[..<length].withUnsafeBytes { try file.writeAll($0) }

@@ -2,11 +2,12 @@ package import FunctionModel
 
 /// Why an upload was not taken, in a sentence for whoever sent it.
 package struct UploadRefused: Error, Sendable, CustomStringConvertible {
-    package let outcome: Outcome
+    /// What it is answered as.
+    package let cause: Failure.Cause
     package let description: String
 
-    package init(_ description: String, outcome: Outcome = .invalidRequest) {
-        self.outcome = outcome
+    package init(_ description: String, as cause: Failure.Cause = .invalidRequest) {
+        self.cause = cause
         self.description = description
     }
 }

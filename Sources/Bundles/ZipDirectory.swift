@@ -4,7 +4,7 @@ import HostSystem
 /// A zip's table of contents, which libarchive reads whole before it tells of the first entry.
 enum ZipDirectory {
     private static let longestEnd = 22 + 65_535  // APPNOTE.TXT 4.3.16: the record and its comment
-    private static let mostBytes = 16 << 20
+    private static let maxBytes = 16 << 20
 
     /// - Throws: `UploadRefused` when the table is larger than any archive's that is taken, or needs zip64's numbers.
     static func check(_ file: borrowing OwnedDescriptor) throws {
@@ -18,9 +18,9 @@ enum ZipDirectory {
         else { return }  // none: then it is read from its beginning, entry by entry
         func number(_ offset: Int) -> Int { (0..<4).reduce(0) { $0 | Int(tail[at + offset + $1]) << (8 * $1) } }
         let bytes = number(12), offset = number(16)
-        guard bytes <= mostBytes, start + at - offset <= mostBytes + bytes else {
+        guard bytes <= maxBytes, start + at - offset <= maxBytes + bytes else {
             throw UploadRefused(
-                "the zip's table of contents is larger than \(ByteSize(bytes: mostBytes)), or of zip64: that is more entries than are taken"
+                "the zip's table of contents is larger than \(ByteSize(bytes: maxBytes)), or of zip64: that is more entries than are taken"
             )
         }
     }

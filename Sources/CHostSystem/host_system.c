@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CHostSystem.h"
 
+#include "../../sandbox/abi/packets.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -47,45 +49,12 @@ int bh_seal(int fd) {
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? errno : 0;
 }
 
-union control {
-    struct cmsghdr align;
-    char bytes[CMSG_SPACE(8 * sizeof(int))];
-};
-
 int bh_send_packet(int socket, const void *bytes, size_t size, const int *fds, int fd_count, bool waits) {
-    struct iovec part = {(void *)bytes, size};
-    union control control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd_count > 8) return EINVAL;
-    if (fd_count > 0) {
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE((size_t)fd_count * sizeof(int));
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, (size_t)fd_count * sizeof(int));
-    }
-    ssize_t sent;
-    while ((sent = sendmsg(socket, &message, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT))) < 0 && errno == EINTR) {}
-    return sent < 0 ? errno : 0;
+    return bh_packet_send(socket, bytes, size, fds, fd_count, NULL, waits ? 0 : MSG_DONTWAIT);
 }
 
 ssize_t bh_receive_packet(int socket, void *bytes, size_t size, int fds[8], int *fd_count) {
-    struct iovec part = {bytes, size};
-    union control control;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t received;
-    *fd_count = 0;
-    while ((received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
-    if (received <= 0) return received;
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        int count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        for (int i = 0; i < count && *fd_count < 8; i++)
-            memcpy(&fds[(*fd_count)++], CMSG_DATA(header) + (size_t)i * sizeof(int), sizeof(int));
-    }
-    return received;
+    return bh_packet_receive(socket, bytes, size, fds, 8, fd_count, NULL, 0);
 }
 
 int bh_become(uid_t uid, gid_t gid) {

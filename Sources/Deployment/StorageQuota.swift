@@ -29,7 +29,7 @@ package struct StorageQuota: Sendable {
         guard stored.bytes + more <= maxBytes, stored.count < maxVersions else {
             throw UploadRefused(
                 "\(whose) \(stored.count) versions with \(stored.bytes >> 20) MiB, and may store \(maxVersions) with \(maxBytes >> 20) MiB: delete functions that are not needed, or raise maxStored or maxVersions in the configuration",
-                outcome: .payloadTooLarge)
+                as: .payloadTooLarge)
         }
     }
 }

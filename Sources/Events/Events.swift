@@ -84,9 +84,7 @@ package final class Events: Sendable {
     package func drain() { queue.close() }
 
     private var full: Failure {
-        var failure = Failure(.overloaded, "\(maxQueued) asynchronous invocations wait already; retry shortly")
-        failure.retryAfter = 1
-        return failure
+        Failure(.overloaded(retryAfter: 1), "\(maxQueued) asynchronous invocations wait already; retry shortly")
     }
 
     // MARK: - For who runs them
@@ -145,7 +143,7 @@ extension FinishedInvocation {
         var summary = try encoded(record.failure)
         if summary.count > Self.longestSummary, var failure = record.failure {
             // What the function wrote is long; how it ended is not.
-            (failure.error, failure.stdout, failure.log) = (nil, nil, nil)
+            failure.dropWords()
             summary = try encoded(failure)
         }
         let result = record.result.flatMap { $0.readableBytes <= Self.longestResult ? $0 : nil }

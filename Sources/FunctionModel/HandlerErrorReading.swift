@@ -1,6 +1,6 @@
 extension Failure.HandlerError {
     /// Records of failures are kept: a handler that raises megabytes must not fill the host's memory with them.
-    private static let longestType = 256, longestMessage = 8192, longestFrame = 1024, mostFrames = 64
+    private static let longestType = 256, longestMessage = 8192, longestFrame = 1024, maxFrames = 64
     /// Of an error this much is looked at.
     private static let longestRead = 256 << 10
 
@@ -27,7 +27,7 @@ extension Failure.HandlerError {
                     switch name {
                     case "type": type = reader.string(longest: Self.longestType) ?? "Error"
                     case "stackTrace":
-                        stackTrace = reader.strings(most: Self.mostFrames, longest: Self.longestFrame)
+                        stackTrace = reader.strings(most: Self.maxFrames, longest: Self.longestFrame)
                     default: reader.skip()
                     }
                 }
@@ -42,7 +42,7 @@ extension Failure.HandlerError {
         if let range = members["type"], let text = Self.string(json[range], longest: Self.longestType) { type = text }
         if let range = members["stackTrace"] {
             var reader = PartialObject(UnsafeRawBufferPointer(rebasing: json[range]))
-            stackTrace = reader.strings(most: Self.mostFrames, longest: Self.longestFrame)
+            stackTrace = reader.strings(most: Self.maxFrames, longest: Self.longestFrame)
         }
     }
 

@@ -20,7 +20,7 @@ package struct JSONScanner: Sendable {
     private var problemFound: String?
 
     /// Members of the outermost object are noted up to this number; 0: none.
-    private let mostMembers: Int
+    private let maxMembers: Int
     private static let longestName = 4096
     private var isInKey = false
     private var key: [UInt8] = []
@@ -29,8 +29,8 @@ package struct JSONScanner: Sendable {
     package private(set) var members: [MemberName: Range<Int>] = [:]
     private var isObject = false
 
-    /// - Parameter mostMembers: how many members of an outermost object to note; one more is a problem. 0: none are noted.
-    package init(mostMembers: Int = 0) { self.mostMembers = mostMembers }
+    /// - Parameter maxMembers: how many members of an outermost object to note; one more is a problem. 0: none are noted.
+    package init(maxMembers: Int = 0) { self.maxMembers = maxMembers }
 
     /// Whether nothing that follows can make JSON of it any more.
     package var hasFailed: Bool { problemFound != nil }
@@ -114,7 +114,7 @@ package struct JSONScanner: Sendable {
         case .keyOrEnd where byte == UInt8(ascii: "}"): close(byte, place)
         case .keyOrEnd, .key:
             guard byte == UInt8(ascii: "\"") else { return fail("a string is missing", at: place) }
-            isInKey = mostMembers > 0 && closers.count == 1
+            isInKey = maxMembers > 0 && closers.count == 1
             if isInKey { key.removeAll(keepingCapacity: true) }
             state = .string
             keyIsOpen = true
@@ -162,13 +162,13 @@ package struct JSONScanner: Sendable {
     }
 
     private mutating func valueEnded(before end: Int) {
-        if mostMembers > 0, isObject, closers.count == 1 { note(valueStart..<end) }
+        if maxMembers > 0, isObject, closers.count == 1 { note(valueStart..<end) }
         state = closers.isEmpty ? .end : .separator
     }
 
     private mutating func note(_ range: Range<Int>) {
-        guard members.count < mostMembers else {
-            return fail("it has more than \(mostMembers) members", at: range.lowerBound)
+        guard members.count < maxMembers else {
+            return fail("it has more than \(maxMembers) members", at: range.lowerBound)
         }
         if members.updateValue(range, forKey: MemberName(key)) != nil {
             fail("a key stands twice", at: range.lowerBound)

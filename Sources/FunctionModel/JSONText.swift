@@ -10,7 +10,7 @@ package enum JSONText {
     /// The members of a JSON object with the byte range of each value, or nil when it is no object, malformed, has a key
     /// twice or more than `most` members. Keys with escapes are returned as they stand.
     package static func members(of bytes: UnsafeRawBufferPointer, most: Int = 10_000) -> [MemberName: Range<Int>]? {
-        var scanner = JSONScanner(mostMembers: most)
+        var scanner = JSONScanner(maxMembers: most)
         scanner.read(bytes)
         guard scanner.finish() == nil, scanner.isOutermostObject, isUTF8(bytes) else { return nil }
         return scanner.members

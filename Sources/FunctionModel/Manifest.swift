@@ -128,6 +128,8 @@ package struct Manifest: Sendable, Hashable {
     }
 
     package var name: FunctionName?
+    /// For people who look at it in a list.
+    package var about: String?
     package var runtime = Runtime.native
     /// Path of the executable inside the bundle; for `native` and `provided`.
     package var run: String?

@@ -65,6 +65,10 @@ package struct ManifestField: Sendable {
             $0.name = FunctionName($1)
             return $0.name != nil
         },
+        text("description", "for people", accepts: "one line of up to 256 bytes", { $0.about }) {
+            $0.about = $1
+            return $1.utf8.count <= 256 && !$1.utf8.contains { $0 < 0x20 }
+        },
         word("runtime", "what runs it", \.runtime),
         text(
             "run", "file name inside the bundle", accepts: "a path inside the bundle, such as ./thumbnail",

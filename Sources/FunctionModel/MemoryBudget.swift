@@ -12,9 +12,9 @@ package final class MemoryBudget: Sendable {
     /// Beyond what is free for each charge, by who is charged. Small ones never come here: there may be many a second.
     private let shares = Mutex<[String: Int]>([:])
     /// Each charge may grow so far whoever else fills the budget: nobody must keep out everybody's small ones. All of these
-    /// together may go beyond the limit by `mostFree`.
+    /// together may go beyond the limit by `maxFree`.
     package static let free = 64 << 10
-    private static let mostFree = 64 << 20
+    private static let maxFree = 64 << 20
 
     package init(limit: Int) { self.limit = limit }
 
@@ -27,7 +27,7 @@ package final class MemoryBudget: Sendable {
 
     private func take(_ count: Int, having bytes: Int, _ owner: String?) -> Bool {
         let more = bytes + count
-        guard more > Self.free else { return hold(count, limit + Self.mostFree) }
+        guard more > Self.free else { return hold(count, limit + Self.maxFree) }
         guard let owner else { return hold(count, limit) }
         let beyond = more - max(bytes, Self.free)
         return shares.withLock { shares in

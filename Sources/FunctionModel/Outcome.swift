@@ -24,25 +24,6 @@ package enum Outcome: String, Sendable, CaseIterable, Codable {
     /// Who has to change something.
     package enum Blame: String, Sendable, Codable { case guest, caller, host }
 
-    /// The HTTP status of its response. `cancelled` is only ever seen in logs: the client has left.
-    package var httpStatus: Int {
-        switch self {
-        case .ok: 200
-        case .error, .exit, .signal, .denied, .memoryExceeded, .outputExceeded, .protocolError: 502
-        case .timeout, .cpuExceeded: 504
-        case .invalidRequest: 400
-        case .unauthorized: 401
-        case .forbidden: 403
-        case .notFound: 404
-        case .conflict: 409
-        case .payloadTooLarge: 413
-        case .throttled: 429
-        case .cancelled: 499
-        case .overloaded: 503
-        case .launchFailed: 500
-        }
-    }
-
     package var blame: Blame {
         switch self {
         case .ok, .error, .exit, .signal, .denied, .timeout, .cpuExceeded, .memoryExceeded, .outputExceeded,
@@ -87,49 +68,6 @@ package enum Outcome: String, Sendable, CaseIterable, Codable {
         case .overloaded: "The host is busy"
         case .launchFailed: "The host could not start a worker"
         }
-    }
-}
-
-/// An outcome that is not `ok`, with all there is to say about it.
-package struct Failure: Error, Sendable, Hashable, Codable {
-    package struct HandlerError: Sendable, Hashable, Codable {
-        package var type: String
-        package var message: String
-        package var stackTrace: [String]
-
-        package init(type: String, message: String, stackTrace: [String]) {
-            self.type = type
-            self.message = message
-            self.stackTrace = stackTrace
-        }
-    }
-
-    package var outcome: Outcome
-    /// What happened, to what, why, and what to do next.
-    package var detail: String
-    package var error: HandlerError?
-    package var exitCode: Int?
-    package var signal: String?
-    package var syscall: String?
-    /// The denied call's arguments, in words where there are any.
-    package var arguments: [String]?
-    package var grant: String?
-    /// Which limit: `wall`, `init`, or the limit's value.
-    package var limit: String?
-    /// Where a launch failed, in the launcher's words.
-    package var stage: String?
-    package var errno: String?
-    /// The ends of what it wrote, 4 KiB at most: for `exit` and `signal`.
-    package var stdout: String?
-    package var log: String?
-    /// Whether the function had begun when the host had to end it.
-    package var hasRun = false
-    /// Seconds after which a retry makes sense.
-    package var retryAfter: Int?
-
-    package init(_ outcome: Outcome, _ detail: String) {
-        self.outcome = outcome
-        self.detail = detail
     }
 }
 

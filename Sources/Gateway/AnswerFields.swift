@@ -36,14 +36,14 @@ struct AnswerFields {
     /// - Throws: `Failure` protocol_error.
     mutating func add(members: ByteBuffer?) throws(Failure) {
         guard let members, !JSONMembers.says(members, "null") else { return }
-        guard let headers = JSONMembers(members, most: HTTPEventAnswer.mostFields) else {
+        guard let headers = JSONMembers(members, most: HTTPEventAnswer.maxFields) else {
             throw Failure(
                 .protocolError,
-                "the result's headers must be an object with at most \(HTTPEventAnswer.mostFields) members")
+                "the result's headers must be an object with at most \(HTTPEventAnswer.maxFields) members")
         }
         // As API Gateway does: a header that is null is none.
         for name in headers.names where !headers.says(name, "null") {
-            try add(name.text, headers.scalar(name, longest: HTTPEventAnswer.mostFieldBytes))
+            try add(name.text, headers.scalar(name, longest: HTTPEventAnswer.maxFieldBytes))
         }
     }
 
@@ -51,10 +51,10 @@ struct AnswerFields {
     /// - Throws: `Failure` protocol_error.
     mutating func add(cookies: ByteBuffer?) throws(Failure) {
         guard let cookies, !JSONMembers.says(cookies, "null") else { return }
-        guard let list = JSONMembers.strings(cookies, longest: HTTPEventAnswer.mostFieldBytes) else {
+        guard let list = JSONMembers.strings(cookies, longest: HTTPEventAnswer.maxFieldBytes) else {
             throw Failure(
                 .protocolError,
-                "the result's cookies must be an array of strings, \(HTTPEventAnswer.mostFieldBytes >> 10) KiB at most")
+                "the result's cookies must be an array of strings, \(HTTPEventAnswer.maxFieldBytes >> 10) KiB at most")
         }
         for cookie in list { try add("set-cookie", cookie) }
     }
@@ -65,10 +65,10 @@ struct AnswerFields {
                 .protocolError, "the result's header \"\(printable(name.prefix(bytes: 80)))\" is not valid in HTTP")
         }
         bytes += name.utf8.count + text.utf8.count
-        guard list.count < HTTPEventAnswer.mostFields, bytes <= HTTPEventAnswer.mostFieldBytes else {
+        guard list.count < HTTPEventAnswer.maxFields, bytes <= HTTPEventAnswer.maxFieldBytes else {
             throw Failure(
                 .protocolError,
-                "the result has more than \(HTTPEventAnswer.mostFields) headers and cookies, or \(HTTPEventAnswer.mostFieldBytes >> 10) KiB of them"
+                "the result has more than \(HTTPEventAnswer.maxFields) headers and cookies, or \(HTTPEventAnswer.maxFieldBytes >> 10) KiB of them"
             )
         }
         if !Self.isReserved(field) { list.append((field, text)) }

@@ -77,11 +77,6 @@ struct Call: Sendable {
 }
 
 extension Gateway {
-    /// All that there is. A new route is one more of these, in the file that it belongs to.
-    var endpoints: [Endpoint] {
-        functionEndpoints + invocationEndpoints + logEndpoints + keyEndpoints + httpEventEndpoints + metaEndpoints
-    }
-
     /// The framework's router for them.
     func router() -> Router<GatewayContext> {
         let table = EndpointTable(endpoints + [description(of: endpoints)])
@@ -102,7 +97,7 @@ extension Gateway {
         _ endpoint: Endpoint, _ request: Request, _ context: GatewayContext
     ) async throws -> Response {
         var principal = Principal.anonymous
-        if case .role(let role) = endpoint.needs { principal = try authorize(request, role) }
+        if case .role(let role) = endpoint.needs { principal = try Self.authorize(request, role, services) }
         return try await endpoint.handle(Call(request: request, context: context, principal: principal))
     }
 }

@@ -11,29 +11,34 @@ import NIOCore
 package struct Gateway: Sendable {
     let services: Services
     let watch = ClientWatch()
-    let readers: EventReaders
+    let intake: EventIntake
     let names: HostNames
-    let uploads = Places(16)
-    /// Those who follow logs: each may be behind by a thousand lines.
-    let followers = Places(16)
-    /// Lists of functions: each may be long.
-    let lists = Places(4)
 
     /// - Parameters:
     ///   - listener: the name or address that is listened on.
     ///   - names: further names that requests may come for: see `HostNames`.
     package init(services: Services, listener: String, names: [String]) {
         self.services = services
-        readers = EventReaders(budget: services.budget, maxEvent: services.maxEvent)
+        intake = EventIntake(budget: services.budget, maxEvent: services.maxEvent)
         self.names = HostNames(listener: listener, configured: names)
+    }
+
+    /// All that there is. A new route is one more of these, in the file that it belongs to.
+    var endpoints: [Endpoint] {
+        FunctionAPI(services: services).endpoints
+            + InvocationAPI(services: services, intake: intake, watch: watch).endpoints
+            + LogAPI(services: services).endpoints + KeyAPI(services: services, intake: intake).endpoints
+            + FunctionHTTP(services: services, intake: intake, watch: watch).endpoints
+            + MetaAPI(services: services).endpoints
     }
 
     // MARK: - What several routes need
 
     /// Who asks.
     /// - Throws: `Failure` unauthorized or forbidden.
-    @discardableResult
-    func authorize(_ request: Request, _ role: Principal.Role) throws(Failure) -> Principal {
+    static func authorize(
+        _ request: Request, _ role: Principal.Role, _ services: Services
+    ) throws(Failure) -> Principal {
         try services.access.principal(request.headers[.authorization].map(Bearer.init), needing: role)
     }
 
@@ -47,7 +52,7 @@ package struct Gateway: Sendable {
     }
 
     /// The query's parameters in order, decoded as forms encode them: `+` is a space.
-    func decodedQuery(of request: Request) -> [(name: String, value: String)] {
+    static func decodedQuery(of request: Request) -> [(name: String, value: String)] {
         (request.uri.query ?? "").split(separator: "&").map { pair in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             func decode(_ text: Substring) -> String {

@@ -10,7 +10,7 @@ struct HTTPEventAnswer {
     let body: ByteBuffer
 
     /// What an answer may have: HTTP's own libraries end the process at 65,535 fields, and proxies in front refuse far less.
-    static let mostFields = 500, mostFieldBytes = 128 << 10
+    static let maxFields = 500, maxFieldBytes = 128 << 10
 
     /// Looks only at what it needs: the rest of a result passes through as bytes. Decoding all of it into values would let
     /// a small, deeply nested result take seconds of the host's time.

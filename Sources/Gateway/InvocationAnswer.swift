@@ -18,7 +18,7 @@ struct InvocationAnswer {
         }
         charge = completion.charge
         // None of them is there yet: to look for each costs more than to write it.
-        for field in Gateway.description(of: completion, id: id, version: version) { headers.append(field) }
+        for field in InvocationHeaders.fields(of: completion, id: id, version: version) { headers.append(field) }
     }
 
     private init(status: HTTPResponse.Status, headers: HTTPFields, body: ByteBuffer) {
@@ -31,7 +31,7 @@ struct InvocationAnswer {
     init(_ failure: Failure, status: Int? = nil, id: String? = nil) {
         let problem = Problem(failure, status: status, invocationID: id)
         self.status = HTTPResponse.Status(code: problem.status)
-        headers = problem.headers(retryAfter: failure.retryAfter)
+        headers = problem.headers
         // Strings and numbers: there is nothing in it that cannot be encoded. The status says the most of it, should that change.
         body = (try? problem.encoded()) ?? ByteBuffer()
     }

@@ -125,7 +125,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         version = nil
         failure = nil
         passedOver = 0
-        traceparent = invocation.traceparent.flatMap(Gateway.traceparent)
+        traceparent = invocation.traceparent.flatMap(TraceContext.parent)
         let bearer = invocation.authorization.map { header in
             if let lastBearer, lastBearer.header.isSame(as: header) { lastBearer } else { Bearer(header) }
         }
@@ -139,11 +139,11 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             isJSON = try EventType.isJSON(invocation.contentType, for: version)
             self.version = version
             let limit = gateway.services.maxEvent
-            if invocation.length > limit { throw Gateway.tooLarge(limit) }
+            if invocation.length > limit { throw EventIntake.tooLarge(limit) }
         } catch {
             failure = error
         }
-        reading = gateway.readers.begin(for: invocation.function, isJSON: isJSON)
+        reading = gateway.intake.begin(for: invocation.function, isJSON: isJSON)
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -179,7 +179,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return answer(InvocationAnswer(error), closes: false, context)
         }
         state = .running
-        let id = Gateway.makeID()
+        let id = InvocationID.make()
         let cancellation = Cancellation()
         self.cancellation = cancellation
         let loop = context.eventLoop
@@ -320,7 +320,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return context.fireErrorCaught(error)
         }
         reading = nil
-        answer(InvocationAnswer(Gateway.notFramed(parser)), closes: true, context)
+        answer(InvocationAnswer(EventIntake.notFramed(parser)), closes: true, context)
     }
 
     private var isPassing: Bool { if case .passing = state { true } else { false } }

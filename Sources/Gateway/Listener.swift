@@ -35,7 +35,7 @@ package struct Listener: Service {
     }
 
     /// Further clients wait in the kernel's queue: connections must not take the descriptors that workers need.
-    private static var mostConnections: Int {
+    private static var maxConnections: Int {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 256 }
         return Int(min(limit.rlim_cur / 4, 4096))
@@ -49,7 +49,7 @@ package struct Listener: Service {
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(AvailableConnectionsChannelHandler(maxConnections: Self.mostConnections))
+                    try pipeline.addHandler(AvailableConnectionsChannelHandler(maxConnections: Self.maxConnections))
                     try pipeline.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }

@@ -25,9 +25,7 @@ final class Places: Sendable {
             return true
         }
         guard isTaken else {
-            var failure = Failure(.overloaded, "\(most) \(what) are under way already; retry shortly")
-            failure.retryAfter = 1
-            throw failure
+            throw Failure(.overloaded(retryAfter: 1), "\(most) \(what) are under way already; retry shortly")
         }
         return Place(self)
     }

@@ -25,13 +25,13 @@ struct PlainInvocation {
             case .contentType:
                 guard contentType == nil else { return nil }
                 contentType = field.value
-            case .contentLength: length = max(length, Gateway.length(field.value))
+            case .contentLength: length = max(length, EventIntake.length(field.value))
             default: break
             }
         }
     }
 
-    private static let around = Gateway.invocations.around ?? ([], [])
+    private static let around = InvocationAPI.path.around ?? ([], [])
 
     private static func name(in path: String) -> String? {
         let path = path.utf8, (before, after) = around

@@ -8,25 +8,12 @@ import NIOCore
 
 /// A failure as RFC 9457 problem+json.
 struct Problem: Encodable {
-    var type: String?
-    let title: String
+    private let title: String
     let status: Int
-    var detail: String?
-    var outcome: Outcome?
-    var blame: Outcome.Blame?
-    var retryable: Bool?
-    var invocationId: String?
-    var error: Failure.HandlerError?
-    var exitCode: Int?
-    var signal: String?
-    var syscall: String?
-    var arguments: [String]?
-    var grant: String?
-    var limit: String?
-    var stage: String?
-    var errno: String?
-    var stdout: String?
-    var log: String?
+    private let invocationID: String?
+    /// Nil where it is nobody's business.
+    private let failure: Failure?
+    private var retryAfter: Int?
 
     /// - Parameter isHolder: whether it is told to the holder of a token. What went wrong inside a function, or in starting
     ///   it, is nobody else's business.
@@ -34,33 +21,47 @@ struct Problem: Encodable {
         let isTold = isHolder || !(failure.outcome.blame == .guest || failure.outcome == .launchFailed)
         title = isTold ? failure.outcome.title : "The function failed"
         self.status = status ?? failure.outcome.httpStatus
-        invocationId = invocationID
-        guard isTold else { return }
-        type = "urn:bulkhead:outcome:\(failure.outcome.rawValue)"
-        detail = failure.detail
-        outcome = failure.outcome
-        blame = failure.outcome.blame
-        retryable = failure.outcome.isRetryable
-        error = failure.error
-        exitCode = failure.exitCode
-        signal = failure.signal
-        syscall = failure.syscall
-        arguments = failure.arguments
-        grant = failure.grant
-        limit = failure.limit
-        stage = failure.stage
-        errno = failure.errno
-        stdout = failure.stdout
-        log = failure.log
+        self.invocationID = invocationID
+        self.failure = isTold ? failure : nil
+        retryAfter = failure.retryAfter
     }
 
-    func response(retryAfter: Int?) throws -> Response {
+    /// Of the host's own, which is no invocation's outcome; its log has the reason.
+    static let ofTheHost = Problem(title: "The host failed in a way of its own; its log has the reason", status: 500)
+
+    private init(title: String, status: Int) {
+        self.title = title
+        self.status = status
+        invocationID = nil
+        failure = nil
+    }
+
+    private enum Keys: CodingKey {
+        case type, title, status, detail, outcome, blame, retryable, invocationId
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var own = encoder.container(keyedBy: Keys.self)
+        try own.encode(title, forKey: .title)
+        try own.encode(status, forKey: .status)
+        try own.encodeIfPresent(invocationID, forKey: .invocationId)
+        guard let failure else { return }
+        let outcome = failure.outcome
+        try own.encode("urn:bulkhead:outcome:\(outcome.rawValue)", forKey: .type)
+        try own.encode(failure.detail, forKey: .detail)
+        try own.encode(outcome, forKey: .outcome)
+        try own.encode(outcome.blame, forKey: .blame)
+        try own.encode(outcome.isRetryable, forKey: .retryable)
+        try failure.members.encode(to: encoder)
+    }
+
+    func response() throws -> Response {
         Response(
-            status: HTTPResponse.Status(code: status), headers: headers(retryAfter: retryAfter),
+            status: HTTPResponse.Status(code: status), headers: headers,
             body: ResponseBody(byteBuffer: try encoded()))
     }
 
-    func headers(retryAfter: Int?) -> HTTPFields {
+    var headers: HTTPFields {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let retryAfter { headers[.retryAfter] = String(retryAfter) }
         if status == 401 { headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
@@ -110,19 +111,18 @@ struct ProblemMiddleware: RouterMiddleware {
         do {
             return try await next(request, context)
         } catch let failure as Failure {
-            return try Problem(failure).response(retryAfter: failure.retryAfter)
+            return try Problem(failure).response()
         } catch let refused as UploadRefused {
-            return try Problem(Failure(refused.outcome, refused.description)).response(retryAfter: nil)
+            return try Problem(Failure(refused.cause, refused.description)).response()
         } catch let error as HTTPError where error.status == .notFound {
             return try unknownRoute(request)
         } catch let error as HTTPError {
-            let outcome: Outcome = error.status == .contentTooLarge ? .payloadTooLarge : .invalidRequest
-            let failure = Failure(outcome, error.body ?? error.status.reasonPhrase)
-            return try Problem(failure, status: error.status.code).response(retryAfter: nil)
+            let cause: Failure.Cause = error.status == .contentTooLarge ? .payloadTooLarge : .invalidRequest
+            let failure = Failure(cause, error.body ?? error.status.reasonPhrase)
+            return try Problem(failure, status: error.status.code).response()
         } catch {
             context.logger.error("request failed", metadata: ["reason": "\(error)", "path": "\(request.uri.path)"])
-            let failure = Failure(.overloaded, "the host failed in a way of its own; its log has the reason")
-            return try Problem(failure, status: 500).response(retryAfter: nil)
+            return try Problem.ofTheHost.response()
         }
     }
 
@@ -130,11 +130,11 @@ struct ProblemMiddleware: RouterMiddleware {
         let methods = table.methods(at: request.uri.path)
         guard !methods.isEmpty else {
             let detail = "there is nothing at \(request.uri.path); GET /openapi.json lists the routes"
-            return try Problem(Failure(.notFound, detail)).response(retryAfter: nil)
+            return try Problem(Failure(.notFound, detail)).response()
         }
         let failure = Failure(
             .invalidRequest, "\(request.method) is not served here; accepted: \(methods.joined(separator: ", "))")
-        var response = try Problem(failure, status: 405).response(retryAfter: nil)
+        var response = try Problem(failure, status: 405).response()
         response.headers[.allow] = methods.joined(separator: ", ")
         return response
     }

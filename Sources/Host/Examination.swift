@@ -94,8 +94,7 @@ package struct Examination {
         if [.timeout, .cpuExceeded, .overloaded].contains(completion.outcome) {
             return Finding("denied calls", .degraded("not proved: the probe did not finish; run doctor again"))
         }
-        guard case .failure(let failure) = completion.result, failure.outcome == .denied, failure.syscall == "ptrace"
-        else {
+        guard case .failure(let failure) = completion.result, case .denied("ptrace", _, _) = failure.cause else {
             return Finding("denied calls", .missing("ptrace ended as \(completion.outcome.rawValue)"))
         }
         return Finding("denied calls", .enforced)

@@ -102,7 +102,12 @@ package final class Supervisor: Sendable {
 
     /// Whether its root is there.
     private func isServable(_ version: FunctionVersion) -> Bool {
-        (try? deployment.runtimes.roots.prepared(for: version.manifest)) != nil
+        do {
+            _ = try deployment.runtimes.roots.prepared(for: version.manifest)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// From now on nothing new is taken; what runs goes on.

@@ -102,17 +102,14 @@ package final class Invoker: Sendable {
 extension Failure {
     /// The host's memory for others is used up.
     package static var crowded: Failure {
-        var failure = Failure(
-            .overloaded, "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
-        failure.retryAfter = 1
-        return failure
+        Failure(
+            .overloaded(retryAfter: 1),
+            "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
     }
 
     package static var draining: Failure {
-        var failure = Failure(
-            .overloaded, "the host is shutting down and takes nothing new; retry elsewhere or shortly")
-        failure.retryAfter = 5
-        return failure
+        Failure(
+            .overloaded(retryAfter: 5), "the host is shutting down and takes nothing new; retry elsewhere or shortly")
     }
 
     /// - Parameter problem: what is wrong with the event.

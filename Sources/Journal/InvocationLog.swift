@@ -89,9 +89,7 @@ package final class InvocationLog: Sendable {
             var record = record
             makeRoom(for: record.resultBytes)
             if failureBytes + record.failureBytes > InvocationLog.maxFailureBytes {
-                record.failure?.error = nil
-                record.failure?.stdout = nil
-                record.failure?.log = nil
+                record.failure?.dropWords()
             }
             resultBytes += record.resultBytes
             failureBytes += record.failureBytes
@@ -142,10 +140,5 @@ package final class InvocationLog: Sendable {
 extension InvocationRecord {
     fileprivate var resultBytes: Int { result?.readableBytes ?? 0 }
 
-    fileprivate var failureBytes: Int {
-        guard let failure else { return 0 }
-        let ends = (failure.stdout?.utf8.count ?? 0) + (failure.log?.utf8.count ?? 0)
-        guard let error = failure.error else { return ends }
-        return error.stackTrace.reduce(ends + error.type.utf8.count + error.message.utf8.count) { $0 + $1.utf8.count }
-    }
+    fileprivate var failureBytes: Int { failure?.wordBytes ?? 0 }
 }

@@ -53,12 +53,13 @@ package final class Journal: Sendable {
         if invocation.source != .queue {
             invocations.update(invocation.id) { $0.finish(completion, keepsResult: false) }
         }
-        guard case .failure(let failure) = completion.result, failure.outcome == .launchFailed else { return }
+        guard case .failure(let failure) = completion.result, case .launchFailed(let stage, let errno) = failure.cause
+        else { return }
         logger.error(
             "launch failed",
             metadata: [
                 "fn.name": "\(invocation.version.name)", "invocation.id": "\(invocation.id)",
-                "stage": "\(failure.stage ?? "")", "errno": "\(failure.errno ?? "")",
+                "stage": "\(stage)", "errno": "\(errno)",
             ])
     }
 

@@ -8,89 +8,69 @@ enum Ending {
     /// - Returns: nil when the worker exited with 0.
     static func failure(of exit: CellExit, limits: Manifest.Limits, cpuUsed: Duration) -> Failure? {
         if exit.launcherDied {
-            var failure = Failure(
-                .launchFailed,
+            return Failure(
+                .launchFailed(stage: "launcher", errno: "ECONNRESET"),
                 "the launcher died while the function ran, and its cells with it; another was started: retry")
-            failure.stage = "launcher"
-            failure.errno = "ECONNRESET"
-            return failure
         }
         if let denied = exit.denied { return self.denied(denied) }
         // Also when the main process got over the loss of a child: cgroup v2 ends all of the cell then, v1 only one process.
         if exit.wasOutOfMemory {
-            var failure = Failure(
-                .memoryExceeded,
+            return Failure(
+                .memoryExceeded(limit: "\(limits.memory)"),
                 "the function needed more than limits.memory (\(limits.memory)), scratch files included; the kernel stopped it"
             )
-            failure.limit = limits.memory.description
-            return failure
         }
         if exit.exitCode == 0 { return nil }
         if let code = exit.exitCode {
-            var failure = Failure(.exit, "the function exited with status \(code); its log may say why")
-            failure.exitCode = code
-            return failure
+            return Failure(.exit(code), "the function exited with status \(code); its log may say why")
         }
         let signal = exit.signal ?? 0
         if signal == SIGXCPU || signal == SIGKILL, cpuUsed >= limits.effectiveCPU.duration {
             return cpuExceeded(limits)
         }
-        var failure = Failure(.signal, "the function was ended by \(signalName(signal)); its log may say why")
-        failure.signal = signalName(signal)
-        return failure
+        let name = signalName(signal)
+        return Failure(.signal(name), "the function was ended by \(name); its log may say why")
     }
 
     static func cpuExceeded(_ limits: Manifest.Limits) -> Failure {
-        var failure = Failure(
-            .cpuExceeded, "the function used more CPU time than limits.cpu (\(limits.effectiveCPU)) allows")
-        failure.limit = limits.effectiveCPU.description
-        return failure
+        Failure(
+            .cpuExceeded(limit: "\(limits.effectiveCPU)"),
+            "the function used more CPU time than limits.cpu (\(limits.effectiveCPU)) allows")
     }
 
     static func timeout(_ limit: String, _ value: TimeLimit) -> Failure {
         let what = limit == "init" ? "was not ready" : "did not end"
-        var failure = Failure(.timeout, "the function \(what) within limits.\(limit) (\(value)) and was stopped")
-        failure.limit = limit
-        return failure
+        return Failure(
+            .timeout(limit: limit), "the function \(what) within limits.\(limit) (\(value)) and was stopped")
     }
 
     static func outputExceeded(_ limits: Manifest.Limits) -> Failure {
-        var failure = Failure(
-            .outputExceeded, "the function wrote more than limits.output (\(limits.output)) to stdout")
-        failure.limit = limits.output.description
-        return failure
+        Failure(
+            .outputExceeded(limit: "\(limits.output)"),
+            "the function wrote more than limits.output (\(limits.output)) to stdout")
     }
 
     static var crowdedOut: Failure {
-        var failure = Failure(
-            .overloaded,
-            "the function's answer found no room beside all that the host holds for others at this moment (maxBuffered); retry shortly"
-        )
-        failure.retryAfter = 1
-        failure.hasRun = true
-        return failure
+        Failure(
+            .overloaded(retryAfter: 1),
+            "the function's answer found no room beside all that the host holds for others at this moment (maxBuffered); retry shortly",
+            hasRun: true)
     }
 
     static func launchFailed(_ error: LaunchError) -> Failure {
-        var failure = Failure(
-            .launchFailed,
+        Failure(
+            .launchFailed(stage: error.stage, errno: error.errnoText),
             "the worker could not be started: stage \(error); run `bulkhead doctor` on the host to see which layer fails"
         )
-        failure.stage = error.stage
-        failure.errno = error.errnoText
-        return failure
     }
 
     private static func denied(_ call: CellExit.DeniedCall) -> Failure {
         let arguments = describeArguments(of: call.name, call.arguments)
         let reason = SeccompProfile.denialReason(of: call.name, call.arguments).map { " (\($0))" } ?? ""
-        var failure = Failure(
-            .denied,
+        return Failure(
+            .denied(syscall: call.name, arguments: arguments, grant: nil),
             "the function made the system call \(call.name)(\(arguments.joined(separator: ", ")))\(reason), which no grant allows; it was stopped before the call"
         )
-        failure.syscall = call.name
-        failure.arguments = arguments
-        return failure
     }
 
     private static func signalName(_ number: Int32) -> String {

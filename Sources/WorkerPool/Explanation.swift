@@ -5,11 +5,11 @@ import WorkerProtocol
 /// What there is to say of why a function failed, beside its status: out of its log's end and of what it was refused.
 enum Explanation {
     /// Kinds of refused calls that are told of one invocation; the ledger has them all.
-    private static let mostKinds = 8
+    private static let maxKinds = 8
 
     /// `calls` with `news` as the latest.
     static func keeping(_ calls: [RefusedCall], _ news: RefusedCall) -> [RefusedCall] {
-        calls.filter { ($0.name, $0.errnoText) != (news.name, news.errnoText) }.suffix(mostKinds - 1) + [news]
+        calls.filter { ($0.name, $0.errnoText) != (news.name, news.errnoText) }.suffix(maxKinds - 1) + [news]
     }
 
     static func sentence(for call: RefusedCall) -> String {
@@ -20,7 +20,9 @@ enum Explanation {
 
     /// - Parameter log: its end.
     /// - Returns: a continuation of the failure's sentence; empty where there is nothing to say.
-    static func text(exitCode: Int?, log: String, refused: [RefusedCall]) -> String {
+    static func text(of cause: Failure.Cause, log: String, refused: [RefusedCall]) -> String {
+        var exitCode: Int?
+        if case .exit(let code) = cause { exitCode = code }
         let hint = hint(exitCode: exitCode, log: log).map { ": \($0)" } ?? ""
         guard let last = refused.last else { return hint }
         return hint + "; before that, the \(sentence(for: last))"

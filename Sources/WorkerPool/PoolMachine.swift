@@ -196,7 +196,7 @@ struct PoolMachine: Sendable {
             workers[id]?.memory = expected
         }
         if !isCurrent { versions[worker.version]?.isWarm = false }
-        guard isCurrent, worker.served < versions[worker.version]?.mostServed ?? 0 else {
+        guard isCurrent, worker.served < versions[worker.version]?.maxServed ?? 0 else {
             return retire(id) + (wasStarting ? serve(now) : [])
         }
         workers[id]?.state = .idle

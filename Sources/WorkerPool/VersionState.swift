@@ -46,7 +46,7 @@ struct VersionState: Sendable {
     /// Whether its workers serve again and again.
     var isReused: Bool { mode != .command }
     /// How many invocations one worker may have.
-    var mostServed: Int { version.manifest.concurrency.reuse }
+    var maxServed: Int { version.manifest.concurrency.reuse }
 
     // MARK: - What happened
 
@@ -138,7 +138,7 @@ struct VersionState: Sendable {
     var expectedMemory: Int {
         let limit = version.manifest.limits.memory.bytes
         guard let peakMemory else { return limit }
-        return min(limit, max(Self.leastMemory, peakMemory * 2, limit / Self.mostOvercommitted))
+        return min(limit, max(Self.leastMemory, peakMemory * 2, limit / Self.maxOvercommitted))
     }
 
     /// Whole seconds until one of the invocations under way should be over.
@@ -156,7 +156,7 @@ struct VersionState: Sendable {
     private static let longestBackoff = Duration.seconds(60)
     /// Whoever was frugal for long may use its limit at any time: all at once, that is so many times the budget at most. The
     /// cells' own cgroup then bounds what the machine gives.
-    private static let mostOvercommitted = 8
+    private static let maxOvercommitted = 8
     /// A cell's own kernel memory, and some of the worker's.
     private static let leastMemory = 4 << 20
 }

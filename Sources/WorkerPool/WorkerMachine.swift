@@ -261,9 +261,8 @@ struct WorkerMachine {
             serving?.answer = Completion.Output(body: body, kind: .json)
             return []
         case .error(let error):
-            var failure = Failure(.error, "the handler raised \(error.type): \(error.message.prefix(bytes: 500))")
-            failure.error = error
-            return blame(failure, kill: false)
+            let detail = "the handler raised \(error.type): \(error.message.prefix(bytes: 500))"
+            return blame(Failure(.error(error), detail), kill: false)
         case .tooLong: return blame(Ending.outputExceeded(limits))
         case .violation(let what, let wrote):
             serving?.answer = nil
@@ -293,19 +292,16 @@ struct WorkerMachine {
         isClearing = false
         cpuAtEnd = meters?.cpu ?? cpuAtEnd  // what was left behind may have computed until now
         guard let threads else {
-            var failure = Failure(
-                .launchFailed,
-                "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes")
-            failure.stage = "clear"
-            failure.errno = "EBUSY"
-            return blame(failure)
+            return blame(
+                Failure(
+                    .launchFailed(stage: "clear", errno: "EBUSY"),
+                    "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes"))
         }
         guard threads == 1 else {
             let message =
                 "the snapshot has \(threads) threads, and a fork carries only one of them: start threads in the handler, not while the module loads (for numpy: OPENBLAS_NUM_THREADS=1), or use mode: reactor"
-            var failure = Failure(.error, message)
-            failure.error = .init(type: "SnapshotError", message: message, stackTrace: [])
-            return (serving == nil ? [.note("\(message)")] : []) + blame(failure)
+            let error = Failure.HandlerError(type: "SnapshotError", message: message, stackTrace: [])
+            return (serving == nil ? [.note("\(message)")] : []) + blame(Failure(.error(error), message))
         }
         return settled(now)
     }
@@ -338,8 +334,8 @@ struct WorkerMachine {
                 let used = exit.cpu - current.cpuAtBegin
                 if var failure = Ending.failure(of: exit, limits: limits, cpuUsed: used) {
                     if failure.outcome == .exit || failure.outcome == .signal {
-                        failure.stdout = String(
-                            decoding: current.output.readableBytesView.suffix(Self.longestEnd), as: UTF8.self)
+                        let end = current.output.readableBytesView.suffix(Self.longestEnd)
+                        failure.ends = Failure.Ends(stdout: String(decoding: end, as: UTF8.self))
                     }
                     serving?.cause = failure
                 } else if exchange != nil {

@@ -264,28 +264,23 @@ package final class WorkerPool: Sendable {
     }
 
     private func failure(_ refusal: PoolMachine.Refusal, _ version: FunctionVersion) -> Failure {
-        var failure: Failure
         switch refusal {
         case .throttled(let seconds):
-            failure = Failure(
-                .throttled,
+            Failure(
+                .throttled(retryAfter: seconds),
                 "\(version.name) already runs concurrency.max (\(version.manifest.concurrency.max)) invocations; retry in \(seconds) s"
             )
-            failure.retryAfter = seconds
         case .queueFull(let seconds):
-            failure = Failure(
-                .overloaded,
+            Failure(
+                .overloaded(retryAfter: seconds),
                 "the host is busy and \(options.maxWaiting) invocations wait already (maxWaiting); retry in \(seconds) s"
             )
-            failure.retryAfter = seconds
         case .waitedTooLong(let seconds):
-            failure = Failure(
-                .overloaded,
+            Failure(
+                .overloaded(retryAfter: seconds),
                 "the host was busy for \(options.maxWait.inSeconds) s, the longest that an invocation waits (maxWait); retry in \(seconds) s"
             )
-            failure.retryAfter = seconds
         }
-        return failure
     }
 
     // MARK: - Time

@@ -359,8 +359,8 @@ final class WorkerRunner: Sendable {
                 completion.result = .success(output)
             case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
                 let log = state.log.tail
-                failure.log = log
-                failure.detail += Explanation.text(exitCode: failure.exitCode, log: log, refused: refused)
+                failure.ends?.log = log
+                failure.detail += Explanation.text(of: failure.cause, log: log, refused: refused)
                 completion.result = .failure(failure)
             case .failure: break
             }

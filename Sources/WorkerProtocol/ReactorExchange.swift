@@ -33,7 +33,7 @@ package struct ReactorExchange: Sendable {
     private let longestResult: Int
     /// What an answer needs around its result.
     private static let envelope = 256
-    private static var lineScanner: JSONScanner { JSONScanner(mostMembers: 16) }
+    private static var lineScanner: JSONScanner { JSONScanner(maxMembers: 16) }
 
     /// - Parameters:
     ///   - longestResult: in bytes.

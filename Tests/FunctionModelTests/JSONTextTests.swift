@@ -48,7 +48,7 @@ import Testing
         let whole = text.withUnsafeBytes { JSONText.members(of: $0) }
         #expect(whole?.count == 3)
         for cut in 0...text.count {
-            var scanner = JSONScanner(mostMembers: 10)
+            var scanner = JSONScanner(maxMembers: 10)
             text[..<cut].withUnsafeBytes { scanner.read($0) }
             text[cut...].withUnsafeBytes { scanner.read($0) }
             #expect(scanner.finish() == nil)

@@ -7,6 +7,7 @@ import Testing
         let manifest = try Manifest(
             yaml: """
                 name: thumbnail
+                description: makes thumbnails
                 run: ./bin/thumbnail
                 args: [a, "b c"]
                 mode: reactor
@@ -17,7 +18,7 @@ import Testing
                 allow:
                   files.read: ["/usr/share/zoneinfo"]
                 """)
-        #expect(manifest.name?.text == "thumbnail")
+        #expect(manifest.name?.text == "thumbnail" && manifest.about == "makes thumbnails")
         #expect(manifest.run == "bin/thumbnail")
         #expect(manifest.args == ["a", "b c"])
         #expect(manifest.mode == .reactor)
@@ -77,6 +78,28 @@ import Testing
         manifest.spellOut()
         let copy = try JSONDecoder().decode(Manifest.self, from: try JSONEncoder().encode(manifest))
         #expect(copy == manifest)
+    }
+
+    /// What `policy learn` prints is read as what it was: whatever the table has.
+    @Test func survivesItsOwnYAML() throws {
+        let manifest = try Manifest(
+            yaml: """
+                name: a
+                description: "b: c"
+                run: b
+                root: minimal
+                args: ["x y", "\\"quoted\\"", "#no"]
+                mode: reactor
+                auth: none
+                lock: true
+                env: { A: "1: 2" }
+                limits: { wall: 1500ms, cpu: 1s, memory: 64MiB, processes: 2, threads: 9, output: 1KiB, log: 2KiB, scratch: 0 }
+                concurrency: { max: 10, warm: 2, reuse: 5, idle: 90s }
+                allow: { files.read: [/usr/share] }
+                """)
+        #expect(try Manifest(yaml: manifest.yaml) == manifest)
+        let plain = try Manifest(yaml: "name: a\nrun: b")
+        #expect(plain.yaml == "name: a\nrun: \"./b\"\nlimits:\n  memory: 128MiB\n  processes: 1\n  scratch: 64MiB\n")
     }
 
     @Test(arguments: [

@@ -49,7 +49,7 @@ import WorkerProtocol
         let cookies = (0..<count).map { #""c\#($0)=1""# }.joined(separator: ",")
         for text in [#"{"statusCode":200,"headers":{\#(headers)}}"#, #"{"statusCode":200,"cookies":[\#(cookies)]}"#] {
             let answer = try? answer(text)
-            #expect((answer != nil) == (count <= HTTPEventAnswer.mostFields))
+            #expect((answer != nil) == (count <= HTTPEventAnswer.maxFields))
         }
     }
 

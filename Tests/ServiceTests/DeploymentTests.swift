@@ -97,7 +97,7 @@ import Testing
         let site = try Site { $0.quota.maxVersions = 1 }
         _ = try await site.deploy(script)
         let refused = await #expect(throws: UploadRefused.self) { try await site.deploy(script + "true\n") }
-        #expect(refused?.outcome == .payloadTooLarge)
+        #expect(refused?.cause == .payloadTooLarge)
         #expect(site.incoming.isEmpty)
     }
 

@@ -57,7 +57,9 @@ import Testing
     }
 
     @Test func aFullHouseIsTriedAgainAndIsNoEnd() async throws {
-        let workers = FakeWorkers(.failure(Failure(.throttled, "")), .failure(Failure(.overloaded, "")), .success("1"))
+        let workers = FakeWorkers(
+            .failure(Failure(.throttled(retryAfter: 1), "")), .failure(Failure(.overloaded(retryAfter: 1), "")),
+            .success("1"))
         let version = try await committed(), events = try events(workers)
         try await events.accept(invocation(version, source: .queue))
         try await run(events, until: ["i"])

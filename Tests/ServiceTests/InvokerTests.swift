@@ -56,14 +56,15 @@ import Testing
     }
 
     /// An accepted one has its turn again: nothing has ended.
-    @Test(arguments: [Outcome.throttled, .overloaded]) func aFullHouseIsNoEndOfAnAcceptedOne(_ outcome: Outcome)
+    @Test(arguments: [Failure.Cause.throttled(retryAfter: 1), .overloaded(retryAfter: 1)])
+    func aFullHouseIsNoEndOfAnAcceptedOne(_ cause: Failure.Cause)
         async throws
     {
-        let invoker = invoker(FakeWorkers(.failure(Failure(outcome, "")), .failure(Failure(outcome, ""))))
+        let invoker = invoker(FakeWorkers(.failure(Failure(cause, "")), .failure(Failure(cause, ""))))
         _ = await invoker.invoke(invocation(try version(), source: .queue))
         #expect(recorder.ends.isEmpty)
         _ = await invoker.invoke(invocation(try version()))
-        #expect(recorder.ends.map(\.outcome) == [outcome])
+        #expect(recorder.ends.map(\.outcome) == [Failure(cause, "").outcome])
     }
 
     /// In the protocol's line the event stands a second time.

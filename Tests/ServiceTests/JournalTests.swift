@@ -21,7 +21,8 @@ import WorkerPool
             journal.began(one)
             #expect(journal.record(id)?.status == .running)
             journal.ended(
-                one, FakeWorkers.completion(id == "c" ? .failure(Failure(.timeout, "t")) : .success("1")),
+                one,
+                FakeWorkers.completion(id == "c" ? .failure(Failure(.timeout(limit: "wall"), "t")) : .success("1")),
                 elapsed: .zero)
         }
         #expect(journal.record("a") == nil, "it made room")

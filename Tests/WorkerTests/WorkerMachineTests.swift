@@ -143,7 +143,7 @@ import Testing
             Issue.record("no outcome")
             return
         }
-        #expect(failure.outcome == .launchFailed && failure.stage == "mount" && failure.errno == "ENOENT")
+        #expect(failure.cause == .launchFailed(stage: "mount", errno: "ENOENT"))
     }
 
     @Test func aReactorIsUsedAgainAndAViolationEndsIt() throws {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../abi/packets.h"
 #include "floor.h"
 #include "grants.h"
 #include "streams.h"
@@ -224,24 +225,10 @@ static int open_devices(const struct cell_options *options, int nodes[DEVICE_COU
     return 0;
 }
 
+_Static_assert(BINDING_FDS <= BH_PACKET_FDS, "a binding is one packet");
+
 static int send_descriptors(int status, const struct binding *binding, const int *all, int count) {
-    struct iovec part = {(void *)(uintptr_t)binding, sizeof *binding};
-    static union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(BINDING_FDS * sizeof(int))];
-    } control;
-    struct msghdr message = {
-        .msg_iov = &part,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int)),
-    };
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
-    memcpy(CMSG_DATA(header), all, (size_t)count * sizeof(int));
-    return sendmsg(status, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+    return bh_packet_send(status, binding, sizeof *binding, all, count, NULL, MSG_DONTWAIT);
 }
 
 static int send_binding(int status, const struct plan *plan, const int *fds, int fd_count, const int *trees,

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../abi/packets.h"
 #include "cell.h"
 #include "filter.h"
 #include "own.h"
@@ -187,19 +188,11 @@ static void prepare(const struct birth *birth, struct cell_spec *spec, struct ow
 /// Waits for the launcher to say whose cell this becomes.
 static int receive_binding(const struct birth *birth, struct cell_spec *spec, bool *shares) {
     static struct binding binding;
-    struct iovec part = {&binding, sizeof binding};
-    static union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(BINDING_FDS * sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t size;
-    while ((size = recvmsg(birth->status, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {}
-    if (size <= 0) _exit(0);  // the launcher hung up
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (size != sizeof binding || !header || header->cmsg_type != SCM_RIGHTS) return EBADMSG;
-    int fds[BINDING_FDS], count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)), next = 4;
-    memcpy(fds, CMSG_DATA(header), (size_t)count * sizeof(int));
+    int fds[BINDING_FDS], count, next = 4;
+    ssize_t size = bh_packet_receive(birth->status, &binding, sizeof binding, fds, BINDING_FDS, &count, NULL, 0);
+    if (size == 0) _exit(0);  // the launcher hung up
+    if (size < 0) return errno;
+    if (size != sizeof binding) return EBADMSG;
     if (count < 4) return EBADMSG;
     *shares = binding.shares;
     memcpy(spec->stdio, fds + 1, sizeof spec->stdio);

@@ -34,6 +34,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../abi/packets.h"
 #include "made.h"
 #include "server.h"
 
@@ -97,21 +98,10 @@ static int next_socket(int launcher_pidfd) {
         if (poll(watched, launcher_pidfd >= 0 ? 2 : 1, -1) < 0) continue;
         if (launcher_pidfd >= 0 && watched[1].revents) return -2;
         char byte;
-        struct iovec part = {&byte, 1};
-        union {
-            struct cmsghdr align;
-            char bytes[CMSG_SPACE(sizeof(int))];
-        } control;
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-        ssize_t size = recvmsg(CONTROL, &message, MSG_CMSG_CLOEXEC);
-        if (size < 0 && errno == EINTR) continue;
-        if (size <= 0) return -1;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-            header->cmsg_len != CMSG_LEN(sizeof(int)))
-            continue;
-        int fd;
-        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+        int fd, count;
+        ssize_t size = bh_packet_receive(CONTROL, &byte, sizeof byte, &fd, 1, &count, NULL, 0);
+        if (size == 0 || (size < 0 && errno != EMSGSIZE)) return -1;
+        if (count != 1) continue;
         return fd;
     }
 }

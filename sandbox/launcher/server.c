@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "../abi/packets.h"
 #include "events.h"
 #include "stock.h"
 #include "streams.h"
@@ -162,22 +163,6 @@ static void send_started(struct cell *cell) {
 
 #define SHARED_FDS 1
 
-/// What comes with a report: the sender's pid in our view, and the descriptors that init may send.
-static void read_control(struct msghdr *message, int32_t *pid, int shared[SHARED_FDS], int *count) {
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
-        if (header->cmsg_level != SOL_SOCKET) continue;
-        if (header->cmsg_type == SCM_CREDENTIALS) {
-            struct ucred credentials;
-            memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
-            *pid = credentials.pid;
-        } else if (header->cmsg_type == SCM_RIGHTS) {
-            *count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-            if (*count > SHARED_FDS) *count = SHARED_FDS;  // the buffer has room for no more
-            memcpy(shared, CMSG_DATA(header), (size_t)*count * sizeof(int));
-        }
-    }
-}
-
 static void on_started(struct cell *cell, int shared[SHARED_FDS], int *count) {
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
     if (cell->started && cell->to_be_locked) cell_lock(cell);
@@ -205,16 +190,10 @@ static void on_empty(struct cell *cell) {
 static void on_reports(struct cell *cell) {
     for (;;) {
         struct report report;
-        struct iovec part = {&report, sizeof report};
-        union {
-            struct cmsghdr align;
-            char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(SHARED_FDS * sizeof(int))];
-        } control;
-        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-        ssize_t size = recvmsg(cell->status, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        int shared[SHARED_FDS], count = 0;
-        int32_t pid = 0;
-        if (size > 0) read_control(&message, &pid, shared, &count);
+        int shared[SHARED_FDS], count;
+        struct ucred sender = {0};  // as it is in our own pid namespace
+        ssize_t size = bh_packet_receive(cell->status, &report, sizeof report, shared, SHARED_FDS, &count, &sender, MSG_DONTWAIT);
+        int32_t pid = sender.pid;
         if (size != sizeof report) {
             close_all(shared, count);
             if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) watch_close(&cell->status);
@@ -297,30 +276,16 @@ static void on_init_exit(struct cell *cell) {
 
 // -- The supervisor speaks --------------------------------------------------------------------------------------------
 
+#define REQUEST_FDS 16
+
 /// Returns false when the supervisor hung up.
 static bool on_request(void) {
     struct bh_request request = {0};
-    struct iovec part = {&request, sizeof request};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(16 * sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t size = recvmsg(supervisor, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (size < 0) return errno == EAGAIN || errno == EINTR;
+    int fds[REQUEST_FDS], count;
+    ssize_t size = bh_packet_receive(supervisor, &request, sizeof request, fds, REQUEST_FDS, &count, NULL, MSG_DONTWAIT);
+    if (size < 0 && errno != EMSGSIZE) return errno == EAGAIN || errno == EINTR;
     if (size == 0) return false;
-    int fds[16], count = 0;
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-        int received = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        for (int i = 0; i < received; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(header) + (size_t)i * sizeof fd, sizeof fd);
-            if (count < 16) fds[count++] = fd;
-            else close(fd);
-        }
-    }
-    bool sound = size == sizeof request && request.magic == BH_MAGIC && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+    bool sound = size == sizeof request && request.magic == BH_MAGIC;
     if (sound && request.kind == BH_REQUEST_LAUNCH && count == (options->mode.observes ? 5 : 4))
         on_launch(request.cell, request.version, fds, count);
     else if (sound && request.kind == BH_REQUEST_KILL && count == 0) on_kill(request.cell);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "../abi/packets.h"
 #include "cell.h"
 #include "filter.h"
 #include "locks.h"
@@ -31,27 +32,12 @@ _Noreturn void cell_fail(const struct birth *birth, uint32_t stage, int error) {
     _exit(1);
 }
 
-static void add_control(struct msghdr *message, int type, const void *bytes, size_t size) {
-    struct cmsghdr *header = (void *)((char *)message->msg_control + message->msg_controllen);
-    *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = type, .cmsg_len = CMSG_LEN(size)};
-    memcpy(CMSG_DATA(header), bytes, size);
-    message->msg_controllen += CMSG_SPACE(size);
-}
-
 /// Tells that the worker runs, and with it hands over the mount table that the version's next cells share (-1: none).
 /// - Parameter worker: by its credentials, if it has not said so itself; else 0.
 static int report_started(int status, pid_t worker, int mounts) {
     struct report report = {.kind = REPORT_STARTED};
-    struct iovec part = {&report, sizeof report};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
     struct ucred credentials = {.pid = worker, .uid = geteuid(), .gid = getegid()};
-    if (worker) add_control(&message, SCM_CREDENTIALS, &credentials, sizeof credentials);
-    if (mounts >= 0) add_control(&message, SCM_RIGHTS, &mounts, sizeof mounts);
-    return sendmsg(status, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
+    return bh_packet_send(status, &report, sizeof report, &mounts, mounts >= 0, worker ? &credentials : NULL, 0);
 }
 
 // -- Starting ---------------------------------------------------------------------------------------------------------

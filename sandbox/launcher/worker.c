@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "../abi/packets.h"
 #include "cell.h"
 
 static int set_rlimits(const struct plan *plan, const struct mode *mode) {
@@ -81,19 +82,13 @@ static int await_streams(int status, uint64_t pass) {
     struct binding binding;
     struct iovec part = {&binding, sizeof binding};
     int fds[3];
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof fds)];
-    } control;
+    union bh_packet_control control;
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     long size;
     while ((size = syscall(SYS_recvmsg, status, &message, MSG_CMSG_CLOEXEC, 0, 0, pass)) < 0 && errno == EINTR) {}
     if (size < 0) return errno;
     if (size == 0) syscall(SYS_exit, 0);  // the launcher hung up
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (size != sizeof binding || !header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof fds))
-        return EBADMSG;
-    memcpy(fds, CMSG_DATA(header), sizeof fds);
+    if (bh_packet_take(&message, fds, 3, NULL) != 3 || size != sizeof binding) return EBADMSG;
     for (int i = 0; i < 3; i++) {
         // A filter that answers 0 without doing it would leave the worker the launcher's own.
         long placed = syscall(SYS_dup2, fds[i], i, 0, 0, 0, pass);

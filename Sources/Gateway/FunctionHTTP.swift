@@ -7,8 +7,13 @@ import Hummingbird
 import Invoker
 import NIOCore
 
-extension Gateway {
-    var httpEventEndpoints: [Endpoint] {
+/// `/fn/`: an HTTP request as a function's event, its result as the response.
+struct FunctionHTTP: Sendable {
+    let services: Services
+    let intake: EventIntake
+    let watch: ClientWatch
+
+    var endpoints: [Endpoint] {
         func operation(_ id: String) -> Operation {
             Operation(
                 id: id, summary: "HTTP event",
@@ -33,22 +38,22 @@ extension Gateway {
     private func answer(_ call: Call) async throws -> Response {
         let request = call.request, context = call.context
         let part = request.uri.path.pathComponents.dropFirst(2).first ?? ""
-        let name = try Self.name(part.removingPercentEncoding ?? part)
+        let name = try Gateway.name(part.removingPercentEncoding ?? part)
         var headers = request.headers
         // Read once: what says who may call it, and what is called, is one and the same version.
         let served = services.catalogue.snapshot.latest(name)
         let principal: Principal
         if let served, served.manifest.auth == .none {
             // Open to all: an Authorization that is not this host's is the function's affair.
-            principal = (try? authorize(request, .invoke)) ?? .anonymous
+            principal = (try? Gateway.authorize(request, .invoke, services)) ?? .anonymous
         } else {
             // Without a token a caller does not even learn which functions there are.
-            principal = try authorize(request, .invoke)
+            principal = try Gateway.authorize(request, .invoke, services)
         }
         let isHolder = principal.isHolder
         if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see
         guard let version = served else { throw Snapshot.unknown(name) }
-        let id = Self.makeID()
+        let id = InvocationID.make()
         let event = try await event(of: request, headers, context, id: id, name: name)
         try services.catalogue.snapshot.require(version)
         // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
@@ -56,7 +61,7 @@ extension Gateway {
             await services.invoker.invoke(
                 Invocation(
                     id: id, version: version, principal: principal, source: .http, event: event,
-                    traceparent: traceparent(request), cancellation: cancellation),
+                    traceparent: TraceContext.parent(request.headers), cancellation: cancellation),
                 reading: Self.answer)
         }
         var response: Response
@@ -66,10 +71,9 @@ extension Gateway {
                 status: HTTPResponse.Status(code: answer.status), body: .charged(answer.body, to: completion.charge))
             for (name, value) in answer.headers { response.headers.append(HTTPField(name: name, value: value)) }
         case .failure(let failure):
-            response = try Problem(failure, invocationID: id, isHolder: isHolder).response(
-                retryAfter: failure.retryAfter)
+            response = try Problem(failure, invocationID: id, isHolder: isHolder).response()
         }
-        for field in Self.description(of: completion, id: id, version: version, isHolder: isHolder) {
+        for field in InvocationHeaders.fields(of: completion, id: id, version: version, isHolder: isHolder) {
             response.headers[field.name] = field.value
         }
         return response
@@ -78,13 +82,14 @@ extension Gateway {
     private func event(
         of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, name: FunctionName
     ) async throws -> ArrivedEvent {
-        let body = try await event(of: request, context, for: name.text, isJSON: false)
+        let body = try await intake.event(of: request, context, for: name.text, isJSON: false)
         let prefix = "/fn/\(name)"
         let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
         let event = HTTPEvent(
             .init(
                 method: request.method.rawValue, path: path.isEmpty ? "/" : path, query: request.uri.query ?? "",
-                parameters: decodedQuery(of: request), authority: request.head.authority ?? "", headers: headers,
+                parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
+                headers: headers,
                 clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
                 port: context.channel.localAddress?.port ?? 80, invocationID: id, function: name,
                 now: Date()))

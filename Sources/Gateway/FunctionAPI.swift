@@ -40,8 +40,14 @@ private struct VersionPage: Encodable {
     var next: String?
 }
 
-extension Gateway {
-    var functionEndpoints: [Endpoint] {
+/// Functions and their versions.
+struct FunctionAPI: Sendable {
+    let services: Services
+    let uploads = Places(16)
+    /// Each may be long.
+    let lists = Places(4)
+
+    var endpoints: [Endpoint] {
         [
             Endpoint(
                 .get, RoutePath("/v1/functions"), needs: .role(.admin),
@@ -91,6 +97,16 @@ extension Gateway {
                     parameters: [.page(upTo: 1000), .cursor], answers: [Self.page(of: "versions")],
                     fails: [400, 404, 503])
             ) { call in try await lists.holding("lists") { try versions(call) } },
+            Endpoint(
+                .get, RoutePath("/v1/functions/{name}/versions/{number}"), needs: .role(.admin),
+                Operation(
+                    id: "getVersion", summary: "Show a version", answers: [.json("The version", .schema("Function"))],
+                    fails: [400, 404])
+            ) { call in
+                let number = Int(call.parameter("number")) ?? 0
+                let reference = FunctionReference(try call.name, .version(number))
+                return try Response.json(FunctionDocument(try services.catalogue.snapshot.resolve(reference)))
+            },
             Endpoint(
                 .get, RoutePath("/v1/functions/{name}/policy"), needs: .role(.admin),
                 Operation(
@@ -146,7 +162,7 @@ extension Gateway {
     private func upload(_ call: Call) async throws -> Response {
         let name = try call.name, request = call.request
         let format = try format(of: request)
-        let query = decodedQuery(of: request)
+        let query = Gateway.decodedQuery(of: request)
         let manifest: Manifest
         switch format {
         case .executable:
@@ -198,7 +214,7 @@ extension Gateway {
         let limit = services.deployment.limits.maxUpload
         let tooLarge = Failure(
             .payloadTooLarge, "the upload is larger than \(ByteSize(bytes: limit)), this host's limit")
-        if Self.length(call.request.headers) > limit { throw tooLarge }
+        if EventIntake.length(call.request.headers) > limit { throw tooLarge }
         call.context.askForBody(of: call.request)
         let deployment = services.deployment
         let arrival = try await offload { try deployment.beginArrival() }

@@ -27,8 +27,12 @@ private struct KeyRequest: Decodable {
     var scope: Principal.Role?
 }
 
-extension Gateway {
-    var keyEndpoints: [Endpoint] {
+/// Who may do what.
+struct KeyAPI: Sendable {
+    let services: Services
+    let intake: EventIntake
+
+    var endpoints: [Endpoint] {
         [
             Endpoint(
                 .get, RoutePath("/v1/keys"), needs: .role(.admin),
@@ -63,7 +67,7 @@ extension Gateway {
     }
 
     private func makeKey(_ call: Call) async throws -> Response {
-        let body = try await event(of: call.request, call.context, for: nil, isJSON: true).bytes
+        let body = try await intake.event(of: call.request, call.context, for: nil, isJSON: true).bytes
         guard let wanted = try? JSONDecoder().decode(KeyRequest.self, from: Data(body.readableBytesView)),
             (1...100).contains(wanted.name.count)
         else {

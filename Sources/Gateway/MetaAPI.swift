@@ -3,9 +3,12 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-extension Gateway {
+/// The host itself.
+struct MetaAPI: Sendable {
+    let services: Services
+
     /// What watches a host asks for; no token.
-    var metaEndpoints: [Endpoint] {
+    var endpoints: [Endpoint] {
         [
             Endpoint(
                 .get, RoutePath("/healthz"), needs: .nothing,
@@ -17,7 +20,7 @@ extension Gateway {
                     id: "readyz", summary: "Readiness", answers: [.json("Ready", ["type": "object"])], fails: [503])
             ) { _ in
                 guard let reason = services.unreadyReason() else { return try Response.json(["status": "ready"]) }
-                return try Problem(Failure(.overloaded, reason)).response(retryAfter: 1)
+                return try Problem(Failure(.overloaded(retryAfter: 1), reason)).response()
             },
             Endpoint(
                 .get, RoutePath("/metrics"), needs: .nothing,

@@ -1,10 +1,13 @@
 import FunctionModel
+import HTTPTypes
+import Hummingbird
 import Invoker
 import NIOCore
+import NIOHTTP1
 
 /// Takes events in as they arrive: looks at each piece once, charges it, and bounds how long all of it may take. Clients may be
 /// as hostile as functions, and for a function that is open to all they need no token.
-struct EventReaders: Sendable {
+struct EventIntake: Sendable {
     private let budget: MemoryBudget
     /// In bytes.
     private let largest: Int
@@ -22,6 +25,39 @@ struct EventReaders: Sendable {
     ///   - isJSON: whether the event has to be JSON.
     func begin(for function: String?, isJSON: Bool = true) -> EventReader {
         EventReader(charge: budget.charge(of: function), largest: largest, longest: longest, isJSON: isJSON)
+    }
+
+    /// The event, up to the limit.
+    /// - Parameters:
+    ///   - function: the name of the function that it is for.
+    ///   - isJSON: whether it has to be JSON.
+    func event(
+        of request: Request, _ context: GatewayContext, for function: String?, isJSON: Bool
+    ) async throws -> ArrivedEvent {
+        if Self.length(request.headers) > largest { throw Self.tooLarge(largest) }
+        context.askForBody(of: request)
+        var reader = begin(for: function, isJSON: isJSON)
+        do {
+            for try await chunk in request.body { try reader.add(chunk) }
+        } catch let error as HTTPParserError {
+            // Its head was sound, so the parser says it only here.
+            throw Self.notFramed(error)
+        }
+        return reader.finish()
+    }
+
+    /// What a head says of its body's length, in bytes: what is beyond all numbers is larger than any limit.
+    static func length(_ headers: HTTPFields) -> Int { headers[.contentLength].map(length) ?? 0 }
+
+    /// What `Content-Length` says; more than anybody may send where it is no number that there is.
+    static func length(_ header: String) -> Int { Int(header) ?? .max }
+
+    static func tooLarge(_ limit: Int) -> Failure {
+        Failure(.payloadTooLarge, "the event is larger than \(ByteSize(bytes: limit)), this host's limit")
+    }
+
+    static func notFramed(_ error: HTTPParserError) -> Failure {
+        Failure(.invalidRequest, "the event's bytes are not framed as HTTP has it: \(error)")
     }
 }
 
@@ -46,7 +82,7 @@ struct EventReader {
     /// - Throws: `Failure` payload_too_large; overloaded when the host holds too much for others already; invalid_request
     ///   when this one takes too long.
     mutating func add(_ part: ByteBuffer) throws(Failure) {
-        guard bytes.readableBytes + part.readableBytes <= largest else { throw Gateway.tooLarge(largest) }
+        guard bytes.readableBytes + part.readableBytes <= largest else { throw EventIntake.tooLarge(largest) }
         guard .now - began <= longest else {
             throw Failure(.invalidRequest, "the event took more than \(longest.components.seconds) s to arrive")
         }

@@ -10,8 +10,13 @@ private struct LogPage: Encodable {
     let lines: [LogLine]
 }
 
-extension Gateway {
-    var logEndpoints: [Endpoint] {
+/// What functions wrote.
+struct LogAPI: Sendable {
+    let services: Services
+    /// Each may be behind by a thousand lines.
+    let followers = Places(16)
+
+    var endpoints: [Endpoint] {
         [
             Endpoint(
                 .get, RoutePath("/v1/functions/{name}/logs"), needs: .role(.admin),
