@@ -38,3 +38,12 @@ package struct Invocation: Sendable {
         self.replyOn = replyOn
     }
 }
+
+extension Invocation {
+    /// For whoever tells of it later: its event, and what that is charged to, are the worker's to let go of.
+    package var withoutEvent: Invocation {
+        var copy = self
+        copy.event = ArrivedEvent(ByteBuffer(), charge: nil, problem: nil)
+        return copy
+    }
+}

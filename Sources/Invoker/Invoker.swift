@@ -36,34 +36,41 @@ package final class Invoker: Sendable {
 
     /// Runs one invocation. `completion` is called exactly once, from any thread.
     package func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
-        let began = now()
-        recorder.began(invocation)
+        let began = now(), told = invocation.withoutEvent
+        recorder.began(told)
         run(invocation) { [self] result in
-            ended(invocation, result, since: began)
+            ended(told, result, since: began)
             completion(result)
         }
     }
 
     /// As `submit`.
-    package func invoke(_ invocation: Invocation) async -> Completion {
-        await withCheckedContinuation { continuation in
-            submit(invocation) { continuation.resume(returning: $0) }
-        }
+    package func invoke(_ invocation: consuming Invocation) async -> Completion {
+        await Self.completion(of: consume invocation) { submit($0, completion: $1) }
     }
 
     /// As `invoke`; `reading` makes something of the result, and its failure is the invocation's.
     package func invoke<Answer: Sendable>(
-        _ invocation: Invocation, reading: @Sendable (Completion) async -> Result<Answer, Failure>
+        _ invocation: consuming Invocation, reading: @Sendable (Completion) async -> Result<Answer, Failure>
     ) async -> (Completion, Result<Answer, Failure>) {
-        let began = now()
-        recorder.began(invocation)
-        var completion = await withCheckedContinuation { continuation in
-            run(invocation) { continuation.resume(returning: $0) }
-        }
+        let began = now(), told = invocation.withoutEvent
+        recorder.began(told)
+        var completion = await Self.completion(of: consume invocation) { run($0, completion: $1) }
         let answer = await reading(completion)
         if case .failure(let failure) = answer { completion.result = .failure(failure) }
-        ended(invocation, completion, since: began)
+        ended(told, completion, since: began)
         return (completion, answer)
+    }
+
+    /// Waits without holding the event: once the worker has it, nobody else needs it.
+    private static func completion(
+        of invocation: consuming Invocation, _ begin: (Invocation, @escaping @Sendable (Completion) -> Void) -> Void
+    ) async -> Completion {
+        var pending: Invocation? = consume invocation
+        return await withCheckedContinuation { continuation in
+            guard let invocation = pending.take() else { return }
+            begin(invocation) { continuation.resume(returning: $0) }
+        }
     }
 
     // MARK: - Stages

@@ -27,7 +27,8 @@ final class FakeWorkers: Workers {
 
     func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
         let answer = state.withLock { state -> Result<String, Failure>? in
-            state.taken.append(invocation)
+            // As a worker does that has its event.
+            state.taken.append(state.holds ? invocation.withoutEvent : invocation)
             if state.holds {
                 state.held.append(completion)
                 return nil

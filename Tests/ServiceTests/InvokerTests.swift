@@ -5,6 +5,20 @@ import Synchronization
 import Testing
 
 @Suite struct InvokerTests {
+    /// Holds it until it is taken.
+    private final class Box: Sendable {
+        private let held: Mutex<Invocation?>
+
+        init(_ invocation: Invocation) { held = Mutex(invocation) }
+
+        func take() -> Invocation {
+            held.withLock { held in
+                guard let invocation = held.take() else { preconditionFailure("it is taken once") }
+                return invocation
+            }
+        }
+    }
+
     private let clock = FakeClock()
     private let recorder = FakeRecorder()
 
@@ -77,6 +91,31 @@ import Testing
                 invocation(try version { $0.mode = mode }, event: event, charge: charge))
             #expect(completion.outcome == outcome)
         }
+    }
+
+    /// What runs for minutes must not hold its event for as long.
+    @Test(arguments: ["submit", "invoke", "reading"]) func anEventIsHeldUntilTheWorkerHasIt(_ way: String) async throws
+    {
+        let workers = FakeWorkers(holds: true), budget = MemoryBudget(limit: 1 << 20)
+        let invoker = invoker(workers), version = try version()
+        func charged() -> Invocation {
+            let charge = budget.charge()
+            #expect(charge.add(100))
+            return invocation(version, charge: charge)
+        }
+        let box = Box(charged())
+        let task = Task {
+            switch way {
+            case "submit": invoker.submit(box.take()) { _ in }
+            case "invoke": _ = await invoker.invoke(box.take())
+            default: _ = await invoker.invoke(box.take()) { _ in Result<Int, Failure>.success(1) }
+            }
+        }
+        let deadline = ContinuousClock.now + .seconds(5)
+        while workers.taken.isEmpty || budget.used > 0, .now < deadline { try await Task.sleep(for: .milliseconds(2)) }
+        #expect(budget.used == 0)
+        workers.release(.success("1"))
+        await task.value
     }
 
     @Test func whatCannotBeReadIsTheInvocationsOwnFailure() async throws {
