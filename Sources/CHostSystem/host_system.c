@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "CHostSystem.h"
 
-#include "../../sandbox/abi/packets.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -21,6 +19,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "../../sandbox/abi/packets.h"
 
 int bh_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? errno : 0; }
 

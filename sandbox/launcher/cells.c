@@ -7,6 +7,7 @@
 #include "../abi/packets.h"
 #include "floor.h"
 #include "grants.h"
+#include "init.h"
 #include "streams.h"
 
 struct cell cells[CELLS];
@@ -66,36 +67,34 @@ static int start_init(const struct cell_options *options, const struct cgroups *
 }
 
 /// Makes the cell's cgroups with what limits them, and starts its init there.
-static int build(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version,
-                 uint32_t *stage) {
+static struct step build(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
     struct cell *cell = &cells[slot];
     struct cgroup_entry entry;
+    uint32_t stage = BH_STAGE_CGROUP_CREATE;
     int error = cgroup_create(groups, cell->group, &entry);
-    if (error) return error;
+    if (error) return failed(stage, error);
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
-    *stage = BH_STAGE_CGROUP_LIMIT;
+    stage = BH_STAGE_CGROUP_LIMIT;
     error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
     if (!error) error = cgroup_limit(groups, cell->group, &cell->limits);
     if (!error) {
-        *stage = BH_STAGE_CLONE;
+        stage = BH_STAGE_CLONE;
         error = start_init(options, groups, &entry, slot, version);
     }
     cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
-    return error;
+    return failed(stage, error);
 }
 
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                 const struct version *version, bool is_awaited, uint32_t *stage) {
+struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
+                 const struct version *version, bool is_awaited) {
     struct cell *cell = &cells[slot];
-    *stage = BH_STAGE_CGROUP_CREATE;
     int error = function_add_cell(groups, &function);
-    if (error) return error;
+    if (error) return failed(BH_STAGE_CGROUP_CREATE, error);
     // One that has no version yet is bound first.
     if (version && (error = function_limit(groups, function, &version->together))) {
-        *stage = BH_STAGE_CGROUP_LIMIT;
         function_lose_cell(groups, function);
-        return error;
+        return failed(BH_STAGE_CGROUP_LIMIT, error);
     }
     *cell = (struct cell){
         .generation = cell->generation + 1,
@@ -112,9 +111,9 @@ int cell_prepare(const struct cell_options *options, struct cgroups *groups, uin
     function_path(function, cell->group);
     size_t length = strlen(cell->group);
     snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);
-    error = build(options, groups, slot, version, stage);
-    if (error) function_lose_cell(groups, function);
-    return error;
+    struct step built = build(options, groups, slot, version);
+    if (built.error) function_lose_cell(groups, function);
+    return built;
 }
 
 bool cell_remove(struct cgroups *groups, struct cell *cell) {
@@ -196,22 +195,21 @@ static int open_source(const struct cell_options *options, uid_t id, const struc
     return sys_openat2(options->store, source, O_PATH | kind, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
-static int open_trees(const struct cell_options *options, uid_t id, const struct plan *plan, int trees[BH_MOUNTS_MAX],
-                      uint32_t *stage) {
+static struct step open_trees(const struct cell_options *options, uid_t id, const struct plan *plan, int trees[BH_MOUNTS_MAX]) {
     for (unsigned i = 0; i < plan->header->mount_count; i++) {
         const struct bh_mount *mount = &plan->header->mounts[i];
         if (mount->kind == BH_MOUNT_SYMLINK) continue;
-        *stage = mount->kind == BH_MOUNT_BUNDLE ? BH_STAGE_BUNDLE : BH_STAGE_MOUNT_SOURCE;
+        uint32_t stage = mount->kind == BH_MOUNT_BUNDLE ? BH_STAGE_BUNDLE : BH_STAGE_MOUNT_SOURCE;
         int source = open_source(options, id, mount, plan->mount_source[i]);
         if (source < 0) {
             if (errno == ENOENT && mount->flags & BH_MOUNT_OPTIONAL) continue;
-            return errno;
+            return failed(stage, errno);
         }
         int error = (trees[i] = read_only_tree(source)) < 0 ? errno : 0;
         close(source);
-        if (error) return error;
+        if (error) return failed(stage, error);
     }
-    return 0;
+    return done;
 }
 
 static int open_devices(const struct cell_options *options, int nodes[DEVICE_COUNT]) {
@@ -251,12 +249,10 @@ static bool can_be_shared(const struct cell_options *options, const struct plan 
            !(plan->header->flags & BH_PLAN_OWN_NETWORK);
 }
 
-int cell_reuse(const struct cell_options *options, struct cell *cell, const int *fds, uint32_t *stage) {
-    *stage = BH_STAGE_STDIO;
+struct step cell_reuse(const struct cell_options *options, struct cell *cell, const int *fds) {
     int error = options->mode.root ? streams_give(fds + 1, user_of(options, cell)) : 0;
-    if (error) return error;
-    *stage = BH_STAGE_REQUEST;
-    return send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3);
+    if (error) return failed(BH_STAGE_STDIO, error);
+    return failed(BH_STAGE_REQUEST, send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3));
 }
 
 #define PIDS_MAX (4u << 20)  // PID_MAX_LIMIT, above which pids.max takes nothing
@@ -267,28 +263,23 @@ static uint64_t times(uint64_t amount, uint32_t count, uint64_t most) {
     return !__builtin_mul_overflow(amount, (uint64_t)count, &product) && product < most ? product : most;
 }
 
-int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
-              const int *fds, int fd_count, uint64_t version, uint32_t *stage) {
+struct step cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
+              const int *fds, int fd_count, uint64_t version) {
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
     memset(trees, -1, sizeof trees);
     memset(nodes, -1, sizeof nodes);
 
-    *stage = BH_STAGE_SECCOMP;
-    if (!floor_holds(&plan->filter)) return EACCES;
+    if (!floor_holds(&plan->filter)) return failed(BH_STAGE_SECCOMP, EACCES);
     if (can_be_shared(options, plan)) cell->version = version;
     cell->shows_cgroups = plan->header->flags & BH_PLAN_CGROUPS;
     cell->serves_once = plan->header->flags & BH_PLAN_ONCE;
     bool shares = cell->version && !version_known(cell->version);
     if (shares) cell->plan = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
-    *stage = BH_STAGE_STDIO;
-    int error = options->mode.root ? streams_give(fds + 1, user_of(options, cell)) : 0;
-    if (!error) error = open_trees(options, user_of(options, cell), plan, trees, stage);
-    if (!error) {
-        *stage = BH_STAGE_DEVICES;
-        error = open_devices(options, nodes);
-    }
-    if (!error) {
-        *stage = BH_STAGE_CGROUP_LIMIT;
+    struct step at = failed(BH_STAGE_STDIO, options->mode.root ? streams_give(fds + 1, user_of(options, cell)) : 0);
+    if (!at.error) at = open_trees(options, user_of(options, cell), plan, trees);
+    if (!at.error) at = failed(BH_STAGE_DEVICES, open_devices(options, nodes));
+    if (!at.error) {
+        int error = 0;
         struct cgroup_limits limits = {
             .memory_max = plan->header->memory_max,
             .tasks_max = plan->header->tasks_max + OWN_TASKS,
@@ -305,20 +296,21 @@ int cell_bind(const struct cell_options *options, struct cgroups *groups, struct
         // The usual weight it has already.
         if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
+        at = failed(BH_STAGE_CGROUP_LIMIT, error);
     }
-    if (!error) {
-        *stage = BH_STAGE_CGROUP_VIEW;
+    if (!at.error) {
         int views[CGROUP_VIEWS], view_count = cell->shows_cgroups ? groups->views : 0;
-        error = view_count ? cgroup_view(groups, cell->group, views) : 0;
-        if (!error) {
-            *stage = BH_STAGE_REQUEST;
-            error = send_binding(cell->status, plan, fds, fd_count, trees, nodes, views, view_count, shares && cell->plan >= 0);
+        at = failed(BH_STAGE_CGROUP_VIEW, view_count ? cgroup_view(groups, cell->group, views) : 0);
+        if (!at.error) {
+            bool is_shared = shares && cell->plan >= 0;
+            int error = send_binding(cell->status, plan, fds, fd_count, trees, nodes, views, view_count, is_shared);
+            at = failed(BH_STAGE_REQUEST, error);
             close_all(views, (unsigned)view_count);
         }
     }
     close_all(trees, plan->header->mount_count);
     close_all(nodes, DEVICE_COUNT);
-    return error;
+    return at;
 }
 
 void cell_forget_version(struct cell *cell) {

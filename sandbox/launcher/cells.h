@@ -3,6 +3,7 @@
 #pragma once
 
 #include "functions.h"
+#include "report.h"
 #include "versions.h"
 
 #define CELLS 8192       // more than descriptors allow
@@ -49,8 +50,8 @@ extern struct cell cells[CELLS];
 /// Starts a cell's init in an empty slot, for `function` or NOBODY; it builds itself and then waits for its binding. With a
 /// `version` it takes over what an earlier cell of that has made, and waits for streams only. Returns 0, or an errno with
 /// `*stage` set. `is_awaited`: somebody waits for this very cell.
-int cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                 const struct version *version, bool is_awaited, uint32_t *stage);
+struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
+                 const struct version *version, bool is_awaited);
 
 /// Removes the cell's cgroups. Returns false while something still lives in one.
 bool cell_remove(struct cgroups *groups, struct cell *cell);
@@ -82,8 +83,8 @@ void cell_forget_version(struct cell *cell);
 /// Gives a ready cell its version: limits, mounts, standard streams. `plan` is what `fds` begins with, which are as in
 /// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then
 /// to be killed.
-int cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
-              const int *fds, int fd_count, uint64_t version, uint32_t *stage);
+struct step cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
+              const int *fds, int fd_count, uint64_t version);
 
 /// Tells the cell's init, once it watches its worker, that the lock is on. Where that cannot be told, the cell ends.
 void cell_lock(struct cell *cell);
@@ -92,4 +93,4 @@ void cell_lock(struct cell *cell);
 void cell_kill(struct cell *cell);
 
 /// Gives a cell that is ready for its version the standard streams in `fds`. As `cell_bind`.
-int cell_reuse(const struct cell_options *options, struct cell *cell, const int *fds, uint32_t *stage);
+struct step cell_reuse(const struct cell_options *options, struct cell *cell, const int *fds);

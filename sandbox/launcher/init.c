@@ -19,9 +19,14 @@
 #include <sys/wait.h>
 
 #include "../abi/packets.h"
-#include "cell.h"
+#include "birth.h"
 #include "filter.h"
+#include "init.h"
+#include "landlock.h"
 #include "own.h"
+#include "report.h"
+#include "root.h"
+#include "watcher.h"
 
 // -- Descriptors ------------------------------------------------------------------------------------------------------
 
@@ -125,6 +130,10 @@ static int default_signals(void) {
     return error ? error : default_signal(SIGTERM);
 }
 
+static void require(const struct birth *birth, struct step step) {
+    if (step.error) cell_fail(birth, step.stage, step.error);
+}
+
 #define STEP(name, call)                                                                                             \
     do {                                                                                                             \
         int error = (call);                                                                                          \
@@ -170,14 +179,12 @@ static void prepare(const struct birth *birth, struct cell_spec *spec, struct ow
     // holds until the worker runs.
     if (!birth->mode->root) STEP(BH_STAGE_BOUNDING_SET, drop_bounding_set());
     STEP(BH_STAGE_SIGNALS, default_signals());
-    uint32_t stage;
-    int root = -1, error = own_begin(birth, own, &stage);
-    if (error) cell_fail(birth, stage, error);
+    int root = -1;
+    require(birth, own_begin(birth, own));
     if (birth->version) STEP(BH_STAGE_ENTER, enter_version(birth->version));
-    else if ((root = root_prepare(birth, &stage)) < 0) cell_fail(birth, stage, errno);
+    else require(birth, root_prepare(birth, &root));
     bool keeps_pristine = !birth->version && birth->mode->root && !birth->mode->observes;
-    error = own_attach(birth, own, root, keeps_pristine, BH_PLAN_SCRATCH, BH_PLAN_SCRATCH / 4096, &stage);
-    if (error) cell_fail(birth, stage, error);
+    require(birth, own_attach(birth, own, root, keeps_pristine, BH_PLAN_SCRATCH, BH_PLAN_SCRATCH / 4096));
     worker->landlock = make_rules(birth, own);
     // Shared with the launcher until they are written: copied now, not when somebody waits.
     touch(spec, sizeof *spec);
@@ -208,9 +215,7 @@ static int receive_binding(const struct birth *birth, struct cell_spec *spec, bo
 
 /// What is left once the root is sealed.
 static void finish(const struct birth *birth, struct cell_spec *spec, struct own *own, struct worker_spec *worker) {
-    uint32_t stage;
-    int error = own_finish(spec, own, &stage);
-    if (error) cell_fail(birth, stage, error);
+    require(birth, own_finish(spec, own));
     // In this mount table: a path of the version's own ends nowhere once the launcher has forgotten that, and Landlock with it.
     STEP(BH_STAGE_EXECUTABLE, open_executable(spec, &worker->executable));
 }
@@ -233,16 +238,16 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
     if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
     STEP(BH_STAGE_PROC, own_write_plan(spec, own));
-    uint32_t stage;
-    int error = 0;
     if (own->pristine >= 0) {
         // Appears in this cell's own table, too, whose root is read-only already.
         STEP(BH_STAGE_ENTER, own_enter_pristine(own));
-        if ((error = root_fill(spec, own->base, &stage)) || (error = root_seal(&stage))) cell_fail(birth, stage, error);
+        require(birth, root_fill(spec, own->base));
+        require(birth, root_seal());
         STEP(BH_STAGE_ENTER, own_leave_pristine(own));
         if (!shares) close(own->pristine), own->pristine = -1;
-    } else if ((error = root_fill(spec, own->base, &stage)) || (error = root_seal(&stage))) {
-        cell_fail(birth, stage, error);
+    } else {
+        require(birth, root_fill(spec, own->base));
+        require(birth, root_seal());
     }
     finish(birth, spec, own, worker);
     for (unsigned i = 0; i < plan->header->mount_count; i++)

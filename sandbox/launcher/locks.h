@@ -8,7 +8,7 @@
 
 #include <linux/seccomp.h>
 
-#include "cell.h"
+#include "birth.h"
 
 /// Whether the call is about a lock, and the cell keeps them.
 bool locks_are_kept(const struct cell_spec *spec, const struct seccomp_data *call);

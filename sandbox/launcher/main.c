@@ -34,7 +34,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../abi/landlock_abi.h"
 #include "../abi/packets.h"
+#include "init.h"
 #include "made.h"
 #include "server.h"
 
@@ -227,7 +229,7 @@ int main(int argc, char **argv) {
     }
     // Of root's groups nobody here has a use, and a grant is opened without them.
     if (options.mode.root && setgroups(0, NULL) < 0) die("setgroups");
-    options.mode.landlock_abi = landlock_abi();
+    options.mode.landlock_abi = bh_landlock_abi();
     struct cgroups groups;
     const char *what;
     errno = cgroups_open(&groups, &totals, &what);  // before the user namespace: the files belong to the user outside it

@@ -8,6 +8,7 @@
 #include "filter.h"
 #include "locks.h"
 #include "notifications.h"
+#include "report.h"
 
 // -- Counting ---------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "root.h"
+
 // -- /proc ------------------------------------------------------------------------------------------------------------
 
 // What stands here is the whole of procfs that is not a process's. Everything else is hidden by the file system itself, which
@@ -156,34 +158,34 @@ static int run_attach(const struct birth *birth, struct own *own, uint64_t bytes
 
 // -- The order of it --------------------------------------------------------------------------------------------------
 
-int own_begin(const struct birth *birth, struct own *own, uint32_t *stage) {
+struct step own_begin(const struct birth *birth, struct own *own) {
     *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .meminfo = -1, .hosts = -1, .last_pid = -1,
                         .pristine = -1, .mounts = -1, .base = -1};
-    *stage = BH_STAGE_PROC;
     // A container may have it read-only; then a cell serves once.
     own->last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
-    return proc_begin(birth, own);
+    return failed(BH_STAGE_PROC, proc_begin(birth, own));
 }
 
-int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes,
-               uint32_t *stage) {
+struct step own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes) {
     int error = 0;
-    *stage = BH_STAGE_ROOT;
+    uint32_t stage = BH_STAGE_ROOT;
     if (keeps_pristine) {
         // What will be mounted there appears here, but not the other way round.
         own->pristine = openat(own->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        if (own->pristine < 0 || mount(NULL, "/", NULL, MS_SHARED, NULL) < 0) return errno;
-        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE, NULL) < 0) return errno;
-        if ((own->mounts = openat(own->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0) return errno;
+        if (own->pristine < 0 || mount(NULL, "/", NULL, MS_SHARED, NULL) < 0) return failed(stage, errno);
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE, NULL) < 0) return failed(stage, errno);
+        if ((own->mounts = openat(own->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0) return failed(stage, errno);
     }
     own->base = root;
-    if ((own->folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return errno;
-    if (!birth->version && (error = made_begin(own))) return error;
-    if (keeps_pristine && (error = root_seal(stage))) return error;
-    *stage = BH_STAGE_SCRATCH;
-    if ((error = run_attach(birth, own, scratch_bytes, scratch_inodes))) return error;
-    *stage = BH_STAGE_PROC;
-    return proc_attach(birth, own, keeps_pristine || birth->version);
+    if ((own->folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return failed(stage, errno);
+    if (!birth->version && (error = made_begin(own))) return failed(stage, error);
+    if (keeps_pristine) {
+        struct step sealed = root_seal();
+        if (sealed.error) return sealed;
+    }
+    stage = BH_STAGE_SCRATCH;
+    if ((error = run_attach(birth, own, scratch_bytes, scratch_inodes))) return failed(stage, error);
+    return failed(BH_STAGE_PROC, proc_attach(birth, own, keeps_pristine || birth->version));
 }
 
 int own_enter_pristine(const struct own *own) { return setns(own->pristine, CLONE_NEWNS) < 0 ? errno : 0; }
@@ -215,45 +217,45 @@ int own_reset_pids(const struct own *own, pid_t last) {
     return pwrite(own->last_pid, text, length, 0) == (ssize_t)length ? 0 : errno;
 }
 
-int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage) {
+struct step own_finish(struct cell_spec *spec, struct own *own) {
     const struct bh_plan *plan = spec->plan.header;
-    *stage = BH_STAGE_SCRATCH;
+    uint32_t stage = BH_STAGE_SCRATCH;
     if (!plan->scratch_bytes) {
         close(own->tmp);
         own->tmp = -1;
-        if (unlinkat(own->run, "tmp", AT_REMOVEDIR) < 0 || unlinkat(own->run, "shm", AT_REMOVEDIR) < 0) return errno;
+        if (unlinkat(own->run, "tmp", AT_REMOVEDIR) < 0 || unlinkat(own->run, "shm", AT_REMOVEDIR) < 0) return failed(stage, errno);
         if (sys_mount_setattr(own->run, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) < 0)
-            return errno;
+            return failed(stage, errno);
     } else {
         int error = 0;
         if (plan->scratch_bytes != own->bytes || plan->scratch_inodes != own->inodes)
             error = set_size(own, plan->scratch_bytes, plan->scratch_inodes, FSCONFIG_CMD_RECONFIGURE);
-        if (error) return error;
-        if (sys_move_mount(own->tmp, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
+        if (error) return failed(stage, error);
+        if (sys_move_mount(own->tmp, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return failed(stage, errno);
         close(own->tmp);
         own->tmp = -1;
     }
-    *stage = BH_STAGE_CGROUP_VIEW;
+    stage = BH_STAGE_CGROUP_VIEW;
     for (int i = 0; i < CGROUP_VIEWS && spec->views[i] >= 0; i++) {
         char path[48];
         const struct cgroups *groups = spec->birth->groups;
         const char *file = groups->view_is_file[i] ? "/" CPUSET_FILE : "";
         snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s", groups->view_name[i], file);
-        if (sys_move_mount(spec->views[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
+        if (sys_move_mount(spec->views[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) return failed(stage, errno);
         close(spec->views[i]);
     }
-    *stage = BH_STAGE_PROC;
+    stage = BH_STAGE_PROC;
     // As root the streams' rights are its group's (streams.c). An owner could change them, and then write what the next
     // invocation would be asked.
-    if (plan->flags & BH_PLAN_FORKS && !spec->birth->mode->root && own->proc >= 0 && umount2("/proc", MNT_DETACH) < 0) return errno;
+    if (plan->flags & BH_PLAN_FORKS && !spec->birth->mode->root && own->proc >= 0 && umount2("/proc", MNT_DETACH) < 0) return failed(stage, errno);
     struct stat info;
-    if (fstat(own->run, &info) < 0) return errno;
+    if (fstat(own->run, &info) < 0) return failed(stage, errno);
     spec->own_device = info.st_dev;
     spec->proc = own->proc;
     if (!plan->scratch_bytes) own->bytes = 0;
     int error = spec->birth->version ? read_marks(own, &own->untouched) : 0;  // no other cell is kept
-    if (error) return error;
+    if (error) return failed(stage, error);
     if (own->mounts >= 0) close(own->mounts), own->mounts = -1;
     if (own->base >= 0) close(own->base), own->base = -1;
-    return 0;
+    return done;
 }

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#include "cell.h"
+#include "birth.h"
 
 #define OWN_FOLDER "/etc/bulkhead"
 
@@ -29,12 +29,11 @@ struct own {
 
 /// Makes what must be made while the host's own procfs is in sight (in a user namespace no other can be made). Returns 0, or an
 /// errno with `*stage` set.
-int own_begin(const struct birth *birth, struct own *own, uint32_t *stage);
+struct step own_begin(const struct birth *birth, struct own *own);
 
 /// Fills in what has been begun, around `root`. With `keeps_pristine` the root that a version may leave to its next cells stays
 /// behind in a table of its own. `scratch_bytes` is a guess. Returns as above.
-int own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes,
-               uint32_t *stage);
+struct step own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes);
 
 /// Whether the tmpfs is as the worker found it: nothing has been made in it since.
 bool own_is_untouched(const struct own *own);
@@ -43,7 +42,7 @@ bool own_is_untouched(const struct own *own);
 int own_reset_pids(const struct own *own, pid_t last);
 
 /// Ends it, now that the plan is known and the root is read-only. Returns as above.
-int own_finish(struct cell_spec *spec, struct own *own, uint32_t *stage);
+struct step own_finish(struct cell_spec *spec, struct own *own);
 
 /// Goes to the mount table that the version's next cells shall share, and comes back. Return 0, or an errno.
 int own_enter_pristine(const struct own *own);

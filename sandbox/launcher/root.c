@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "cell.h"
 #include "made.h"
 #include "own.h"
+#include "root.h"
 
 const struct device devices[DEVICE_COUNT] = {
     {"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9},
@@ -115,36 +115,36 @@ static int make_devices(const struct cell_spec *spec, int root) {
     return 0;
 }
 
-int root_fill(const struct cell_spec *spec, int root, uint32_t *stage) {
+struct step root_fill(const struct cell_spec *spec, int root) {
     const struct plan *plan = &spec->plan;
     int error = 0;
     // As root they are there since `root_prepare`.
-    *stage = BH_STAGE_DEVICES;
-    if (!spec->birth->mode->root && (error = make_devices(spec, root))) return error;
-    *stage = BH_STAGE_MOUNT;
+    uint32_t stage = BH_STAGE_DEVICES;
+    if (!spec->birth->mode->root && (error = make_devices(spec, root))) return failed(stage, error);
+    stage = BH_STAGE_MOUNT;
     for (unsigned i = 0; i < plan->header->mount_count; i++) {
         const char *target = plan->mount_target[i];
         if (plan->header->mounts[i].kind == BH_MOUNT_SYMLINK) {
-            if ((error = make_link(root, plan->mount_source[i], target))) return error;
+            if ((error = make_link(root, plan->mount_source[i], target))) return failed(stage, error);
         } else if (spec->trees[i] >= 0 && (error = attach(root, spec->trees[i], target))) {
-            return error;
+            return failed(stage, error);
         }
     }
-    if (plan->header->scratch_bytes && mkdirat(root, "tmp", 0755) < 0 && errno != EEXIST) return errno;
-    if (!(plan->header->flags & BH_PLAN_CGROUPS) || !spec->birth->groups->views) return 0;
+    if (plan->header->scratch_bytes && mkdirat(root, "tmp", 0755) < 0 && errno != EEXIST) return failed(stage, errno);
+    if (!(plan->header->flags & BH_PLAN_CGROUPS) || !spec->birth->groups->views) return done;
     // Where each cell will have its own.
     static const char *const folders[] = {"sys", "sys/fs", "sys/fs/cgroup"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (mkdirat(root, folders[i], 0755) < 0 && errno != EEXIST) return errno;
+        if (mkdirat(root, folders[i], 0755) < 0 && errno != EEXIST) return failed(stage, errno);
     for (int i = 0; i < spec->birth->groups->views; i++) {
         char path[48];
         snprintf(path, sizeof path, "sys/fs/cgroup/%s", spec->birth->groups->view_name[i]);
-        if (mkdirat(root, path, 0755) < 0 && errno != EEXIST) return errno;
+        if (mkdirat(root, path, 0755) < 0 && errno != EEXIST) return failed(stage, errno);
         if (!spec->birth->groups->view_is_file[i]) continue;
         snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", CPUSET_FILE);
-        if (mknodat(root, path, S_IFREG | 0444, 0) < 0 && errno != EEXIST) return errno;
+        if (mknodat(root, path, S_IFREG | 0444, 0) < 0 && errno != EEXIST) return failed(stage, errno);
     }
-    return 0;
+    return done;
 }
 
 static int make_text(int root, const struct made_file *file) {
@@ -203,35 +203,36 @@ static int make_common(int root, const int trees[MADE_MAX]) {
     return error;
 }
 
-int root_prepare(const struct birth *birth, uint32_t *stage) {
-    *stage = BH_STAGE_MADE;
+struct step root_prepare(const struct birth *birth, int *root) {
+    uint32_t stage = BH_STAGE_MADE;
     int trees[MADE_MAX];
-    if ((errno = open_common(trees))) return -1;
-    *stage = BH_STAGE_ROOT;
+    int error = open_common(trees);
+    if (error) return failed(stage, error);
+    stage = BH_STAGE_ROOT;
     // Nothing done here may reach the host's mount table, nor the other way round.
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return failed(stage, errno);
     // Room for the mount points and what all cells have. /tmp is only a handle to pivot from; any existing folder would do.
-    int root = tmpfs(1024 * 1024, 512, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    if (root < 0 || sys_move_mount(root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
+    *root = tmpfs(1024 * 1024, 512, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    if (*root < 0 || sys_move_mount(*root, "", AT_FDCWD, "/tmp", MOVE_MOUNT_F_EMPTY_PATH) < 0) return failed(stage, errno);
 
     // Now, not once the version is known: letting go of the host's tree waits for an RCU grace period, and whatever a plan
     // says is then done where no path leads to the host any more.
-    *stage = BH_STAGE_PIVOT;
-    if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
-    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return -1;
-    *stage = BH_STAGE_MADE;
-    if ((errno = make_common(root, trees))) return -1;
-    *stage = BH_STAGE_DEVICES;
+    stage = BH_STAGE_PIVOT;
+    if (fchdir(*root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return failed(stage, errno);
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) return failed(stage, errno);
+    stage = BH_STAGE_MADE;
+    if ((error = make_common(*root, trees))) return failed(stage, error);
+    stage = BH_STAGE_DEVICES;
     struct cell_spec spec = {.birth = birth};
-    if (birth->mode->root && (errno = make_devices(&spec, root))) return -1;
-    return root;
+    if (birth->mode->root && (error = make_devices(&spec, *root))) return failed(stage, error);
+    return done;
 }
 
-int root_seal(uint32_t *stage) {
-    *stage = BH_STAGE_READ_ONLY;
+struct step root_seal(void) {
+    const uint32_t stage = BH_STAGE_READ_ONLY;
     int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0) return errno;
+    if (root < 0) return failed(stage, errno);
     int error = sys_mount_setattr(root, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0 ? errno : 0;
     close(root);
-    return error;
+    return failed(stage, error);
 }

@@ -39,18 +39,28 @@ static struct cell *bound_cell(uint64_t id) {
     return NULL;
 }
 
-static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_count) {
+/// A request with what belongs to it.
+struct call {
+    const struct bh_request *request;
+    const int *fds;
+    int fd_count;
+    struct cell *cell;  // that a launch has bound; NULL where the request needs none
+};
+
+static void on_launch(const struct call *call) {
+    uint64_t id = call->request->cell, version = call->request->version;
+    const int *fds = call->fds;
+    int fd_count = call->fd_count;
     uint64_t now = monotonic_ns();
-    uint32_t stage = BH_STAGE_STDIO;
-    int error = streams_check(fds + 1, fd_count - 1);
+    struct step at = failed(BH_STAGE_STDIO, streams_check(fds + 1, fd_count - 1));
     static struct plan plan;
-    uint32_t slot = error ? CELLS : stock_renewed(version);
-    if (!error && slot == CELLS) {
-        stage = BH_STAGE_PLAN;
-        if (!(error = plan_read(fds[0], &plan))) slot = stock_take(version, plan.hostname, &stage, &error);
+    uint32_t slot = at.error ? CELLS : stock_renewed(version);
+    if (!at.error && slot == CELLS) {
+        at = failed(BH_STAGE_PLAN, plan_read(fds[0], &plan));
+        if (!at.error) slot = stock_take(version, plan.hostname, &at);
     }
     if (slot == CELLS) {
-        send_failure(id, stage, error);
+        send_failure(id, at.stage, at.error);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = id}, NULL, 0);
         return;
     }
@@ -60,27 +70,21 @@ static void on_launch(uint64_t id, uint64_t version, const int *fds, int fd_coun
     cell->id = id;
     slot_of[id % INDEX_SIZE] = slot;
     cell->requested_ns = now;
-    stage = BH_STAGE_CGROUP_LIMIT;
-    error = cell_begin(groups, cell);
-    if (!error)
-        error = knows ? cell_reuse(options, cell, fds, &stage)
-                      : cell_bind(options, groups, cell, &plan, fds, fd_count, version, &stage);
-    if (error) {
-        send_failure(id, stage, error);
+    at = failed(BH_STAGE_CGROUP_LIMIT, cell_begin(groups, cell));
+    if (!at.error)
+        at = knows ? cell_reuse(options, cell, fds) : cell_bind(options, groups, cell, &plan, fds, fd_count, version);
+    if (at.error) {
+        send_failure(id, at.stage, at.error);
         cell->ended = true;
         cell_kill(cell);
     }
 }
 
-static void on_kill(uint64_t id) {
-    struct cell *cell = bound_cell(id);
-    if (cell) cell_kill(cell);
-}
+static void on_kill(const struct call *call) { cell_kill(call->cell); }
 
-static void on_demote(uint64_t id) {
-    struct cell *cell = bound_cell(id);
+static void on_demote(const struct call *call) {
     // One that keeps more than its share would be no cell as its manifest has it.
-    if (cell && cell_demote(groups, cell)) cell_kill(cell);
+    if (cell_demote(groups, call->cell)) cell_kill(call->cell);
 }
 
 /// Ends what is left beside the worker, and says when that is done. Not waited for here: a process takes its time to die.
@@ -100,9 +104,9 @@ static void clear_cell(struct cell *cell) {
                                  .error = threads > 0 ? 0 : threads == 0 ? EBUSY : ENOTSUP}, NULL, 0);
 }
 
-static void on_clear(uint64_t id) {
-    struct cell *cell = bound_cell(id);
-    if (!cell || cell->ended || cell->clear_until) return;  // its end is told anyway
+static void on_clear(const struct call *call) {
+    struct cell *cell = call->cell;
+    if (cell->clear_until) return;
     clearing++;
     cell->clear_until = monotonic_ns() + CLEAR_MS * 1000000ull;
     cell->clear_next = cell->clear_wait = 0;
@@ -110,12 +114,10 @@ static void on_clear(uint64_t id) {
     if (cell->started) clear_cell(cell);
 }
 
-static void on_lock(uint64_t id) {
-    struct cell *cell = bound_cell(id);
-    if (!cell || cell->ended) return;  // its end is told anyway
+static void on_lock(const struct call *call) {
     // Until its worker runs, init waits for something else.
-    if (cell->started) cell_lock(cell);
-    else cell->to_be_locked = true;
+    if (call->cell->started) cell_lock(call->cell);
+    else call->cell->to_be_locked = true;
 }
 
 static void retry_clearing(void) {
@@ -278,6 +280,39 @@ static void on_init_exit(struct cell *cell) {
 
 #define REQUEST_FDS 16
 
+// What the supervisor may ask, with what, and when. Of a cell that is not there, or has ended, nothing is done: its end is told
+// anyway. Whatever is not here, or brings something else, is refused.
+static const struct rule {
+    uint32_t kind;
+    enum { NOTHING, PLAN_AND_STREAMS } brings;
+    enum { AT_ANY_TIME, WHILE_BOUND, UNTIL_ENDED } allowed;
+    void (*handle)(const struct call *call);
+} rules[] = {
+    {BH_REQUEST_LAUNCH, PLAN_AND_STREAMS, AT_ANY_TIME, on_launch},
+    {BH_REQUEST_KILL, NOTHING, WHILE_BOUND, on_kill},
+    {BH_REQUEST_DEMOTE, NOTHING, WHILE_BOUND, on_demote},
+    {BH_REQUEST_CLEAR, NOTHING, UNTIL_ENDED, on_clear},
+    {BH_REQUEST_LOCK, NOTHING, UNTIL_ENDED, on_lock},
+};
+
+/// Plan, stdin, stdout and stderr; where this launcher observes, the observer.
+static int fds_of(const struct rule *rule) {
+    return rule->brings == PLAN_AND_STREAMS ? (options->mode.observes ? 5 : 4) : 0;
+}
+
+static const struct rule *rule_for(const struct bh_request *request, int fd_count) {
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].kind == request->kind && fds_of(&rules[i]) == fd_count) return &rules[i];
+    return NULL;
+}
+
+static void follow(const struct rule *rule, const struct bh_request *request, const int *fds, int fd_count) {
+    struct call call = {.request = request, .fds = fds, .fd_count = fd_count};
+    if (rule->allowed != AT_ANY_TIME && !(call.cell = bound_cell(request->cell))) return;
+    if (rule->allowed == UNTIL_ENDED && call.cell->ended) return;
+    rule->handle(&call);
+}
+
 /// Returns false when the supervisor hung up.
 static bool on_request(void) {
     struct bh_request request = {0};
@@ -285,14 +320,11 @@ static bool on_request(void) {
     ssize_t size = bh_packet_receive(supervisor, &request, sizeof request, fds, REQUEST_FDS, &count, NULL, MSG_DONTWAIT);
     if (size < 0 && errno != EMSGSIZE) return errno == EAGAIN || errno == EINTR;
     if (size == 0) return false;
-    bool sound = size == sizeof request && request.magic == BH_MAGIC;
-    if (sound && request.kind == BH_REQUEST_LAUNCH && count == (options->mode.observes ? 5 : 4))
-        on_launch(request.cell, request.version, fds, count);
-    else if (sound && request.kind == BH_REQUEST_KILL && count == 0) on_kill(request.cell);
-    else if (sound && request.kind == BH_REQUEST_DEMOTE && count == 0) on_demote(request.cell);
-    else if (sound && request.kind == BH_REQUEST_CLEAR && count == 0) on_clear(request.cell);
-    else if (sound && request.kind == BH_REQUEST_LOCK && count == 0) on_lock(request.cell);
-    else {
+    bool is_sound = size == sizeof request && request.magic == BH_MAGIC;
+    const struct rule *rule = is_sound ? rule_for(&request, count) : NULL;
+    if (rule) {
+        follow(rule, &request, fds, count);
+    } else {
         send_failure(request.cell, BH_STAGE_REQUEST, EBADMSG);
         send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = request.cell}, NULL, 0);
     }

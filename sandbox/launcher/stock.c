@@ -60,22 +60,22 @@ static unsigned owned_max(void) { return ready_target / 2 < WAITING_MAX ? ready_
 // -- Giving cells -----------------------------------------------------------------------------------------------------
 
 /// Builds one more cell for the function called `name`, or for nobody (""); for `version` if there is one. Returns its slot, or
-/// CELLS with `*stage` and `*error` set.
+/// CELLS with `*why` set.
 /// - Parameter is_awaited: a launch waits for it.
-static uint32_t build_cell(const char *name, const struct version *version, bool is_awaited, uint32_t *stage, int *error) {
+static uint32_t build_cell(const char *name, const struct version *version, bool is_awaited, struct step *why) {
     static uint32_t next;
     for (uint32_t i = 0; i < CELLS; i++) {
         uint32_t slot = (next + i) % CELLS;
         if (cells[slot].state != CELL_EMPTY) continue;
         next = slot;
         uint32_t function = function_named(name);
-        if ((*error = cell_prepare(options, groups, slot, function, version, is_awaited, stage))) return CELLS;
+        *why = cell_prepare(options, groups, slot, function, version, is_awaited);
+        if (why->error) return CELLS;
         if (function == NOBODY) function_take(cells[slot].function, name);
         watch_cell(slot);
         return slot;
     }
-    *stage = BH_STAGE_CAPACITY;
-    *error = EAGAIN;
+    *why = failed(BH_STAGE_CAPACITY, EAGAIN);
     return CELLS;
 }
 
@@ -103,13 +103,13 @@ uint32_t stock_renewed(uint64_t version) {
     return CELLS;
 }
 
-uint32_t stock_take(uint64_t version, const char *name, uint32_t *stage, int *error) {
+uint32_t stock_take(uint64_t version, const char *name, struct step *why) {
     ready_failed = false;
     uint32_t function = function_named(name);
     // A spare one stands in a directory of its own: for a function that has one already it would be a second share.
     uint32_t slot = function == NOBODY ? spare_cell() : owned_cell(function);
     const struct version *known = version_known(version);
-    if (slot == CELLS) slot = build_cell(name, known, true, stage, error);
+    if (slot == CELLS) slot = build_cell(name, known, true, why);
     else if (function == NOBODY) function_take(cells[slot].function, name);
     // The next one finds a ready cell where this one is. Of a known version, cells come back.
     if (slot != CELLS && !known && owned.count + order_count < owned_max()) orders[order_count++] = cells[slot].function;
@@ -177,9 +177,8 @@ void stock_replace(struct cell *cell) {
     struct version *version = version_after(cell);
     if (version && renew_cell(cell, version)) return;
     stock_remove(cell);
-    uint32_t stage;
-    int error;
-    uint32_t slot = version ? build_cell(version->function, version, false, &stage, &error) : CELLS;
+    struct step why;
+    uint32_t slot = version ? build_cell(version->function, version, false, &why) : CELLS;
     if (slot != CELLS) add(&renewed, slot);
 }
 
@@ -194,22 +193,21 @@ static void expire(struct waiting *waiting) {
 
 /// Builds a ready cell for a function that has just had one. There are no more of them for that: a spare one makes room.
 static bool build_ordered(void) {
-    uint32_t stage, function = orders[--order_count];
-    int error;
+    struct step why;
+    uint32_t function = orders[--order_count];
     if (!functions[function].name[0] || owned.count >= owned_max()) return true;
     if (spare_count + owned.count >= ready_target) {
         uint32_t slot = spare_cell();
         if (slot != CELLS) cell_kill(&cells[slot]);
     }
-    uint32_t slot = build_cell(functions[function].name, NULL, false, &stage, &error);
+    uint32_t slot = build_cell(functions[function].name, NULL, false, &why);
     if (slot != CELLS) add(&owned, slot);
     return slot != CELLS;
 }
 
 static bool build_spare(void) {
-    uint32_t stage;
-    int error;
-    uint32_t slot = build_cell("", NULL, false, &stage, &error);
+    struct step why;
+    uint32_t slot = build_cell("", NULL, false, &why);
     if (slot == CELLS) return false;
     cells[slot].spare = true;
     spare_count++;

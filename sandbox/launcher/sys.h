@@ -33,6 +33,17 @@ struct scheduling {
     uint64_t runtime, deadline, period;
 };
 
+/// How far something came that takes several steps: a stage (BH_STAGE_*) and its errno, which is 0 where that one is done.
+struct step {
+    uint32_t stage;
+    int error;
+};
+
+static const struct step done = {0};
+
+/// The step `stage` ended so; with 0 it has not failed.
+static inline struct step failed(uint32_t stage, int error) { return (struct step){stage, error}; }
+
 static inline long sys_clone3(struct clone_args *args) { return syscall(SYS_clone3, args, sizeof *args); }
 
 static inline int sys_open_tree(int dir, const char *path, unsigned flags) {

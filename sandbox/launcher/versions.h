@@ -1,7 +1,7 @@
 // Versions whose first cell has shown what the next ones can take over.
 #pragma once
 
-#include "cell.h"
+#include "birth.h"
 
 /// The version that `key` names, known well enough to start a cell for it; NULL when it is not.
 struct version *version_known(uint64_t key);

@@ -13,9 +13,12 @@
 #include <sys/wait.h>
 
 #include "../abi/packets.h"
-#include "cell.h"
 #include "filter.h"
+#include "init.h"
 #include "locks.h"
+#include "notifications.h"
+#include "report.h"
+#include "watcher.h"
 
 // Newer than Debian 12's linux/seccomp.h.
 #define NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)

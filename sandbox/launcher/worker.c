@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 
 #include "../abi/packets.h"
-#include "cell.h"
+#include "report.h"
+#include "worker.h"
 
 static int set_rlimits(const struct plan *plan, const struct mode *mode) {
     // A poor stand-in for a memory cgroup, per process and blind to shared memory; doctor calls it degraded.

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cell.h"
+#include "birth.h"
 #include "filter.h"
 #include "floor.h"
 #include "plan.h"
