@@ -87,7 +87,7 @@ static struct step build(const struct cell_options *options, struct cgroups *gro
 }
 
 struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                 const struct version *version, bool is_awaited) {
+                         const struct version *version, bool is_awaited) {
     struct cell *cell = &cells[slot];
     int error = function_add_cell(groups, &function);
     if (error) return failed(BH_STAGE_CGROUP_CREATE, error);
@@ -264,7 +264,7 @@ static uint64_t times(uint64_t amount, uint32_t count, uint64_t most) {
 }
 
 struct step cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
-              const int *fds, int fd_count, uint64_t version) {
+                      const int *fds, int fd_count, uint64_t version) {
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
     memset(trees, -1, sizeof trees);
     memset(nodes, -1, sizeof nodes);

@@ -48,10 +48,10 @@ struct cell_options {
 extern struct cell cells[CELLS];
 
 /// Starts a cell's init in an empty slot, for `function` or NOBODY; it builds itself and then waits for its binding. With a
-/// `version` it takes over what an earlier cell of that has made, and waits for streams only. Returns 0, or an errno with
-/// `*stage` set. `is_awaited`: somebody waits for this very cell.
+/// `version` it takes over what an earlier cell of that has made, and waits for streams only.
+/// `is_awaited`: somebody waits for this very cell.
 struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                 const struct version *version, bool is_awaited);
+                         const struct version *version, bool is_awaited);
 
 /// Removes the cell's cgroups. Returns false while something still lives in one.
 bool cell_remove(struct cgroups *groups, struct cell *cell);
@@ -81,10 +81,10 @@ void cell_again(struct cell *cell);
 void cell_forget_version(struct cell *cell);
 
 /// Gives a ready cell its version: limits, mounts, standard streams. `plan` is what `fds` begins with, which are as in
-/// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Returns 0, or an errno with `*stage` set; the cell is then
+/// BH_REQUEST_LAUNCH, `fd_count` of them; `version`: the request's. Where it fails the cell is
 /// to be killed.
 struct step cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
-              const int *fds, int fd_count, uint64_t version);
+                      const int *fds, int fd_count, uint64_t version);
 
 /// Tells the cell's init, once it watches its worker, that the lock is on. Where that cannot be told, the cell ends.
 void cell_lock(struct cell *cell);

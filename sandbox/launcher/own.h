@@ -27,12 +27,11 @@ struct own {
     } untouched;            // the tmpfs as the worker found it
 };
 
-/// Makes what must be made while the host's own procfs is in sight (in a user namespace no other can be made). Returns 0, or an
-/// errno with `*stage` set.
+/// Makes what must be made while the host's own procfs is in sight (in a user namespace no other can be made).
 struct step own_begin(const struct birth *birth, struct own *own);
 
 /// Fills in what has been begun, around `root`. With `keeps_pristine` the root that a version may leave to its next cells stays
-/// behind in a table of its own. `scratch_bytes` is a guess. Returns as above.
+/// behind in a table of its own. `scratch_bytes` is a guess.
 struct step own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes);
 
 /// Whether the tmpfs is as the worker found it: nothing has been made in it since.
@@ -41,7 +40,7 @@ bool own_is_untouched(const struct own *own);
 /// Lets the next process of this pid namespace have the number after `last`, however many there were. Returns 0, or an errno.
 int own_reset_pids(const struct own *own, pid_t last);
 
-/// Ends it, now that the plan is known and the root is read-only. Returns as above.
+/// Ends it, now that the plan is known and the root is read-only.
 struct step own_finish(struct cell_spec *spec, struct own *own);
 
 /// Goes to the mount table that the version's next cells shall share, and comes back. Return 0, or an errno.

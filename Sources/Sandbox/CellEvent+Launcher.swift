@@ -1,0 +1,51 @@
+import CLauncherABI
+import Glibc
+import HostSystem
+
+// What the launcher sends, as what it means.
+
+extension CellEvent {
+    /// Takes ownership of `descriptors`. Nil for an event that concerns no cell.
+    init?(_ event: bh_event, _ descriptors: [Int32]) {
+        switch bh_event_kind(rawValue: event.kind) {
+        case BH_EVENT_STARTED where descriptors.count == 2:
+            let meters = CellMeters(
+                cpuFile: OwnedDescriptor(owning: descriptors[0]), memoryFile: OwnedDescriptor(owning: descriptors[1]))
+            self = .started(pid: event.pid, meters: meters)
+            return
+        case BH_EVENT_STARTED: self = .started(pid: event.pid, meters: nil)
+        case BH_EVENT_FAILED:
+            self = .failed(LaunchError(stage: String(cString: bh_stage_name(event.stage)), number: event.error))
+        case BH_EVENT_REFUSED: self = .refused(RefusedCall(event))
+        case BH_EVENT_CLEARED:
+            self = .cleared(threads: event.error == 0 ? Int(event.status) : nil)
+        case BH_EVENT_LOCKED: self = .locked
+        case BH_EVENT_EXITED: self = .exited(CellExit(event))
+        case BH_EVENT_GONE: self = .gone
+        default: return nil
+        }
+        for number in descriptors { close(number) }
+    }
+}
+
+extension RefusedCall {
+    init(_ event: bh_event) {
+        let name = event.syscall < 0 ? "other" : syscallName(number: event.syscall, architecture: event.arch)
+        self.init(name: name, errnoText: errnoName(event.error), count: event.args.0)
+    }
+}
+
+extension CellExit {
+    init(_ event: bh_event) {
+        var denied: DeniedCall?
+        if event.flags & BH_FLAG_DENIED != 0 {
+            let arguments = withUnsafeBytes(of: event.args) { Array($0.bindMemory(to: UInt64.self)) }
+            denied = DeniedCall(
+                name: syscallName(number: event.syscall, architecture: event.arch), arguments: arguments)
+        }
+        self.init(
+            status: event.status, wasOutOfMemory: event.flags & BH_FLAG_OOM != 0, denied: denied,
+            wasKilled: event.flags & BH_FLAG_KILLED != 0, cpu: .nanoseconds(Int64(clamping: event.cpu_ns)),
+            memoryPeak: Int(clamping: event.memory_peak))
+    }
+}
