@@ -250,6 +250,15 @@ def test_token_is_the_default(host, deed):
     assert host.get(f"/fn/{name}").status == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "PROPFIND"])
+def test_empty_segments_lead_nowhere(host, mirrored, method):
+    """Whoever stands in front may read such a path in another way: it is nobody's, least of all that of a function named fn."""
+    host.upload("fn", b"#!/bin/sh\necho taken\n", {"auth": "none"})
+    for path in [f"//fn/{mirrored}", f"///fn/{mirrored}/a", f"/fn//{mirrored}", "//fn", "//fn/fn"]:
+        reply = host.request(method, path)
+        assert reply.status in (400, 404) and b"taken" not in reply.body, (path, reply)
+
+
 def test_unknown_function(host):
     problem(host.get("/fn/no-such-function/x"), "not_found")
 
