@@ -37,9 +37,11 @@ struct FunctionHTTP: Sendable {
 
     private func answer(_ call: Call) async throws -> Response {
         let request = call.request, context = call.context
-        // A router leaves empty segments out, and who stands in front may not: `//fn/x` must not be one's `/fn/x` and another's `fn`.
+        // A router leaves empty segments out, and who stands in front may not: `//fn/x` must not be one's `/fn/x` and the
+        // other's `fn`.
         guard request.uri.path.isPath(below: "/fn") else {
-            throw Failure(.notFound, "there is nothing at \(request.uri.path.prefix(bytes: 200)); functions are at /fn/{name}")
+            throw Failure(
+                .notFound, "there is nothing at \(request.uri.path.prefix(bytes: 200)); functions are at /fn/{name}")
         }
         let part = request.uri.path.pathComponents.dropFirst(2).first ?? ""
         let name = try Gateway.name(part.removingPercentEncoding ?? part)
