@@ -14,6 +14,7 @@ struct Problem: Encodable {
     /// Nil where it is nobody's business.
     private let failure: Failure?
     private var retryAfter: Int?
+    private var isOfTheHost = false
 
     /// - Parameter isHolder: whether it is told to the holder of a token. What went wrong inside a function, or in starting
     ///   it, is nobody else's business.
@@ -26,14 +27,15 @@ struct Problem: Encodable {
         retryAfter = failure.retryAfter
     }
 
-    /// Of the host's own, which is no invocation's outcome; its log has the reason.
-    static let ofTheHost = Problem(title: "The host failed in a way of its own; its log has the reason", status: 500)
+    /// Of the host's own: no invocation's outcome, and so without one (RFC 9457, 4.2.1).
+    static let ofTheHost = Problem(ofTheHost: 500)
 
-    private init(title: String, status: Int) {
-        self.title = title
+    private init(ofTheHost status: Int) {
+        title = "The host failed"
         self.status = status
         invocationID = nil
         failure = nil
+        isOfTheHost = true
     }
 
     private enum Keys: CodingKey {
@@ -45,6 +47,11 @@ struct Problem: Encodable {
         try own.encode(title, forKey: .title)
         try own.encode(status, forKey: .status)
         try own.encodeIfPresent(invocationID, forKey: .invocationId)
+        if isOfTheHost {
+            try own.encode("about:blank", forKey: .type)
+            try own.encode("the host failed in a way of its own; its log has the reason", forKey: .detail)
+            try own.encode(Outcome.Blame.host, forKey: .blame)
+        }
         guard let failure else { return }
         let outcome = failure.outcome
         try own.encode("urn:bulkhead:outcome:\(outcome.rawValue)", forKey: .type)

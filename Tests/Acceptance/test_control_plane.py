@@ -1,6 +1,7 @@
 """Uploads, deletions and asynchronous work at the same time: what was answered is true, then and afterwards."""
 
 import json
+import shutil
 import threading
 import time
 from contextlib import closing
@@ -232,3 +233,15 @@ def test_list_goes_beyond_a_thousand(hosts, bulkhead):
     assert {each["name"] for each in (told["functions"] if isinstance(told, dict) else told)} == names
     shown = bulkhead("list", "--host", host.url, "--token", host.token).stdout
     assert all(name in shown for name in names)
+
+
+def test_an_error_of_the_hosts_own(hosts):
+    """It is no outcome of anybody's invocation: a problem that says so, its reason in the host's log, and the host goes on."""
+    host = hosts()
+    shutil.rmtree(host.data / "incoming")
+    reply = host.upload("f", b"#!/bin/sh\ntrue\n", expect=None)
+    told = reply.json()
+    assert reply.status == 500 and reply.media_type == "application/problem+json"
+    assert (told["type"], told["blame"]) == ("about:blank", "host") and "log" in told["detail"] and "outcome" not in told
+    assert "request failed" in host.log.read_text()
+    assert host.get("/readyz", token=None).status == 200
