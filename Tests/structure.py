@@ -51,7 +51,6 @@ KNOWN = {
     "type WorkerRunner.State": "follows WorkerMachine", "type LaunchPlan": "one property a field of the launcher's plan",
     "type VersionState": "to be split", "type PoolMachine": "to be split", "lines PoolMachine": "to be split",
     "type InvocationHandler": "to be a machine and a handler", "type ConfigurationFile": "one property a key",
-    "file Tests/WorkerTests/PoolMachineTests.swift": "to be split",
 }
 
 
