@@ -94,6 +94,6 @@ def test_defaults(reader, tmp_path):
     run(host, "bulkhead deploy functions/.out/echo/echo --name plain", folder)
     shown, plain_one = (host.get(f"/v1/functions/{name}").json()["manifest"] for name in ("thumbnail", "plain"))
     for manifest in (shown, plain_one):
-        for own in ("name", "run", "allow"):
-            manifest.pop(own)
+        for own in ("name", "description", "run", "allow"):
+            manifest.pop(own, None)
     assert shown == plain_one
