@@ -66,9 +66,3 @@ struct CommandFailure: Error {
         self.ending = ending
     }
 }
-
-/// Writes a line to stderr: stdout is for results.
-func complain(_ message: String, prefix: String = "bulkhead: ") {
-    let line = Array("\(prefix)\(message)\n".utf8)
-    _ = write(2, line, line.count)
-}

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import FunctionModel
+import Host
 import NIOHTTP1
 import WorkerProtocol
 

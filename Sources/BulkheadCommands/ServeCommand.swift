@@ -65,10 +65,6 @@ struct ServeCommand: ParsableCommand {
         options.guardian = guardian.pid
         options.hostMemory = file.maxHostMemory?.bytes ?? 512 << 20
         options.totalMemory = hostOptions.deployment.memoryBudget
-        options.launcherDied = {
-            complain("the launcher's keeper has died: leaving")
-            Glibc.exit(Ending.host.rawValue)
-        }
         options.roots = file.roots ?? [:]
         if let uid = file.firstUid { options.firstUID = uid }
         if let count = file.readyCells { options.readyCells = count }

@@ -36,8 +36,6 @@ package struct Foundations {
         package var totalTasks = 32_768
         /// Folders or tars that the operator has prepared, by name.
         package var roots: [String: String] = [:]
-        /// Ends this process: the launcher has died for good.
-        package var launcherDied: @Sendable () -> Never = { fatalError("the launcher's keeper has died") }
 
         package init() {}
     }
@@ -83,7 +81,8 @@ package struct Foundations {
         do {
             launcher = try Launcher(launcherOptions, logger: logger) {
                 // Nothing can run here any more; whoever started this can start it anew, which also sweeps up.
-                options.launcherDied()
+                complain("the launcher's keeper has died: leaving")
+                Glibc.exit(HostFailure.exitStatus)
             }
         } catch {
             throw HostFailure(

@@ -4,6 +4,9 @@ package struct HostFailure: Error {
     /// Whether what it was told is wrong, rather than the machine.
     package let isUsage: Bool
 
+    /// Of a command that the host's own failure ends, as the contract has it.
+    package static let exitStatus: Int32 = 3
+
     package init(_ message: String, isUsage: Bool = false) {
         self.message = message
         self.isUsage = isUsage

@@ -1,4 +1,3 @@
-import Foundation
 package import FunctionModel
 import Invoker
 package import NIOCore
@@ -8,7 +7,7 @@ extension Supervisor {
     package func run(_ version: FunctionVersion, event: ByteBuffer) async -> Completion {
         await invoker.invoke(
             Invocation(
-                id: UUID().uuidString.lowercased(), version: version, principal: .host, source: .direct,
+                id: RandomUUID().text, version: version, principal: .host, source: .direct,
                 event: ArrivedEvent(event)))
     }
 }

@@ -35,6 +35,7 @@ package final class Supervisor: Sendable {
     /// For bytes that this process holds for others.
     package let budget: MemoryBudget
     private let pool: WorkerPool
+    private let logger: Logger
 
     /// Blocks: call at the start.
     /// - Throws: what keeps the host from serving.
@@ -44,6 +45,7 @@ package final class Supervisor: Sendable {
     ) throws {
         self.options = options
         self.launcher = launcher
+        self.logger = logger
         let catalogue = try Catalogue(store: store)
         let journal = Journal(
             functions: .init(
@@ -75,13 +77,6 @@ package final class Supervisor: Sendable {
                     pool.retireOutdated()
                     journal.forget(name)
                 }, bundlesInUse: { pool.bundlesInUse.union(events.bundlesInUse) }))
-        for version in catalogue.snapshot.latestVersions {
-            do {
-                _ = try runtimes.roots.prepared(for: version.manifest)
-            } catch {
-                logger.warning("cannot be served", metadata: ["fn.name": "\(version.name)", "reason": "\(error)"])
-            }
-        }
     }
 
     private static func poolOptions(_ options: Options, _ budget: MemoryBudget) -> WorkerPool.Options {
@@ -97,16 +92,13 @@ package final class Supervisor: Sendable {
 
     /// Starts what is to be kept warm. Call once, when the host serves.
     package func warmUp() {
-        for version in catalogue.snapshot.latestVersions where isServable(version) { pool.serve(version) }
-    }
-
-    /// Whether its root is there.
-    private func isServable(_ version: FunctionVersion) -> Bool {
-        do {
-            _ = try deployment.runtimes.roots.prepared(for: version.manifest)
-            return true
-        } catch {
-            return false
+        for version in catalogue.snapshot.latestVersions {
+            do {
+                _ = try deployment.runtimes.roots.prepared(for: version.manifest)
+                pool.serve(version)
+            } catch {
+                logger.warning("cannot be served", metadata: ["fn.name": "\(version.name)", "reason": "\(error)"])
+            }
         }
     }
 

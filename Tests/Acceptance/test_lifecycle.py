@@ -14,8 +14,8 @@ import pytest
 
 from bulkhead_host import at_once, unique_name
 from checks import failed, problem
-from conftest import BINARY
-from system import LAUNCHER, eventually, with_argument, zombies
+from conftest import BINARY, SLOWNESS
+from system import LAUNCHER, eventually, processes, with_argument, zombies
 
 
 class InFlight:
@@ -259,3 +259,23 @@ def test_start_refused_for_a_taken_port(hosts, workspace):
                           capture_output=True, text=True, timeout=20)
     assert done.returncode not in (0, 2), done
     assert str(host.port) in done.stderr
+
+
+def test_a_command_whose_launcher_is_gone_says_so(tmp_path):
+    """Not only `serve`: whoever runs a function by itself leaves with the host's status and a sentence, and no trap."""
+    script = tmp_path / "slow.sh"
+    script.write_text("#!/bin/sh\nsleep 30\n")
+    script.chmod(0o755)
+    running = subprocess.Popen([str(BINARY), "run", str(script), "--data", "null", "--set", "wall=60s"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def keeper():
+        return [one for one in processes() if one.parent == running.pid and one.name == LAUNCHER]
+
+    try:
+        found = eventually(keeper, 10 * SLOWNESS, "its launcher is there")
+        os.kill(found[0].pid, signal.SIGKILL)
+        _, said = running.communicate(timeout=20 * SLOWNESS)
+    finally:
+        running.kill()
+    assert running.returncode == 3 and "keeper has died" in said, (running.returncode, said)
