@@ -99,10 +99,10 @@ let package = Package(
                 "FunctionModel", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging,
             ]),
         .target(
-            name: "WorkerProtocol", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
+            name: "Dialogues", dependencies: ["FunctionModel", "HostSystem", .product(name: "NIOCore", package: "swift-nio")]),
         .target(
             name: "WorkerPool",
-            dependencies: ["FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", logging] + nio),
+            dependencies: ["FunctionModel", "HostSystem", "Sandbox", "Dialogues", logging] + nio),
         .target(
             name: "Bundles",
             dependencies: [
@@ -180,7 +180,7 @@ let package = Package(
         .target(
             name: "BulkheadCommands",
             dependencies: [
-                "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "WorkerProtocol", "Telemetry", "Bundles",
+                "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry", "Bundles",
                 "Runtimes", "Access", "Journal", "Deployment", "Events", "Host", "Gateway", "Yams", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -221,13 +221,13 @@ let package = Package(
         .testTarget(
             name: "WorkerTests",
             dependencies: [
-                "FunctionModel", "HostSystem", "Sandbox", "WorkerProtocol", "WorkerPool",
+                "FunctionModel", "HostSystem", "Sandbox", "Dialogues", "WorkerPool",
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "FunctionModel", "WorkerProtocol", "Gateway", .product(name: "NIOCore", package: "swift-nio"),
+                "FunctionModel", "Dialogues", "Gateway", .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -237,7 +237,7 @@ let package = Package(
 
 // Built by Tests/Fuzz/run alone: libFuzzer brings the main function, and what is fuzzed is compiled for it.
 if Context.environment["BULKHEAD_FUZZ"] != nil {
-    let fuzzed = ["FunctionModel", "WorkerProtocol", "Bundles", "Gateway"]
+    let fuzzed = ["FunctionModel", "Dialogues", "Bundles", "Gateway"]
     package.targets.append(
         .executableTarget(
             name: "bulkhead-fuzz",

@@ -16,7 +16,7 @@ FLOORS = [
     ("values", ["FunctionModel", "CLauncherABI"]),
     ("mechanisms", ["HostSystem", "CHostSystem", "Telemetry", "Bundles", "Store", "StoreSQLite", "CArchive", "CSeccomp",
                     "SandboxProfiles", "PythonRuntime"]),
-    ("engine", ["Sandbox", "WorkerProtocol", "Runtimes", "WorkerPool"]),
+    ("engine", ["Sandbox", "Dialogues", "Runtimes", "WorkerPool"]),
     ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events"]),
     ("edges", ["Gateway"]),
     ("top", ["Host", "BulkheadCommands", "bulkhead"]),
@@ -28,7 +28,7 @@ SIDEWAYS = {
     ("Bundles", "HostSystem"): "files", ("Bundles", "CHostSystem"): "files", ("Bundles", "CArchive"): "archives",
     ("StoreSQLite", "Store"): "the intents that it carries out", ("StoreSQLite", "HostSystem"): "files",
     ("Runtimes", "Sandbox"): "a runtime makes launch plans",
-    ("WorkerPool", "Sandbox"): "it launches", ("WorkerPool", "WorkerProtocol"): "it talks to workers",
+    ("WorkerPool", "Sandbox"): "it launches", ("WorkerPool", "Dialogues"): "it talks to workers",
     ("Deployment", "Catalogue"): "what is deployed is entered there",
     ("Events", "Invoker"): "the one door", ("Events", "Journal"): "what is known of an invocation has one shape",
     ("BulkheadCommands", "Host"): "the command line on top", ("bulkhead", "BulkheadCommands"): "its main",
@@ -39,7 +39,7 @@ ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": 
         "AsyncHTTPClient": {"BulkheadCommands"}, "Crypto": {"Bundles", "Access"}}
 
 # Edges decode, ask a service and encode: what is below services is none of their business.
-FORBIDDEN = {"Gateway": {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "WorkerProtocol"}}
+FORBIDDEN = {"Gateway": {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"}}
 
 MAX_LINES = 400
 MAX_PROPERTIES = 12

@@ -3,7 +3,7 @@ import Foundation
 import FunctionModel
 import Host
 import NIOHTTP1
-import WorkerProtocol
+import Dialogues
 
 /// A function as the commands read it.
 private struct FunctionSummary: Decodable {

@@ -84,8 +84,16 @@ package struct CellExit: Sendable {
     package var signal: Int32? { status & 0x7F == 0 ? nil : status & 0x7F }
 }
 
+/// What a cell has used so far. Asking reads files.
+package protocol CellMeter: Sendable {
+    /// CPU time of all the cell's processes; nil when it cannot be told (any more).
+    var cpu: Duration? { get }
+    /// Peak of everything charged to the cell, in bytes.
+    var memoryPeak: Int? { get }
+}
+
 /// A cell's CPU time and peak memory while it runs, read from its cgroup files.
-package final class CellMeters: Sendable {
+package final class CellMeters: CellMeter {
     private let cpuFile: OwnedDescriptor
     private let memoryFile: OwnedDescriptor
 

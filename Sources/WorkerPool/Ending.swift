@@ -57,6 +57,18 @@ enum Ending {
             hasRun: true)
     }
 
+    static var notCleared: Failure {
+        Failure(
+            .launchFailed(stage: "clear", errno: "EBUSY"),
+            "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes")
+    }
+
+    static func threadedSnapshot(_ threads: Int) -> Failure {
+        let message =
+            "the snapshot has \(threads) threads, and a fork carries only one of them: start threads in the handler, not while the module loads (for numpy: OPENBLAS_NUM_THREADS=1), or use mode: reactor"
+        return Failure(.error(Failure.HandlerError(type: "SnapshotError", message: message, stackTrace: [])), message)
+    }
+
     static func launchFailed(_ error: LaunchError) -> Failure {
         Failure(
             .launchFailed(stage: error.stage, errno: error.errnoText),

@@ -1,4 +1,6 @@
+import Dialogues
 import FunctionModel
+import Sandbox
 
 /// When a worker's limits are looked at, so that nobody has to look all the time.
 struct LimitWatch {
@@ -38,81 +40,91 @@ struct LimitWatch {
 }
 
 extension WorkerMachine {
-    mutating func tick(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        demoteIfDue(now, cpu) + enforce(now, cpu)
+    mutating func tick(_ moment: Moment) -> [Action] {
+        guard isAlive else { return [] }
+        return demoteIfDue(moment) + enforce(moment)
     }
 
     /// The next time at which one of the limits can have been reached.
     func dueTick(_ now: Instant) -> Instant? {
-        guard exit == nil, !isKilled else { return nil }
+        guard isAlive else { return nil }
         var due: [Instant] = []
-        if watch.isPreferred, let startedAt {
-            let first = startedAt + LimitWatch.headStartCPU / processors
-            due.append(now < first ? first : min(startedAt + LimitWatch.headStart, now + LimitWatch.grain))
+        if watch.isPreferred, let started = times.started {
+            let first = started + LimitWatch.headStartCPU / processors
+            due.append(now < first ? first : min(started + LimitWatch.headStart, now + LimitWatch.grain))
         }
         if let current = serving, current.cause == nil {
-            due.append(current.began.map { $0 + limits.wall.duration } ?? launched + limits.initialization.duration)
-            due.append(watch.nextCPU ?? launched + initializationCPU / processors)
-        } else if isReady {
+            due.append(current.began.map { $0 + limits.wall.duration } ?? initializationEnd)
+            due.append(watch.nextCPU ?? firstCPULook)
+        } else if !isStarting {
             if let idle = watch.idle { due.append(idle.next) }
         } else {
-            due.append(launched + limits.initialization.duration)
-            due.append(watch.nextCPU ?? launched + initializationCPU / processors)
+            due.append(initializationEnd)
+            due.append(watch.nextCPU ?? firstCPULook)
         }
         return due.min()
     }
 
     /// A worker's first moments come before others' long work; most invocations are over by then.
-    private mutating func demoteIfDue(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard watch.isPreferred, let startedAt, exit == nil else { return [] }
-        let age = now - startedAt
+    private mutating func demoteIfDue(_ moment: Moment) -> [Action] {
+        guard watch.isPreferred, let started = times.started else { return [] }
+        let age = moment.now - started
         // No use asking before the allowance could have been used up, even on all processors.
-        let used = age * processors >= LimitWatch.headStartCPU && age < LimitWatch.headStart ? cpu() : nil
+        let isAsked = age * processors >= LimitWatch.headStartCPU && age < LimitWatch.headStart
+        let used = isAsked ? moment.meters?.cpu : nil
         guard age >= LimitWatch.headStart || used ?? .zero > LimitWatch.headStartCPU else { return [] }
         watch.isPreferred = false
         return [.demote]
     }
 
-    private mutating func enforce(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard exit == nil else { return [] }
-        guard let current = serving else { return tickIdle(now, cpu) }
+    private mutating func enforce(_ moment: Moment) -> [Action] {
+        guard let current = serving else { return isStarting ? tickStarting(moment) : tickIdle(moment) }
         guard current.cause == nil else { return [] }
         guard let began = current.began else {
-            if now - launched > limits.initialization.duration {
-                return blame(Ending.timeout("init", limits.initialization))
-            }
-            guard now >= watch.nextCPU ?? launched + initializationCPU / processors else { return [] }
-            let isExceeded = watch.isExceeded(now, used: cpu(), allowance: initializationCPU, processors: processors)
-            return isExceeded ? blame(Ending.cpuExceeded(limits)) : []
+            if moment.now > initializationEnd { return blame(Ending.timeout("init", limits.initialization)) }
+            return exceedsInitializationCPU(moment) ? blame(Ending.cpuExceeded(limits)) : []
         }
-        if now - began > limits.wall.duration { return blame(Ending.timeout("wall", limits.wall)) }
-        guard let next = watch.nextCPU, now >= next else { return [] }
-        let used = cpu().map { $0 - current.cpuAtBegin }
+        if moment.now - began > limits.wall.duration { return blame(Ending.timeout("wall", limits.wall)) }
+        guard let next = watch.nextCPU, moment.now >= next else { return [] }
+        let used = moment.meters?.cpu.map { $0 - current.cpuAtBegin }
         let allowance = limits.effectiveCPU.duration
-        let isExceeded = watch.isExceeded(now, used: used, allowance: allowance, processors: processors)
+        let isExceeded = watch.isExceeded(moment.now, used: used, allowance: allowance, processors: processors)
         return isExceeded ? blame(Ending.cpuExceeded(limits)) : []
     }
+
+    private var isStarting: Bool { if case .starting = state { true } else { false } }
+
+    private var initializationEnd: Instant { times.launched + limits.initialization.duration }
 
     /// One processor's worth: what is not ready yet must not use all of them.
     private var initializationCPU: Duration { max(limits.initialization.duration, limits.effectiveCPU.duration) }
 
-    /// Without an invocation a worker has no business of its own: one that computes on, or never gets ready, ends.
-    private mutating func tickIdle(_ now: Instant, _ cpu: () -> Duration?) -> [Action] {
-        guard isReady else {
-            if now - launched > limits.initialization.duration { return kill() }
-            guard now >= watch.nextCPU ?? launched + initializationCPU / processors else { return [] }
-            let isExceeded = watch.isExceeded(now, used: cpu(), allowance: initializationCPU, processors: processors)
-            return isExceeded ? [.note("ended: it computed for too long before it was ready")] + kill() : []
-        }
-        guard let idle = watch.idle, now >= idle.next else { return [] }
+    private var firstCPULook: Instant { times.launched + initializationCPU / processors }
+
+    private mutating func exceedsInitializationCPU(_ moment: Moment) -> Bool {
+        guard moment.now >= watch.nextCPU ?? firstCPULook else { return false }
+        return watch.isExceeded(
+            moment.now, used: moment.meters?.cpu, allowance: initializationCPU, processors: processors)
+    }
+
+    /// Without an invocation a worker has no business of its own: one that never gets ready ends.
+    private mutating func tickStarting(_ moment: Moment) -> [Action] {
+        if moment.now > initializationEnd { return kill() }
+        return exceedsInitializationCPU(moment)
+            ? [.note("ended: it computed for too long before it was ready")] + kill() : []
+    }
+
+    /// And one that computes on.
+    private mutating func tickIdle(_ moment: Moment) -> [Action] {
+        guard let idle = watch.idle, moment.now >= idle.next else { return [] }
         // A command is started ahead so that it can do what comes before its first read.
-        let start = exchange == nil && served == 0 ? initializationCPU : .milliseconds(100)
+        let start = dialogue.saysReady ? Duration.milliseconds(100) : initializationCPU
         // A garbage collector may tidy up, and a library look around now and then: a hundredth of the time.
-        let left = start + min((now - idle.since) / 100, .seconds(1)) - ((cpu() ?? .zero) - idle.cpu)
+        let used = (moment.meters?.cpu ?? .zero) - idle.cpu
+        let left = start + min((moment.now - idle.since) / 100, .seconds(1)) - used
         // One that may soon have used it up is looked at sooner.
         let pause = min(LimitWatch.idleLook, max(LimitWatch.firstIdleLook, left / processors))
-        watch.idle?.next = now + pause
-        let isBusy = left < .zero
-        return isBusy ? [.note("ended: it computed while idle")] + kill() : []
+        watch.idle?.next = moment.now + pause
+        return left < .zero ? [.note("ended: it computed while idle")] + kill() : []
     }
 }

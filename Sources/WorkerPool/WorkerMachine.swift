@@ -1,16 +1,16 @@
+import Dialogues
 import FunctionModel
-import HostSystem
 import NIOCore
 import Sandbox
-import WorkerProtocol
 
-/// One worker's life as a value: inputs in, actions out, the clock injected. `WorkerRunner` acts.
+/// One worker's life as a value: inputs in, actions out; the clock and the meters come with each input. `WorkerRunner` acts.
 struct WorkerMachine {
     typealias Instant = ContinuousClock.Instant
 
     enum Input {
         case assign(Invocation, start: StartKind, requested: Instant)
-        case started(CellMeters?)
+        /// Its process is there.
+        case started
         case failed(LaunchError)
         /// All that could be read at once.
         case output(ByteBuffer)
@@ -22,13 +22,22 @@ struct WorkerMachine {
         case cleared(threads: Int?)
         /// The second filter holds.
         case locked
-        /// Time has passed. `cpu` reads the cell's CPU time and is called only when it can matter.
-        case tick(cpu: () -> Duration?)
+        /// Time has passed.
+        case tick
         case cancelled
         /// The host cannot hold what the worker writes: its memory for others is used up.
         case crowdedOut
         /// The worker is not needed any more.
         case retire
+    }
+
+    /// What is known of the world when an input comes.
+    struct Moment {
+        let now: Instant
+        /// In milliseconds since 1970.
+        let wallClock: Int
+        /// Asked only where it matters; nil before there is a cell.
+        let meters: (any CellMeter)?
     }
 
     enum Action {
@@ -57,6 +66,28 @@ struct WorkerMachine {
         case ended
     }
 
+    /// Where its process is in its life. An invocation may be assigned in any of them: see `Serving`.
+    enum State {
+        /// On its way, or not ready yet.
+        case starting
+        /// Ready, but before it gets an event this is to be done with it.
+        case preparing(Preparation)
+        /// It can take an event, or has one.
+        case ready
+        /// It was asked to end.
+        case ending
+        case exited(CellExit)
+    }
+
+    struct Preparation: OptionSet {
+        let rawValue: Int
+        /// A snapshot's template is being rid of what ran beside it.
+        static let clear = Preparation(rawValue: 1)
+        /// The second filter of `lock: true`.
+        static let lock = Preparation(rawValue: 2)
+    }
+
+    /// The invocation that it has.
     struct Serving {
         var invocation: Invocation
         var start: StartKind
@@ -66,33 +97,36 @@ struct WorkerMachine {
         /// When the worker had it: when it was there, and the event sent.
         var began: Instant?
         var cpuAtBegin = Duration.zero
-        var output = ByteBuffer()
-        /// What a command's output is, as far as it has come.
-        var kind = ResultKind.Reader()
         /// The first cause; nothing later overrides it.
         var cause: Failure?
         var answer: Completion.Output?
     }
 
+    /// What may still come of it.
+    struct Open: OptionSet {
+        let rawValue: Int
+        static let output = Open(rawValue: 1)
+        static let log = Open(rawValue: 2)
+        static let cell = Open(rawValue: 4)
+        /// Its end was told.
+        static let end = Open(rawValue: 8)
+        static let streams: Open = [.output, .log]
+    }
+
+    struct Times {
+        let launched: Instant
+        var started: Instant?
+        /// From its launch until it was ready.
+        var initialization: Duration?
+    }
+
     let version: FunctionVersion
     let processors: Int
-    private(set) var exchange: ReactorExchange?
+    private(set) var dialogue: Dialogue
+    private(set) var state = State.starting
     private(set) var serving: Serving?
-    private(set) var meters: CellMeters?
-    let launched: Instant
-    private(set) var startedAt: Instant?
-    private var initialization: Duration?
-    private(set) var isReady = false
-    private var outputClosed = false
-    private var logClosed = false
-    private(set) var exit: CellExit?
-    private(set) var isKilled = false
-    private var isGone = false
-    private var hasEnded = false
-    /// Whether a snapshot's template is being rid of what an invocation left.
-    private var isClearing = false
-    /// Whether it is not locked yet, as its manifest has it: until then it gets no event.
-    private var isLocking = false
+    private(set) var times: Times
+    private var open: Open = [.streams, .cell, .end]
     private(set) var served = 0
     /// CPU time up to the end of the last invocation.
     private var cpuAtEnd = Duration.zero
@@ -104,66 +138,56 @@ struct WorkerMachine {
     init(version: FunctionVersion, now: Instant, processors: Int) {
         self.version = version
         self.processors = processors
-        launched = now
-        exchange = version.speaksJSONRPC ? ReactorExchange(longestResult: version.manifest.limits.output.bytes) : nil
+        times = Times(launched: now)
+        dialogue = Dialogue(
+            speaksJSONRPC: version.speaksJSONRPC, longestResult: version.manifest.limits.output.bytes)
     }
-
-    /// What is told of a failed one's output, in bytes.
-    private static let longestEnd = 4 << 10
 
     var limits: Manifest.Limits { version.manifest.limits }
-    private var isSnapshot: Bool { version.manifest.mode == .snapshot }
 
-    /// Whether it can take an invocation: its first, or if it speaks JSON-RPC another one.
+    /// Whether it can take an invocation.
     var isIdle: Bool {
-        isReady && serving == nil && exit == nil && !isKilled && !isClearing && !isLocking
-            && (exchange.map(\.isIdle) ?? (served == 0))
+        guard case .ready = state, serving == nil else { return false }
+        return dialogue.isIdle
     }
 
-    mutating func handle(_ input: Input, now: Instant) -> [Action] {
-        let actions = react(to: input, now)
-        nextTick = dueTick(now)
+    /// Whether it was not asked to end, and has not.
+    var isAlive: Bool {
+        switch state {
+        case .starting, .preparing, .ready: true
+        case .ending, .exited: false
+        }
+    }
+
+    mutating func handle(_ input: Input, at moment: Moment) -> [Action] {
+        let actions = react(to: input, moment)
+        nextTick = dueTick(moment.now)
         return actions
     }
 
-    private mutating func react(to input: Input, _ now: Instant) -> [Action] {
+    private mutating func react(to input: Input, _ moment: Moment) -> [Action] {
         switch input {
         case .assign(let invocation, let start, let requested):
             precondition(serving == nil, "a worker serves one invocation at a time")
             serving = Serving(invocation: invocation, start: start, requested: requested)
             // It may have ended in the moment between being chosen and now.
-            return begin(now) + concludeIfOver(now)
-        case .started(let meters):
-            self.meters = meters
-            startedAt = now
-            // One that speaks says itself when it is ready, and can be faster than this news of it.
-            guard exchange == nil else { return [.launched] + begin(now) + answerIfDone(now) }
-            isReady = true
-            return [.ready(now - launched)] + (serving == nil ? becomeIdle(now) : begin(now))
+            return begin(moment) + concludeIfOver(moment)
+        case .started: return started(moment)
         case .failed(let error):
-            exit = .lostWithLauncher
-            outputClosed = true
-            logClosed = true
+            open.subtract(.streams)
+            state = .exited(.lostWithLauncher)
             return (serving == nil ? [.lost(error)] : []) + blame(Ending.launchFailed(error), kill: false)
-                + concludeIfOver(now)
-        case .output(let bytes): return take(bytes, now)
-        case .outputClosed:
-            outputClosed = true
-            return concludeIfOver(now)
-        case .logClosed:
-            logClosed = true
-            return concludeIfOver(now)
+                + concludeIfOver(moment)
+        case .output(let bytes): return take(bytes, moment)
+        case .outputClosed: return closed(.output, moment)
+        case .logClosed: return closed(.log, moment)
+        case .gone: return closed(.cell, moment)
         case .exited(let exit):
-            self.exit = exit
-            return concludeIfOver(now)
-        case .gone:
-            isGone = true
-            return concludeIfOver(now)
-        case .cleared(let threads): return cleared(threads, now)
-        case .locked:
-            isLocking = false
-            return settled(now)
-        case .tick(let cpu): return tick(now, cpu)
+            state = .exited(exit)
+            return concludeIfOver(moment)
+        case .cleared(let threads): return cleared(threads, moment)
+        case .locked: return prepared(.lock, moment)
+        case .tick: return tick(moment)
         case .cancelled:
             guard serving != nil else { return [] }
             return blame(Failure(.cancelled, "the client left before the function answered"))
@@ -174,91 +198,104 @@ struct WorkerMachine {
         }
     }
 
+    // MARK: - Starting
+
+    private mutating func started(_ moment: Moment) -> [Action] {
+        times.started = moment.now
+        // One that speaks says itself when it is ready, and can be faster than this news of it.
+        guard !dialogue.saysReady else { return [.launched] + begin(moment) + answerIfDone(moment) }
+        // It may be gone by now, or on its way.
+        if case .starting = state { state = .ready }
+        return [.ready(moment.now - times.launched)] + (serving == nil ? becomeIdle(moment) : begin(moment))
+    }
+
+    /// It says that it is ready: what is to be done with it first?
+    private mutating func becameReady(_ moment: Moment) -> [Action] {
+        let time = moment.now - times.launched
+        times.initialization = time
+        // It may be gone by now, or on its way.
+        guard case .starting = state else { return [.ready(time)] }
+        var preparation: Preparation = []
+        if version.manifest.lock { preparation.insert(.lock) }
+        if version.manifest.mode == .snapshot { preparation.insert(.clear) }
+        state = .preparing(preparation)
+        let preparing = (preparation.contains(.lock) ? [Action.lock] : []) + (preparation.contains(.clear) ? [.clear] : [])
+        return [.ready(time)] + preparing + prepared([], moment)
+    }
+
+    /// That much of what is to be done is done. Once nothing is left it waits, or gets the event that waits for it.
+    private mutating func prepared(_ done: Preparation, _ moment: Moment) -> [Action] {
+        guard case .preparing(let wanted) = state else { return [] }
+        let left = wanted.subtracting(done)
+        state = left.isEmpty ? .ready : .preparing(left)
+        guard left.isEmpty else { return [] }
+        return serving == nil ? becomeIdle(moment) : begin(moment)
+    }
+
+    /// A template that is alone, and has one thread, can be forked.
+    private mutating func cleared(_ threads: Int?, _ moment: Moment) -> [Action] {
+        guard case .preparing(let wanted) = state, wanted.contains(.clear) else { return [] }
+        cpuAtEnd = moment.meters?.cpu ?? cpuAtEnd  // what was left behind may have computed until now
+        guard let threads else { return blame(Ending.notCleared) }
+        guard threads == 1 else {
+            let failure = Ending.threadedSnapshot(threads)
+            return (serving == nil ? [.note(failure.detail)] : []) + blame(failure)
+        }
+        return prepared(.clear, moment)
+    }
+
+    private mutating func becomeIdle(_ moment: Moment) -> [Action] {
+        let used = served > 0 ? cpuAtEnd : dialogue.saysReady ? moment.meters?.cpu : nil
+        watch.becameIdle(moment.now, cpu: used ?? .zero)
+        return [.becameIdle]
+    }
+
     // MARK: - Serving
 
     /// Sends the event: to a command even before it runs, so that it need not wait for it; to others once they are ready.
-    private mutating func begin(_ now: Instant) -> [Action] {
+    private mutating func begin(_ moment: Moment) -> [Action] {
         guard let current = serving, current.began == nil else { return [] }
         var actions: [Action] = []
         if !current.isSent {
-            guard current.cause == nil else { return [] }
-            if exchange == nil {
-                actions = [.write(current.invocation.event.bytes), .closeInput]
-                dropEvent()
-            } else {
-                guard isReady, !isClearing, !isLocking else { return [] }
-                let context = context(current.invocation)
-                let asked = exchange?.request(
-                    event: current.invocation.event.bytes, context: context, random: BufferedRandom.next())
-                guard let line = asked else { return [] }
-                actions = [.write(line)]
-                dropEvent()
-            }
+            if dialogue.saysReady { guard case .ready = state else { return [] } }
+            guard let opening = dialogue.begin(request(for: current.invocation, moment)) else { return [] }
+            actions = opening.isLast ? [.write(opening.bytes), .closeInput] : [.write(opening.bytes)]
+            // It is on its way: held twice, it would count twice.
+            serving?.invocation.event.bytes = ByteBuffer()
             serving?.isSent = true
         }
-        if startedAt != nil {
-            serving?.began = now
+        if times.started != nil {
+            serving?.began = moment.now
             // Of a command that was started for this invocation, all is its own.
-            if exchange != nil || current.start != .cold {
+            if dialogue.saysReady || current.start != .cold {
                 // What it used while it waited is looked at elsewhere, and is little: see `tickIdle`.
-                serving?.cpuAtBegin = served > 0 ? cpuAtEnd : meters?.cpu ?? .zero
+                serving?.cpuAtBegin = served > 0 ? cpuAtEnd : moment.meters?.cpu ?? .zero
             }
-            watch.began(now, allowance: limits.effectiveCPU.duration, processors: processors)
+            watch.began(moment.now, allowance: limits.effectiveCPU.duration, processors: processors)
         }
         return actions
     }
 
-    /// It is on its way: held twice, it would count twice.
-    private mutating func dropEvent() { serving?.invocation.event.bytes = ByteBuffer() }
-
-    private mutating func becomeIdle(_ now: Instant) -> [Action] {
-        watch.becameIdle(now, cpu: exchange == nil ? .zero : served > 0 ? cpuAtEnd : meters?.cpu ?? .zero)
-        return [.becameIdle]
+    private func request(for invocation: Invocation, _ moment: Moment) -> DialogueRequest {
+        DialogueRequest(
+            event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
+            version: version.number, deadline: moment.wallClock + limits.wall.milliseconds,
+            memoryLimit: limits.memory.bytes >> 20, traceparent: invocation.traceparent)
     }
 
-    private func context(_ invocation: Invocation) -> String {
-        let deadline = wallClockMilliseconds() + limits.wall.milliseconds
-        let trace = invocation.traceparent.map { "\"\($0)\"" } ?? "null"
-        return
-            #"{"invocationId":"\#(invocation.id)","function":"\#(version.name)","version":\#(version.number),"#
-            + #""deadlineMs":\#(deadline),"memoryLimitMiB":\#(limits.memory.bytes >> 20),"traceparent":\#(trace)}"#
-    }
-
-    private mutating func take(_ bytes: ByteBuffer, _ now: Instant) -> [Action] {
-        if exchange == nil {
-            guard serving != nil else {
-                // What it computed without its event may be stale by the time that one comes.
-                return served > 0 || isKilled
-                    ? []
-                    : [.note("ended: it was started ahead and wrote without waiting for its event")]
-                        + kill()
-            }
-            guard serving?.cause == nil else { return [] }
-            if (serving?.output.readableBytes ?? 0) + bytes.readableBytes > limits.output.bytes {
-                return blame(Ending.outputExceeded(limits))
-            }
-            serving?.output.writeImmutableBuffer(bytes)
-            serving?.kind.read(bytes)
-            return []
-        }
-        // In place: a copy of the exchange would copy all that it has gathered, at every read.
-        let events = exchange?.receive(bytes) ?? []
+    private mutating func take(_ bytes: ByteBuffer, _ moment: Moment) -> [Action] {
+        // Of one that ends, nothing is read any more once the outcome is known.
+        if case .ending = state, serving == nil || serving?.cause != nil { return [] }
         var actions: [Action] = []
-        for event in events { actions += take(event, now) }
-        return actions + answerIfDone(now)
+        for event in dialogue.receive(bytes) { actions += take(event, moment) }
+        return actions + answerIfDone(moment)
     }
 
-    private mutating func take(_ event: ReactorExchange.Event, _ now: Instant) -> [Action] {
+    private mutating func take(_ event: DialogueEvent, _ moment: Moment) -> [Action] {
         switch event {
-        case .ready:
-            isReady = true
-            initialization = now - launched
-            isLocking = version.manifest.lock
-            isClearing = isSnapshot
-            let preparing: [Action] = (isLocking ? [.lock] : []) + (isClearing ? [.clear] : [])
-            return [.ready(now - launched)] + preparing + settled(now)
-        case .result(let body):
-            serving?.answer = Completion.Output(body: body, kind: .json)
+        case .ready: return becameReady(moment)
+        case .result(let body, let kind):
+            serving?.answer = Completion.Output(body: body, kind: kind)
             return []
         case .error(let error):
             let detail = "the handler raised \(error.type): \(error.message.prefix(bytes: 500))"
@@ -266,50 +303,24 @@ struct WorkerMachine {
         case .tooLong: return blame(Ending.outputExceeded(limits))
         case .violation(let what, let wrote):
             serving?.answer = nil
-            return [.note("\(what): \(wrote)")]
+            return [.note(wrote.isEmpty ? what : "\(what): \(wrote)")]
                 + blame(Failure(.protocolError, "\(what); its log shows what it wrote"))
         }
     }
 
-    /// A reactor's invocation is over with its answer; the process lives on unless something else is wrong.
-    private mutating func answerIfDone(_ now: Instant) -> [Action] {
-        guard let current = serving, !isKilled, exchange?.isIdle == true, current.answer != nil || current.cause != nil,
-            current.began != nil
+    /// An invocation of one that speaks is over with its answer; the process lives on unless something else is wrong.
+    private mutating func answerIfDone(_ moment: Moment) -> [Action] {
+        guard case .ready = state, dialogue.saysReady, dialogue.isIdle, let current = serving, current.began != nil,
+            current.answer != nil || current.cause != nil
         else { return [] }
-        let actions = finish(now)
+        let actions = finish(moment)
         switch version.manifest.mode {
         case .command: return actions + kill()
-        case .reactor: return actions + becomeIdle(now)
+        case .reactor: return actions + becomeIdle(moment)
         case .snapshot:
-            isClearing = true
+            state = .preparing(.clear)
             return actions + [.clear]
         }
-    }
-
-    /// A template that is alone, and has one thread, can be forked.
-    private mutating func cleared(_ threads: Int?, _ now: Instant) -> [Action] {
-        guard isClearing, exit == nil, !isKilled else { return [] }
-        isClearing = false
-        cpuAtEnd = meters?.cpu ?? cpuAtEnd  // what was left behind may have computed until now
-        guard let threads else {
-            return blame(
-                Failure(
-                    .launchFailed(stage: "clear", errno: "EBUSY"),
-                    "what ran beside the snapshot could not be ended; this takes a cgroup that counts processes"))
-        }
-        guard threads == 1 else {
-            let message =
-                "the snapshot has \(threads) threads, and a fork carries only one of them: start threads in the handler, not while the module loads (for numpy: OPENBLAS_NUM_THREADS=1), or use mode: reactor"
-            let error = Failure.HandlerError(type: "SnapshotError", message: message, stackTrace: [])
-            return (serving == nil ? [.note("\(message)")] : []) + blame(Failure(.error(error), message))
-        }
-        return settled(now)
-    }
-
-    /// It is ready, and nothing is to be done with it any more: it waits, or gets the event that waits for it.
-    private mutating func settled(_ now: Instant) -> [Action] {
-        guard !isClearing, !isLocking, exit == nil, !isKilled else { return [] }
-        return serving == nil ? becomeIdle(now) : begin(now)
     }
 
     // MARK: - Ending
@@ -320,58 +331,72 @@ struct WorkerMachine {
     }
 
     mutating func kill() -> [Action] {
-        guard !isKilled, exit == nil else { return [] }
-        isKilled = true
+        guard isAlive else { return [] }
+        state = .ending
         return [.kill]
     }
 
+    private mutating func closed(_ part: Open, _ moment: Moment) -> [Action] {
+        open.subtract(part)
+        return concludeIfOver(moment)
+    }
+
     /// When the process is gone and all it wrote is read: the outcome, then the end.
-    private mutating func concludeIfOver(_ now: Instant) -> [Action] {
-        guard let exit, outputClosed, logClosed else { return [] }
+    private mutating func concludeIfOver(_ moment: Moment) -> [Action] {
+        guard case .exited(let exit) = state, open.isDisjoint(with: .streams) else { return [] }
         var actions: [Action] = []
         if let current = serving {
-            if current.cause == nil, current.answer == nil {
-                let used = exit.cpu - current.cpuAtBegin
-                if var failure = Ending.failure(of: exit, limits: limits, cpuUsed: used) {
-                    if failure.outcome == .exit || failure.outcome == .signal {
-                        let end = current.output.readableBytesView.suffix(Self.longestEnd)
-                        failure.ends = Failure.Ends(stdout: String(decoding: end, as: UTF8.self))
-                    }
-                    serving?.cause = failure
-                } else if exchange != nil {
-                    serving?.cause = Failure(.protocolError, "the worker exited without answering")
-                } else {
-                    let kind = serving?.kind.finish() ?? .bytes
-                    serving?.answer = Completion.Output(body: current.output, kind: kind)
-                }
-            }
-            actions = finish(now)
+            if current.cause == nil, current.answer == nil { judge(exit, cpuUsed: exit.cpu - current.cpuAtBegin) }
+            actions = finish(moment)
         }
-        if isGone, !hasEnded {
-            hasEnded = true
+        if open == .end {
+            open = []
             actions.append(.ended)
         }
         return actions
     }
 
-    private mutating func finish(_ now: Instant) -> [Action] {
+    /// Tells the outcome of an invocation from the end of its process.
+    private mutating func judge(_ exit: CellExit, cpuUsed: Duration) {
+        if var failure = Ending.failure(of: exit, limits: limits, cpuUsed: cpuUsed) {
+            if failure.outcome == .exit || failure.outcome == .signal {
+                failure.ends = Failure.Ends(stdout: dialogue.tail(Self.longestEnd))
+            }
+            serving?.cause = failure
+            return
+        }
+        switch dialogue.ended() {
+        case .result(let body, let kind): serving?.answer = Completion.Output(body: body, kind: kind)
+        case .violation(let what, _): serving?.cause = Failure(.protocolError, what)
+        case .ready, .error, .tooLong: serving?.cause = Failure(.protocolError, "the worker exited without answering")
+        }
+    }
+
+    /// What is told of a failed one's output, in bytes.
+    private static let longestEnd = 4 << 10
+
+    private mutating func finish(_ moment: Moment) -> [Action] {
         guard let current = serving else { return [] }
         serving = nil
         served += 1
+        var exit: CellExit?
+        if case .exited(let told) = state { exit = told }
         var usage = Usage()
-        usage.wall = current.began.map { now - $0 } ?? .zero
-        cpuAtEnd = exit?.cpu ?? meters?.cpu ?? .zero
+        usage.wall = current.began.map { moment.now - $0 } ?? .zero
+        cpuAtEnd = exit?.cpu ?? moment.meters?.cpu ?? .zero
         usage.cpu = cpuAtEnd - current.cpuAtBegin
-        usage.memoryBytes = exit?.memoryPeak ?? meters?.memoryPeak ?? 0
+        usage.memoryBytes = exit?.memoryPeak ?? moment.meters?.memoryPeak ?? 0
         // A worker that breaks a limit at once can be gone before its start was reported: then all of it was start-up.
-        if current.start == .cold { usage.initialization = initialization ?? (startedAt ?? now) - launched }
+        if current.start == .cold {
+            usage.initialization = times.initialization ?? (times.started ?? moment.now) - times.launched
+        }
         let result: Result<Completion.Output, Failure>
         if let cause = current.cause {
             result = .failure(cause)
         } else {
             result = .success(current.answer ?? Completion.Output(body: ByteBuffer(), kind: .json))
         }
-        let startTime = (current.began ?? now) - current.requested
+        let startTime = (current.began ?? moment.now) - current.requested
         return [.finish(Completion(result: result, start: current.start, usage: usage, startTime: startTime))]
     }
 }

@@ -5,7 +5,7 @@ package import NIOCore
 import NIOPosix
 package import Sandbox
 import Synchronization
-import WorkerProtocol
+import Dialogues
 
 /// Gives each invocation a worker: one that waits, or a new process. Acts for `PoolMachine`, which decides.
 package final class WorkerPool: Sendable {

@@ -4,7 +4,7 @@ import HostSystem
 import NIOCore
 import Sandbox
 import Synchronization
-import WorkerProtocol
+import Dialogues
 
 /// Acts for one worker's machine: decides under a lock, acts outside it. Safe from any thread.
 final class WorkerRunner: Sendable {
@@ -15,26 +15,14 @@ final class WorkerRunner: Sendable {
         var cell: CellID?
         var killWanted = false
         var meters: CellMeters?
-        var log: LogLines
+        var log: WorkerLog
+        var logChannel: (any Channel)?
+        var input = WorkerInput()
         var invocationID: String?
         var completion: (@Sendable (Completion) -> Void)?
-        var channel: (any Channel)?
-        var logChannel: (any Channel)?
-        /// The log's pipe, to ask how much is on it; nil before and after.
-        var logFile: Int32?
-        var unsent: [ByteBuffer] = []
-        var closesInput = false
-        /// What the event under way is charged to, until the worker has it, and what its answer is, from its first byte.
-        var eventCharge: MemoryBudget.Charge?
+        /// What the answer is charged to, from its first byte.
         var outputCharge: MemoryBudget.Charge?
-        /// Bytes on the log's pipe that an answer must wait for, or that still belong to what came before an invocation.
-        var logBefore = 0
-        /// What is to be done once they are read.
-        var held: [WorkerMachine.Action] = []
-        /// Calls refused so far, by name and errno.
-        var refused: [[String]: UInt64] = [:]
-        /// Those that came since the last invocation ended: what the log tells if this one fails.
-        var untold: [RefusedCall] = []
+        var refused = RefusedCalls()
         /// When the pool will call `tick`; nil: not.
         var tickAt: Instant?
     }
@@ -78,7 +66,7 @@ final class WorkerRunner: Sendable {
         // From its first byte: what a worker writes before it is ready is held, too.
         state = Mutex(
             State(
-                machine: machine, log: LogLines(limit: version.manifest.limits.log.bytes),
+                machine: machine, log: WorkerLog(limit: version.manifest.limits.log.bytes),
                 outputCharge: budget.charge(of: version.name.text)))
     }
 
@@ -93,13 +81,11 @@ final class WorkerRunner: Sendable {
         let (canTake, before) = state.withLock { state -> (Bool, [String]) in
             guard start == .cold || state.machine.isIdle else { return (false, []) }
             state.completion = completion
-            state.eventCharge = invocation.event.charge
+            state.input.charge = invocation.event.charge
             state.outputCharge = budget.charge(of: version.name.text)
             state.invocationID = invocation.id
             // What was written between two invocations is nobody's, half a line of it too.
-            guard start != .cold else { return (true, []) }
-            state.logBefore = state.logFile.map(readableBytes) ?? 0
-            return (true, state.log.breakLine())
+            return (true, start == .cold ? [] : state.log.beginsInvocation())
         }
         guard canTake else { return false }
         emit(before, nil)
@@ -125,7 +111,7 @@ final class WorkerRunner: Sendable {
             }
             if kill { launcher.kill(cell) }
             let logFile = streams.logFile
-            state.withLock { $0.logFile = logFile }
+            state.withLock { $0.log.opened(logFile) }
             streams.open(
                 on: loop, received: { [self] in took(output: $0) }, closed: { [self] in handle(.outputClosed) },
                 logged: { [self] in took(log: $0) }, logClosed: { [self] in logClosed() },
@@ -153,23 +139,9 @@ final class WorkerRunner: Sendable {
 
     /// Time has passed.
     func tick() {
-        let meters = state.withLock { state in
-            state.tickAt = nil
-            return state.meters
-        }
-        handle(.tick(cpu: { meters?.cpu }))
-        releaseHeld()
-    }
-
-    /// What waits for the log goes on when there is nothing on its pipe any more, whoever has read it.
-    private func releaseHeld() {
-        let (actions, isHeld) = state.withLock { state -> ([WorkerMachine.Action], Bool) in
-            guard !state.held.isEmpty else { return ([], false) }
-            guard state.logFile.map(readableBytes) ?? 0 == 0 else { return ([], true) }
-            state.logBefore = 0
-            defer { state.held = [] }
-            return (state.held, false)
-        }
+        state.withLock { $0.tickAt = nil }
+        handle(.tick)
+        let (actions, isHeld) = state.withLock { $0.log.release() }
         for action in actions { perform(action) }
         if isHeld { report(self, .deadline(.now + Self.longestHeld)) }
     }
@@ -182,19 +154,11 @@ final class WorkerRunner: Sendable {
         switch event {
         case .started(_, let meters):
             state.withLock { $0.meters = meters }
-            handle(.started(meters))
+            handle(.started)
         case .failed(let error): handle(.failed(error))
         case .refused(let call):
             // The launcher tells totals of this cell; further on they are added up.
-            let added = state.withLock { state -> UInt64 in
-                // Those beyond the kinds that are told apart come as one total, with the errno of the last of them.
-                let kind = call.name == "other" ? [call.name] : [call.name, call.errnoText]
-                let known = state.refused.updateValue(call.count, forKey: kind) ?? 0
-                return call.count - min(known, call.count)
-            }
-            guard added > 0 else { return }
-            let news = RefusedCall(name: call.name, errnoText: call.errnoText, count: added)
-            state.withLock { $0.untold = Explanation.keeping($0.untold, news) }
+            guard let news = state.withLock({ $0.refused.take(call) }) else { return }
             sinks.refused(version, news)
         case .cleared(let threads): handle(.cleared(threads: threads))
         case .locked: handle(.locked)
@@ -205,7 +169,8 @@ final class WorkerRunner: Sendable {
 
     private func handle(_ input: WorkerMachine.Input) {
         let (actions, deadline) = state.withLock { state -> ([WorkerMachine.Action], Instant?) in
-            let actions = state.machine.handle(input, now: .now)
+            let moment = WorkerMachine.Moment(now: .now, wallClock: wallClockMilliseconds(), meters: state.meters)
+            let actions = state.machine.handle(input, at: moment)
             // One that was entered for an earlier invocation and comes before this one's does as well.
             guard let next = state.machine.nextTick else { return (actions, nil) }
             if let at = state.tickAt, at <= next { return (actions, nil) }
@@ -213,7 +178,9 @@ final class WorkerRunner: Sendable {
             return (actions, next)
         }
         if let deadline { report(self, .deadline(deadline)) }
-        let (due, beginsToHold) = held(back: actions)
+        let (due, beginsToHold) = state.withLock { state in
+            state.log.hold(back: actions, awaitsAnswer: version.speaksJSONRPC && state.completion != nil)
+        }
         for action in due { perform(action) }
         if beginsToHold { report(self, .deadline(.now + Self.longestHeld)) }
     }
@@ -228,63 +195,17 @@ final class WorkerRunner: Sendable {
 
     // MARK: - The log
 
-    /// A worker that lives on may have written to its log before its answer, on another pipe: that is read first, so that each
-    /// line is told of the invocation that wrote it.
-    /// - Returns: what is to be done now, and whether the rest begins to wait.
-    private func held(back actions: [WorkerMachine.Action]) -> ([WorkerMachine.Action], Bool) {
-        state.withLock { state in
-            if state.held.isEmpty {
-                guard state.completion != nil, version.speaksJSONRPC,
-                    let at = actions.firstIndex(where: { if case .finish = $0 { true } else { false } }),
-                    let file = state.logFile, case let count = readableBytes(of: file), count > 0
-                else { return (actions, false) }
-                state.logBefore = count
-                state.held = Array(actions[at...])
-                return (Array(actions[..<at]), true)
-            }
-            // A kill is not to be waited with.
-            var now: [WorkerMachine.Action] = []
-            for action in actions {
-                if case .kill = action { now.append(action) } else { state.held.append(action) }
-            }
-            return (now, false)
-        }
-    }
-
     private func took(log bytes: ByteBuffer) {
         var rest = bytes
-        let (lines, id, actions) = state.withLock { state -> ([String], String?, [WorkerMachine.Action]) in
-            let isWaitedFor = !state.held.isEmpty
-            guard state.logBefore > 0,
-                let part = rest.readSlice(length: min(state.logBefore, rest.readableBytes))
-            else {
-                rest.moveReaderIndex(to: rest.writerIndex)
-                return (state.log.receive(bytes), state.invocationID, [])
-            }
-            state.logBefore -= part.readableBytes
-            var lines = state.log.receive(part)
-            guard isWaitedFor else {
-                if state.logBefore == 0 { lines += state.log.breakLine() }
-                return (lines, nil, [])
-            }
-            guard state.logBefore == 0 else { return (lines, state.invocationID, []) }
-            defer { state.held = [] }
-            return (lines, state.invocationID, state.held)
-        }
-        emit(lines, id)
-        for action in actions { perform(action) }
+        let (taken, id) = state.withLock { state in (state.log.take(&rest), state.invocationID) }
+        emit(taken.lines, taken.isOfInvocation ? id : nil)
+        for action in taken.actions { perform(action) }
         // What came behind the boundary is the next one's, or nobody's.
         if rest.readableBytes > 0 { took(log: rest) }
     }
 
     private func logClosed() {
-        let actions = state.withLock { state in
-            state.logFile = nil
-            state.logBefore = 0
-            defer { state.held = [] }
-            return state.held
-        }
-        for action in actions { perform(action) }
+        for action in state.withLock({ $0.log.closed() }) { perform(action) }
         handle(.logClosed)
     }
 
@@ -300,17 +221,8 @@ final class WorkerRunner: Sendable {
     private func perform(_ action: WorkerMachine.Action) {
         switch action {
         case .write(let bytes):
-            let channel = state.withLock { state in
-                if state.channel == nil { state.unsent.append(bytes) }
-                return state.channel
-            }
-            channel.map { write(bytes, to: $0) }
-        case .closeInput:
-            let channel = state.withLock { state in
-                state.closesInput = true
-                return state.channel
-            }
-            channel?.close(mode: .output, promise: nil)
+            state.withLock { $0.input.send(bytes) }.map { write(bytes, to: $0) }
+        case .closeInput: state.withLock { $0.input.close() }?.close(mode: .output, promise: nil)
         case .kill:
             let cell = state.withLock { state in
                 state.killWanted = true
@@ -336,7 +248,7 @@ final class WorkerRunner: Sendable {
             }
             report(self, .idle(memory: meters?.memoryPeak))
         case .ended:
-            let channels = state.withLock { [$0.channel, $0.logChannel] }
+            let channels = state.withLock { [$0.input.channel, $0.logChannel] }
             for channel in channels { channel?.close(promise: nil) }
             report(self, .ended)
         }
@@ -345,12 +257,11 @@ final class WorkerRunner: Sendable {
     private func finish(_ completion: Completion) {
         var completion = completion
         let (complete, lines, dropped, id, refused) = state.withLock { state in
-            let refused = state.untold
+            let refused = state.refused.takeUntold()
             defer {
-                state.untold = []
                 state.completion = nil
                 state.invocationID = nil
-                state.eventCharge = nil
+                state.input.charge = nil
                 state.outputCharge = nil
             }
             switch completion.result {
@@ -358,13 +269,13 @@ final class WorkerRunner: Sendable {
                 output.charge = state.outputCharge
                 completion.result = .success(output)
             case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
-                let log = state.log.tail
+                let log = state.log.lines.tail
                 failure.ends?.log = log
                 failure.detail += Explanation.text(of: failure.cause, log: log, refused: refused)
                 completion.result = .failure(failure)
             case .failure: break
             }
-            let (lines, dropped) = state.log.finish()
+            let (lines, dropped) = state.log.finishInvocation()
             return (state.completion, lines, dropped, state.invocationID, refused)
         }
         emit(lines, id)
@@ -377,21 +288,14 @@ final class WorkerRunner: Sendable {
 
     /// What the event is charged to is held until the pipe has taken it; a small one finds room in the pipe.
     private func write(_ bytes: ByteBuffer, to channel: any Channel) {
-        let charge = state.withLock { state in
-            defer { state.eventCharge = nil }
-            return state.eventCharge
-        }
+        let charge = state.withLock { $0.input.takeCharge() }
         guard let charge, bytes.readableBytes > 32 << 10 else { return channel.writeAndFlush(bytes, promise: nil) }
         channel.writeAndFlush(bytes).whenComplete { _ in withExtendedLifetime(charge) {} }
     }
 
     /// The stdin channel is there: sends what came before it.
     private func attach(_ channel: any Channel) {
-        let (unsent, closes) = state.withLock { state in
-            defer { state.unsent = [] }
-            state.channel = channel
-            return (state.unsent, state.closesInput)
-        }
+        let (unsent, closes) = state.withLock { $0.input.opened(channel) }
         for bytes in unsent { write(bytes, to: channel) }
         if closes { channel.close(mode: .output, promise: nil) }
     }

@@ -2,7 +2,7 @@ import FunctionModel
 import HTTPTypes
 import NIOCore
 import Testing
-import WorkerProtocol
+import Dialogues
 
 @testable import Gateway
 

@@ -41,7 +41,7 @@ import Testing
     private func running(_ version: FunctionVersion) -> WorkerMachine {
         var machine = WorkerMachine(version: version, now: start, processors: 2)
         _ = machine.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
-        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.started, now: start)
         return machine
     }
 
@@ -59,15 +59,15 @@ import Testing
             actions.count { if case .demote = $0 { true } else { false } }
         }
         func tick(_ machine: inout WorkerMachine, after delay: Duration) -> Int {
-            demotions(machine.handle(.tick(cpu: { .zero }), now: start + delay))
+            demotions(machine.handle(.tick, now: start + delay, cpu: .zero))
         }
         var long = running(try version(.command))
         #expect(tick(&long, after: .milliseconds(99)) == 0)
         #expect(tick(&long, after: .milliseconds(100)) == 1)
         #expect(tick(&long, after: .seconds(1)) == 0)
         var hungry = running(try version(.command))
-        #expect(demotions(hungry.handle(.tick(cpu: { .milliseconds(19) }), now: start + .milliseconds(20))) == 0)
-        #expect(demotions(hungry.handle(.tick(cpu: { .milliseconds(31) }), now: start + .milliseconds(30))) == 1)
+        #expect(demotions(hungry.handle(.tick, now: start + .milliseconds(20), cpu: .milliseconds(19))) == 0)
+        #expect(demotions(hungry.handle(.tick, now: start + .milliseconds(30), cpu: .milliseconds(31))) == 1)
         #expect(tick(&hungry, after: .milliseconds(100)) == 0)
         var short = running(try version(.command))
         _ = end(&short, exit())
@@ -111,7 +111,7 @@ import Testing
 
     @Test func firstCauseWins() throws {
         var machine = running(try version(.command))
-        #expect(kills(machine.handle(.tick(cpu: { .zero }), now: start + .seconds(4))))
+        #expect(kills(machine.handle(.tick, now: start + .seconds(4), cpu: .zero)))
         #expect(!kills(machine.handle(.cancelled, now: start + .seconds(4))), "killed once")
         #expect(end(&machine, exit(9, oom: true, killed: true)) == .timeout)
     }
@@ -125,13 +125,9 @@ import Testing
 
     @Test func cpuIsAskedOnlyWhenItCanMatter() throws {
         var machine = running(try version(.command) { $0.limits.cpu = .seconds(1) })
-        #expect(
-            !kills(
-                machine.handle(
-                    .tick(cpu: {
-                        Issue.record("asked too early"); return nil
-                    }), now: start + .milliseconds(400))))
-        #expect(kills(machine.handle(.tick(cpu: { .milliseconds(1001) }), now: start + .milliseconds(600))))
+        let early = Meter { Issue.record("asked too early") }
+        #expect(!kills(machine.handle(.tick, now: start + .milliseconds(400), meters: early)))
+        #expect(kills(machine.handle(.tick, now: start + .milliseconds(600), cpu: .milliseconds(1001))))
         #expect(end(&machine, exit(9, killed: true)) == .cpuExceeded)
     }
 
@@ -148,7 +144,7 @@ import Testing
 
     @Test func aReactorIsUsedAgainAndAViolationEndsIt() throws {
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
-        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.started, now: start)
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
         for _ in 1...3 {
             #expect(machine.isIdle)
@@ -166,19 +162,19 @@ import Testing
     /// CPU time between invocations is nobody's: it would be free.
     @Test func anIdleReactorMayNotCompute() throws {
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
-        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.started, now: start)
         _ = machine.handle(.output(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")), now: start)
-        #expect(!kills(machine.handle(.tick(cpu: { .seconds(1) }), now: start)), "not looked at that early")
-        #expect(!kills(machine.handle(.tick(cpu: { .milliseconds(50) }), now: start + .seconds(1))))
-        #expect(kills(machine.handle(.tick(cpu: { .seconds(1) }), now: start + .seconds(6))))
+        #expect(!kills(machine.handle(.tick, now: start, cpu: .seconds(1))), "not looked at that early")
+        #expect(!kills(machine.handle(.tick, now: start + .seconds(1), cpu: .milliseconds(50))))
+        #expect(kills(machine.handle(.tick, now: start + .seconds(6), cpu: .seconds(1))))
     }
 
     /// A command that is started ahead waits for its event; what it computes before it reads is its start-up.
     @Test func aCommandStartedAheadWaits() throws {
         var machine = WorkerMachine(version: try version(.command), now: start, processors: 2)
-        let started = machine.handle(.started(nil), now: start)
+        let started = machine.handle(.started, now: start)
         #expect(started.contains { if case .becameIdle = $0 { true } else { false } })
-        #expect(!kills(machine.handle(.tick(cpu: { .seconds(9) }), now: start + .seconds(1))))
+        #expect(!kills(machine.handle(.tick, now: start + .seconds(1), cpu: .seconds(9))))
         #expect(machine.isIdle)
         let asked = machine.handle(
             .assign(invocation(of: machine.version), start: .prewarmed, requested: start), now: start)
@@ -192,7 +188,7 @@ import Testing
     /// What it writes before it has its event cannot be an answer to it.
     @Test func aCommandStartedAheadMayNotAnswerAhead() throws {
         var machine = WorkerMachine(version: try version(.command), now: start, processors: 2)
-        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.started, now: start)
         #expect(kills(machine.handle(.output(ByteBuffer(string: "1")), now: start)))
     }
 
@@ -209,7 +205,7 @@ import Testing
         let id = try #require(String(buffer: line).firstMatch(of: /"id":([0-9]+)/)?.1)
         let answer = ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":1}"# + "\n")
         #expect(outcome(reactor.handle(.output(answer), now: start)) == nil)
-        #expect(outcome(reactor.handle(.started(nil), now: start)) == .ok)
+        #expect(outcome(reactor.handle(.started, now: start)) == .ok)
 
         // The same with an answer that is an error.
         var raiser = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
@@ -219,7 +215,7 @@ import Testing
         let number = try #require(String(buffer: asking).firstMatch(of: /"id":([0-9]+)/)?.1)
         let error = #"{"jsonrpc":"2.0","id":\#(number),"error":{"code":1,"message":"m"}}"# + "\n"
         #expect(outcome(raiser.handle(.output(ByteBuffer(string: error)), now: start)) == nil)
-        #expect(outcome(raiser.handle(.started(nil), now: start)) == .error)
+        #expect(outcome(raiser.handle(.started, now: start)) == .error)
     }
 
     /// A template serves again once nothing is left of the last invocation, and only while it has one thread.
@@ -228,7 +224,7 @@ import Testing
             actions.contains { if case .clear = $0 { true } else { false } }
         }
         var machine = WorkerMachine(version: try version(.snapshot), now: start, processors: 2)
-        _ = machine.handle(.started(nil), now: start)
+        _ = machine.handle(.started, now: start)
         let ready = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ready"}"# + "\n")
         #expect(clears(machine.handle(.output(ready), now: start)))
         #expect(!machine.isIdle)
@@ -245,7 +241,7 @@ import Testing
         #expect(machine.isIdle)
         var threaded = WorkerMachine(version: try version(.snapshot), now: start, processors: 2)
         _ = threaded.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
-        _ = threaded.handle(.started(nil), now: start)
+        _ = threaded.handle(.started, now: start)
         _ = threaded.handle(.output(ready), now: start)
         #expect(kills(threaded.handle(.cleared(threads: 3), now: start)))
         #expect(end(&threaded, exit(9, killed: true)) == .error)
@@ -254,8 +250,8 @@ import Testing
     @Test func initHasItsOwnLimit() throws {
         var machine = WorkerMachine(version: try version(.reactor), now: start, processors: 2)
         _ = machine.handle(.assign(invocation(of: machine.version), start: .cold, requested: start), now: start)
-        _ = machine.handle(.started(nil), now: start)
-        #expect(kills(machine.handle(.tick(cpu: { nil }), now: start + .seconds(11))))
+        _ = machine.handle(.started, now: start)
+        #expect(kills(machine.handle(.tick, now: start + .seconds(11), cpu: nil)))
         #expect(end(&machine, exit(9, killed: true)) == .timeout)
     }
 }
@@ -263,4 +259,30 @@ import Testing
 private func permutations(of items: [Int]) -> [[Int]] {
     if items.isEmpty { return [[]] }
     return items.flatMap { item in permutations(of: items.filter { $0 != item }).map { [item] + $0 } }
+}
+
+/// A cell that has used so much.
+private struct Meter: CellMeter {
+    var used: Duration?
+    var asked: @Sendable () -> Void = {}
+
+    var cpu: Duration? {
+        asked()
+        return used
+    }
+    var memoryPeak: Int? { nil }
+}
+
+extension Meter {
+    init(asked: @escaping @Sendable () -> Void) { self.init(used: nil, asked: asked) }
+}
+
+extension WorkerMachine {
+    fileprivate mutating func handle(_ input: Input, now: Instant, cpu: Duration?) -> [Action] {
+        handle(input, now: now, meters: Meter(used: cpu))
+    }
+
+    fileprivate mutating func handle(_ input: Input, now: Instant, meters: Meter? = nil) -> [Action] {
+        handle(input, at: Moment(now: now, wallClock: 1_700_000_000_000, meters: meters))
+    }
 }

@@ -2,7 +2,7 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
-import WorkerProtocol
+import Dialogues
 
 @testable import Gateway
 

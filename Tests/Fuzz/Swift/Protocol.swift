@@ -1,19 +1,19 @@
 import FunctionModel
 import NIOCore
-import WorkerProtocol
+import Dialogues
 
 private let longest = 4096
 
 /// What a reactor writes, in pieces as the first byte says: the host must stay in step with it or break off, for good.
 @Sendable func fuzzProtocol(_ input: UnsafeRawBufferPointer) {
     guard let first = input.first else { return }
-    var exchange = ReactorExchange(longestResult: longest, firstID: 1)
+    var exchange = JSONRPCDialogue(longestResult: longest, firstID: 1)
     var asked = 0, answered = 0, isReady = false, isBroken = false
     var rest = ByteBuffer(bytes: input.dropFirst())
     let piece = Int(first) % 64 + 1
     while let bytes = rest.readSlice(length: min(piece, rest.readableBytes)), bytes.readableBytes > 0 {
         if exchange.isIdle, first >= 128 {
-            require(exchange.request(event: ByteBuffer(string: "{\"a\":\n1}"), context: "{}") != nil, "idle, not asked")
+            require(exchange.begin(request("{\"a\":\n1}")) != nil, "idle, not asked")
             asked += 1
         }
         for event in exchange.receive(bytes) {
@@ -22,7 +22,7 @@ private let longest = 4096
             case .ready:
                 require(!isReady, "ready twice")
                 isReady = true
-            case .result(let body):
+            case .result(let body, _):
                 answered += 1
                 require(isReady && body.readableBytes <= longest + 256, "an answer that is longer than allowed")
                 let problem = body.withUnsafeReadableBytes { JSONText.problem(in: $0) }
@@ -52,4 +52,10 @@ private let longest = 4096
     lines += log.finish().lines
     require(lines.reduce(0) { $0 + $1.unicodeScalars.count } <= limit + 256, "more log than allowed")
     for line in lines { require(!line.utf8.contains(UInt8(ascii: "\n")), "two lines in one") }
+}
+
+private func request(_ event: String) -> DialogueRequest {
+    DialogueRequest(
+        event: ByteBuffer(string: event), invocationID: "i", function: "f", version: 1, deadline: 5, memoryLimit: 128,
+        traceparent: nil)
 }

@@ -1,34 +1,34 @@
 import FunctionModel
 import NIOCore
 import Testing
-import WorkerProtocol
+import Dialogues
 
-@Suite struct ReactorExchangeTests {
+@Suite struct DialogueTests {
     private let ready = #"{"jsonrpc":"2.0","method":"ready"}"# + "\n"
 
-    private func started(limit: Int = 1000) -> ReactorExchange {
-        var exchange = ReactorExchange(longestResult: limit, firstID: 1)
+    private func started(limit: Int = 1000) -> JSONRPCDialogue {
+        var exchange = JSONRPCDialogue(longestResult: limit, firstID: 1)
         #expect(exchange.receive(ByteBuffer(string: ready)) == [.ready])
         return exchange
     }
 
-    private func asked(limit: Int = 1000) -> ReactorExchange {
+    private func asked(limit: Int = 1000) -> JSONRPCDialogue {
         var exchange = started(limit: limit)
-        #expect(exchange.request(event: ByteBuffer(string: "{}"), context: "{}") != nil)
+        #expect(exchange.begin(request("{}")) != nil)
         return exchange
     }
 
-    private func isViolation(_ events: [ReactorExchange.Event]) -> Bool {
+    private func isViolation(_ events: [DialogueEvent]) -> Bool {
         if events.count == 1, case .violation = events[0] { return true }
         return false
     }
 
     @Test func asksInOneLine() {
         var exchange = started()
-        let line = exchange.request(event: ByteBuffer(string: "{\r\n\"a\":\n1}"), context: #"{"x":1}"#)
+        let line = exchange.begin(request("{\r\n\"a\":\n1}"))?.bytes
         #expect(
             line.map { String(buffer: $0) }
-                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"x":1}}}"# + "\n"
+                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"invocationId":"i","function":"f","version":1,"deadlineMs":5,"memoryLimitMiB":128,"traceparent":null}}}"# + "\n"
         )
     }
 
@@ -39,7 +39,7 @@ import WorkerProtocol
             var exchange = asked()
             var events = exchange.receive(ByteBuffer(bytes: text[..<cut]))
             events += exchange.receive(ByteBuffer(bytes: text[cut...]))
-            #expect(events == [.result(ByteBuffer(string: #"{"a":"\n"}"#))])
+            #expect(events == [.result(ByteBuffer(string: #"{"a":"\n"}"#), .json)])
             #expect(exchange.isIdle)
         }
     }
@@ -108,14 +108,14 @@ import WorkerProtocol
         #expect(isViolation(exchange.receive(ByteBuffer(string: text))))
         #expect(!exchange.isIdle)
         #expect(exchange.receive(ByteBuffer(string: ready)).isEmpty, "nothing is read of a broken worker")
-        #expect(exchange.request(event: ByteBuffer(string: "1"), context: "{}") == nil)
+        #expect(exchange.begin(request("1")) == nil)
     }
 
     /// Once crashed the host: ready twice in one write left an exchange that was asked while broken.
     @Test func readyTwiceIsAViolation() {
-        var exchange = ReactorExchange(longestResult: 1000, firstID: 1)
+        var exchange = JSONRPCDialogue(longestResult: 1000, firstID: 1)
         #expect(isViolation(exchange.receive(ByteBuffer(string: ready + ready))))
-        #expect(exchange.request(event: ByteBuffer(string: "1"), context: "{}") == nil)
+        #expect(exchange.begin(request("1")) == nil)
     }
 
     @Test func anAnswerBeforeItsRequestIsAViolation() {
@@ -163,4 +163,10 @@ import WorkerProtocol
         var log = LogLines(limit: 1 << 20)
         #expect(log.receive(ByteBuffer(repeating: 0x61, count: 40_000)).map(\.count) == [16_384, 16_384])
     }
+}
+
+private func request(_ event: String) -> DialogueRequest {
+    DialogueRequest(
+        event: ByteBuffer(string: event), invocationID: "i", function: "f", version: 1, deadline: 5, memoryLimit: 128,
+        traceparent: nil)
 }

@@ -1,20 +1,10 @@
-package import FunctionModel
+import FunctionModel
+import HostSystem
 package import NIOCore
 
 /// The host's side of the reactor protocol: JSON-RPC 2.0, one message a line, one invocation at a time.
 /// A value without I/O: bytes in, events out. Whatever the worker writes out of turn ends it.
-package struct ReactorExchange: Sendable {
-    package enum Event: Sendable, Equatable {
-        case ready
-        /// The result's bytes, as the worker wrote them.
-        case result(ByteBuffer)
-        case error(Failure.HandlerError)
-        /// The answer is longer than allowed.
-        case tooLong
-        /// Anything else: what was wrong, in a sentence, and what the worker wrote, for its log.
-        case violation(String, wrote: String)
-    }
-
+package struct JSONRPCDialogue: Sendable {
     private enum State: Equatable {
         case starting
         case idle
@@ -46,24 +36,20 @@ package struct ReactorExchange: Sendable {
 
     package var isIdle: Bool { state == .idle }
 
-    /// The line that asks for an invocation; nil when the worker cannot be asked now.
-    /// - Parameters:
-    ///   - event: checked to be JSON; its raw newlines, white space in JSON, become spaces.
-    ///   - context: a JSON object without raw newlines.
-    ///   - random: what its id is made of; nobody may be able to guess it.
-    package mutating func request(
-        event: ByteBuffer, context: String, random: UInt64 = .random(in: .min ... .max)
-    ) -> ByteBuffer? {
+    /// The line that asks for an invocation; nil when the worker cannot be asked now. Raw newlines of the event, white space
+    /// in JSON, become spaces.
+    package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
         guard isIdle else { return nil }
         // As large as every language's int, and never 0.
-        let id = nextID ?? max(1, Int(random & UInt64(Int32.max)))
+        let id = nextID ?? max(1, Int(BufferedRandom.next() & UInt64(Int32.max)))
         nextID? += 1
         state = .busy(id: id)
+        let context = Self.context(request)
         var line = ByteBuffer()
-        line.reserveCapacity(event.readableBytes + context.utf8.count + 96)
+        line.reserveCapacity(request.event.readableBytes + context.utf8.count + 96)
         line.writeString(#"{"jsonrpc":"2.0","id":\#(id),"method":"invoke","params":{"event":"#)
         let start = line.readableBytes
-        line.writeImmutableBuffer(event)
+        line.writeImmutableBuffer(request.event)
         line.withUnsafeMutableReadableBytes { bytes in
             for index in start..<bytes.count where bytes[index] == newline || bytes[index] == carriageReturn {
                 bytes[index] = space
@@ -71,15 +57,24 @@ package struct ReactorExchange: Sendable {
         }
         line.writeString(#","context":\#(context)}}"#)
         line.writeInteger(newline)
-        return line
+        return DialogueOpening(bytes: line, isLast: false)
     }
+
+    private static func context(_ request: DialogueRequest) -> String {
+        let trace = request.traceparent.map { "\"\($0)\"" } ?? "null"
+        return
+            #"{"invocationId":"\#(request.invocationID)","function":"\#(request.function)","version":\#(request.version),"#
+            + #""deadlineMs":\#(request.deadline),"memoryLimitMiB":\#(request.memoryLimit),"traceparent":\#(trace)}"#
+    }
+
+    package func ended() -> DialogueEvent { .violation("the worker exited without answering", wrote: "") }
 
     /// Takes all that the worker wrote up to now.
     /// - Returns: what it amounts to. What breaks the protocol comes alone: whatever was read with it is not to be trusted.
-    package mutating func receive(_ bytes: ByteBuffer) -> [Event] {
+    package mutating func receive(_ bytes: ByteBuffer) -> [DialogueEvent] {
         guard state != .broken else { return [] }
         var rest = bytes
-        var events: [Event] = []
+        var events: [DialogueEvent] = []
         while state != .broken {
             let end = rest.readableBytesView.firstIndex(of: newline)
             let part = rest.readSlice(length: (end ?? rest.writerIndex) - rest.readerIndex) ?? ByteBuffer()
@@ -103,7 +98,7 @@ package struct ReactorExchange: Sendable {
         return state == .broken ? events.suffix(1) : events
     }
 
-    private mutating func readLine() -> Event {
+    private mutating func readLine() -> DialogueEvent {
         let line = pending
         let isObject = scanner.finish() == nil && scanner.isOutermostObject && text.isValid
         let members = isObject ? scanner.members : nil
@@ -113,18 +108,18 @@ package struct ReactorExchange: Sendable {
         return read(line, members)
     }
 
-    private mutating func violation(_ what: String, _ line: ByteBuffer) -> Event {
+    private mutating func violation(_ what: String, _ line: ByteBuffer) -> DialogueEvent {
         let wrote = excerpt(line)
         return breakOff(.violation(what, wrote: wrote))
     }
 
-    private mutating func breakOff(_ event: Event) -> Event {
+    private mutating func breakOff(_ event: DialogueEvent) -> DialogueEvent {
         state = .broken
         pending = ByteBuffer()
         return event
     }
 
-    private mutating func read(_ line: ByteBuffer, _ members: [MemberName: Range<Int>]?) -> Event {
+    private mutating func read(_ line: ByteBuffer, _ members: [MemberName: Range<Int>]?) -> DialogueEvent {
         guard let members else { return violation("the worker wrote a line that is no JSON object", line) }
         func slice(_ name: MemberName) -> ByteBuffer? {
             members[name].flatMap { line.getSlice(at: line.readerIndex + $0.lowerBound, length: $0.count) }
@@ -150,7 +145,7 @@ package struct ReactorExchange: Sendable {
                 return violation("an answer has either a result or an error", line)
             }
             state = .idle
-            if let result = slice("result") { return .result(result) }
+            if let result = slice("result") { return .result(result, .json) }
             guard let error = slice("error").flatMap({ $0.withUnsafeReadableBytes(Failure.HandlerError.init(json:)) })
             else { return violation("the worker's error needs code and message", line) }
             return .error(error)

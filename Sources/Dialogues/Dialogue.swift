@@ -1,0 +1,115 @@
+package import FunctionModel
+package import NIOCore
+
+/// How the host talks to a worker: a value without I/O, bytes in, events out. Each has the same shape: `begin` an
+/// invocation, `receive` what the worker writes, and `ended` when it will write no more.
+package enum Dialogue: Sendable {
+    case command(CommandDialogue)
+    case jsonRPC(JSONRPCDialogue)
+
+    /// One that has just begun.
+    /// - Parameters:
+    ///   - speaksJSONRPC: see `FunctionVersion.speaksJSONRPC`.
+    ///   - longestResult: in bytes.
+    package init(speaksJSONRPC: Bool, longestResult: Int) {
+        self =
+            speaksJSONRPC
+            ? .jsonRPC(JSONRPCDialogue(longestResult: longestResult))
+            : .command(CommandDialogue(longestResult: longestResult))
+    }
+
+    /// Whether the worker says itself when it can take an event. One that does not can be sent its event before it runs.
+    package var saysReady: Bool { if case .jsonRPC = self { true } else { false } }
+
+    /// Whether an invocation can begin.
+    package var isIdle: Bool {
+        switch self {
+        case .command(let dialogue): dialogue.isIdle
+        case .jsonRPC(let dialogue): dialogue.isIdle
+        }
+    }
+
+    /// Begins an invocation.
+    /// - Returns: nil when the worker cannot be asked now.
+    package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
+        inPlace { $0.begin(request) } jsonRPC: { $0.begin(request) }
+    }
+
+    /// Takes all that the worker wrote up to now. What breaks the protocol comes alone: whatever was read with it is not to
+    /// be trusted.
+    package mutating func receive(_ bytes: ByteBuffer) -> [DialogueEvent] {
+        inPlace { $0.receive(bytes) } jsonRPC: { $0.receive(bytes) }
+    }
+
+    /// The worker has exited with success during an invocation, and all that it wrote is read.
+    package mutating func ended() -> DialogueEvent { inPlace { $0.ended() } jsonRPC: { $0.ended() } }
+
+    /// The end of what a command wrote, for who asks why it failed; empty for others, whose stdout is the host's.
+    /// - Parameter length: in bytes, at most.
+    package func tail(_ length: Int) -> String {
+        guard case .command(let dialogue) = self else { return "" }
+        return dialogue.tail(length)
+    }
+
+    /// A copy of a dialogue would copy all that it has gathered, at every read.
+    private mutating func inPlace<Value>(
+        command: (inout CommandDialogue) -> Value, jsonRPC: (inout JSONRPCDialogue) -> Value
+    ) -> Value {
+        switch self {
+        case .command(var dialogue):
+            self = Self.nothing
+            defer { self = .command(dialogue) }
+            return command(&dialogue)
+        case .jsonRPC(var dialogue):
+            self = Self.nothing
+            defer { self = .jsonRPC(dialogue) }
+            return jsonRPC(&dialogue)
+        }
+    }
+
+    private static let nothing = Dialogue.command(CommandDialogue(longestResult: 0))
+}
+
+/// What one invocation brings to a worker.
+package struct DialogueRequest: Sendable {
+    /// Checked to be what the function takes.
+    package let event: ByteBuffer
+    package let invocationID: String
+    package let function: String
+    package let version: Int
+    /// When the answer must be there, in milliseconds since 1970.
+    package let deadline: Int
+    /// In MiB.
+    package let memoryLimit: Int
+    package let traceparent: String?
+
+    package init(
+        event: ByteBuffer, invocationID: String, function: String, version: Int, deadline: Int, memoryLimit: Int,
+        traceparent: String?
+    ) {
+        self.event = event
+        self.invocationID = invocationID
+        self.function = function
+        self.version = version
+        self.deadline = deadline
+        self.memoryLimit = memoryLimit
+        self.traceparent = traceparent
+    }
+}
+
+/// What goes to the worker's stdin.
+package struct DialogueOpening: Sendable, Equatable {
+    package let bytes: ByteBuffer
+    /// Whether nothing comes after it.
+    package let isLast: Bool
+}
+
+package enum DialogueEvent: Sendable, Equatable {
+    case ready
+    case result(ByteBuffer, ResultKind)
+    case error(Failure.HandlerError)
+    /// The answer is longer than allowed.
+    case tooLong
+    /// Anything else: what was wrong, in a sentence, and what the worker wrote, for its log.
+    case violation(String, wrote: String)
+}
