@@ -41,7 +41,7 @@ static int allow(int ruleset, uint64_t known, const struct bh_reach *reach) {
 int bh_restrict_reach(const struct bh_reach *reach, int count) {
     uint32_t abi = bh_landlock_abi();
     if (!abi) return errno;
-    int ruleset = bh_landlock_ruleset(abi);
+    int ruleset = bh_landlock_ruleset(abi, 0);
     if (ruleset < 0) return errno;
     int error = 0;
     for (int i = 0; i < count && !error; i++) error = allow(ruleset, bh_landlock_all(abi).fs, &reach[i]);

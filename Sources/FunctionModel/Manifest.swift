@@ -120,9 +120,18 @@ package struct Manifest: Sendable, Hashable {
         package init() {}
     }
 
+    /// What a cell reaches over a network.
+    package enum Network: String, Sendable, CaseIterable {
+        /// Nothing: it can open no socket.
+        case none
+        /// Itself, over 127.0.0.1 and ::1, and nothing else.
+        case loopback
+    }
+
     package struct Grants: Sendable, Hashable {
         /// Host files and folders the cell may read, absolute.
         package var filesRead: [String] = []
+        package var network = Network.none
 
         package init() {}
     }

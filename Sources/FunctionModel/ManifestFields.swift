@@ -174,6 +174,10 @@ package struct ManifestField: Sendable {
             $0.allow.filesRead = list.compactMap(grantablePath)
             return $0.allow.filesRead.count == list.count
         },
+        word(
+            "allow.network", "what it reaches over TCP: nothing, or itself over 127.0.0.1 and ::1",
+            \.allow.network
+        ).shownOnly { $0.allow.network == .none ? nil : .text($0.allow.network.rawValue) },
     ]
 
     static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
@@ -196,6 +200,12 @@ extension ManifestField {
     fileprivate func always() -> ManifestField {
         var field = self
         field.isAlwaysWritten = true
+        return field
+    }
+
+    fileprivate func shownOnly(_ shown: @escaping @Sendable (Manifest) -> Value?) -> ManifestField {
+        var field = ManifestField(path, kind, about: about, accepts: accepts, shown: shown, set: set)
+        field.isAlwaysWritten = isAlwaysWritten
         return field
     }
 

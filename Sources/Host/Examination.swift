@@ -197,9 +197,9 @@ package struct Examination {
             plan: try host.deployment.plan(for: version), stdin: childInput, stdout: childOutput, stderr: childOutput
         ) { event in
             switch event {
-            case .started(let pid, _): shared.tell(pid)
+            case .started(let pid, _, _): shared.tell(pid)
             case .failed: shared.tell(0)
-            case .refused, .cleared, .locked, .exited, .gone: break
+            case .refused, .cleared, .locked, .connected, .exited, .gone: break
             }
         }
         defer { host.launcher.kill(cell) }

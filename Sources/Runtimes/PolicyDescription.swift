@@ -34,13 +34,14 @@ package struct PolicyDescription: Sendable, Encodable {
     package init(of version: FunctionVersion, roots: Roots) throws {
         function = version.name.text
         self.version = version.number
-        let profile = try SeccompProfile.base(singleProcess: version.manifest.limits.effectiveProcesses == 1)
+        let profile = try SeccompProfile.base(
+            version.manifest.traits(processes: version.manifest.limits.effectiveProcesses))
         systemCalls = profile.rules.map(SystemCall.init)
         let view = try roots.view(for: version)
         sentences =
             [Self.start(version), Self.reading(version, view), Self.finding(version), Self.writing(version.manifest)]
             + [Self.processes(version.manifest.limits), Self.limits(version.manifest)]
-            + [Self.environment(version), Self.calls(profile), "Nothing else."]
+            + [Self.environment(version), Self.calls(profile, version.manifest), "Nothing else."]
     }
 
     private static func start(_ version: FunctionVersion) -> String {
@@ -117,11 +118,14 @@ package struct PolicyDescription: Sendable, Encodable {
             + (own.isEmpty ? " only." : " and \(own.joined(separator: ", ")).")
     }
 
-    private static func calls(_ profile: SeccompProfile) -> String {
+    private static func calls(_ profile: SeccompProfile, _ manifest: Manifest) -> String {
         let allowed = Set(profile.rules.filter { $0.action == .allow }.map(\.syscall))
         let bound = Set(profile.rules.filter { $0.action == .allow && !$0.conditions.isEmpty }.map(\.syscall))
         return "It may make \(allowed.count) kinds of system calls, \(bound.count) of them only with certain arguments,"
-            + " as a user without rights and without a network: it can open no socket."
+            + " as a user without rights and "
+            + (manifest.allow.network == .loopback
+                ? "in a network of its own, which ends at the cell: over TCP it reaches itself, at 127.0.0.1 and ::1."
+                : "without a network: it can open no socket.")
     }
 }
 

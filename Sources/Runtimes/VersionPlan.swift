@@ -1,6 +1,13 @@
 package import FunctionModel
 package import Sandbox
 
+extension Manifest {
+    /// - Parameter processes: of the cell; a snapshot's template is one more.
+    func traits(processes: Int) -> SeccompProfile.Traits {
+        SeccompProfile.Traits(singleProcess: processes == 1, hasLoopback: allow.network == .loopback)
+    }
+}
+
 extension LaunchPlan {
     /// The plan for one version's workers.
     /// - Parameter runtimeBundle: digest of the Python runtime in the store.
@@ -18,7 +25,7 @@ extension LaunchPlan {
             limits.threads = limits.effectiveThreads
             limits.processes = limits.effectiveProcesses + 1
         }
-        let profile = try SeccompProfile.base(singleProcess: limits.effectiveProcesses == 1)
+        let profile = try SeccompProfile.base(manifest.traits(processes: limits.effectiveProcesses))
         let command = manifest.runtime.rules.command(of: version, runtimeBundle: runtimeBundle)
         var mounts =
             [Mount(kind: .bundle, source: version.bundle, target: "/function")] + view.mounts + command.mounts
@@ -44,6 +51,7 @@ extension LaunchPlan {
             environment: Self.environment(of: version), mounts: mounts, limits: limits,
             filter: try SeccompFilter(
                 profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker))
+        hasLoopback = manifest.allow.network == .loopback
         isReactor = manifest.mode != .command
         // Those that run, as many that wait or belong to the version before, and some that end.
         cells = 2 * manifest.concurrency.max + 16

@@ -8,12 +8,12 @@ extension CellEvent {
     /// Takes ownership of `descriptors`. Nil for an event that concerns no cell.
     init?(_ event: bh_event, _ descriptors: [Int32]) {
         switch bh_event_kind(rawValue: event.kind) {
-        case BH_EVENT_STARTED where descriptors.count == 2:
-            let meters = CellMeters(
-                cpuFile: OwnedDescriptor(owning: descriptors[0]), memoryFile: OwnedDescriptor(owning: descriptors[1]))
-            self = .started(pid: event.pid, meters: meters)
+        case BH_EVENT_STARTED:
+            self = .started(event, descriptors)
             return
-        case BH_EVENT_STARTED: self = .started(pid: event.pid, meters: nil)
+        case BH_EVENT_CONNECTED:
+            self = .connected(event, descriptors)
+            return
         case BH_EVENT_FAILED:
             self = .failed(LaunchError(stage: String(cString: bh_stage_name(event.stage)), number: event.error))
         case BH_EVENT_REFUSED: self = .refused(RefusedCall(event))
@@ -25,6 +25,35 @@ extension CellEvent {
         default: return nil
         }
         for number in descriptors { close(number) }
+    }
+}
+
+extension CellEvent {
+    private static func started(_ event: bh_event, _ descriptors: [Int32]) -> CellEvent {
+        var left = descriptors
+        var listener: CellSocket?
+        if event.flags & BH_FLAG_LISTENER != 0, let number = left.popLast() {
+            listener = CellSocket(OwnedDescriptor(owning: number))
+        }
+        var meters: CellMeters?
+        if left.count == 2 {
+            meters = CellMeters(
+                cpuFile: OwnedDescriptor(owning: left[0]), memoryFile: OwnedDescriptor(owning: left[1]))
+        } else {
+            for number in left { close(number) }
+        }
+        return .started(pid: event.pid, meters: meters, listener: listener)
+    }
+
+    private static func connected(_ event: bh_event, _ descriptors: [Int32]) -> CellEvent {
+        let port = UInt16(truncatingIfNeeded: event.args.0)
+        for number in descriptors.dropFirst() { close(number) }
+        guard event.error == 0, let number = descriptors.first else {
+            if let number = descriptors.first { close(number) }
+            let error = SystemError("connect to port \(port) of a cell", event.error == 0 ? EBADF : event.error)
+            return .connected(port: port, .failure(error))
+        }
+        return .connected(port: port, .success(CellSocket(OwnedDescriptor(owning: number))))
     }
 }
 

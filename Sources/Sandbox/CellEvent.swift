@@ -1,5 +1,5 @@
 import Glibc
-import HostSystem
+package import HostSystem
 
 /// A cell, named for one launcher's life.
 package struct CellID: Sendable, Hashable {
@@ -9,7 +9,8 @@ package struct CellID: Sendable, Hashable {
 /// What the launcher tells of a cell. `started` or `failed` comes first; after `exited` or `failed`, `gone` is last.
 package enum CellEvent: Sendable {
     /// The worker's exec succeeded.
-    case started(pid: Int32, meters: CellMeters?)
+    /// The listener: of a plan that asks for one.
+    case started(pid: Int32, meters: CellMeters?, listener: CellSocket?)
     /// The launch was refused: no tenant byte has run.
     case failed(LaunchError)
     /// The filter refused a call; not said of each one, see `RefusedCall.count`.
@@ -18,9 +19,19 @@ package enum CellEvent: Sendable {
     case cleared(threads: Int?)
     /// Its worker may make only the calls that are left to it from now on.
     case locked
+    /// `Launcher.connect` has come to this: a non-blocking socket that is connected or on its way, or why not (an errno).
+    case connected(port: UInt16, Result<CellSocket, SystemError>)
     case exited(CellExit)
     /// No process, cgroup or mount of the cell is left.
     case gone
+}
+
+/// A socket in a cell's network, in this process's hands. Whoever is at its other end is the cell's.
+package final class CellSocket: Sendable {
+    /// Closed with the last reference.
+    package let descriptor: OwnedDescriptor
+
+    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 }
 
 /// A kind of system call that was answered with an errno, and how often.

@@ -29,6 +29,10 @@ package struct LaunchPlan: Sendable {
     package var mounts: [Mount]
     package var limits: Manifest.Limits
     package var filter: SeccompFilter
+    /// A network namespace of its own, which holds loopback and nothing else.
+    package var hasLoopback = false
+    /// In there, a port of 127.0.0.1 that the host answers: see `CellEvent.started`.
+    package var listener: UInt16?
     /// For programs that size themselves by their cgroup's limits.
     package var showsCgroups = false
     /// Cells of the function at once: together they may take as often what one may.
@@ -97,7 +101,8 @@ package struct LaunchPlan: Sendable {
         plan.flags =
             (showsCgroups ? BH_PLAN_CGROUPS : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
             | (forksForEach ? BH_PLAN_FORKS : 0) | (limits.effectiveProcesses > 1 ? BH_PLAN_LOCKS : 0)
-            | (isReactor ? 0 : BH_PLAN_ONCE)
+            | (isReactor ? 0 : BH_PLAN_ONCE) | (hasLoopback ? BH_PLAN_OWN_NETWORK : 0)
+        plan.listener = UInt32(listener ?? 0)
         plan.memory_max = UInt64(limits.memory.bytes)
         plan.scratch_bytes = UInt64(limits.effectiveScratch.bytes)
         plan.scratch_inodes = Self.inodes(forScratch: limits.effectiveScratch.bytes)
@@ -143,7 +148,7 @@ package struct LaunchPlan: Sendable {
     private func rlimits() -> [bh_rlimit] {
         var list: [(Resource, Int)] = [
             // The portable maximum for select(2).
-            (.openFiles, 1024),
+            (.openFiles, hasLoopback ? Self.openFiles(beside: limits.effectiveProcesses) : 1024),
             // A core file would hold the tenant's data.
             (.core, 0),
             // Sparse files. A little above scratch, so that a full one says ENOSPC.
@@ -169,6 +174,10 @@ package struct LaunchPlan: Sendable {
         }
         return list.map { bh_rlimit(resource: $0.0.rawValue, pad: 0, value: UInt64($0.1)) }
     }
+
+    /// Each socket that listens holds kernel memory that is charged to nobody (`bounds` of network.c): all processes of a cell
+    /// with a network together have about as many descriptors as one process of another.
+    private static func openFiles(beside processes: Int) -> Int { max(64, 1024 / processes) }
 
     /// RLIMIT_* of asm-generic/resource.h, which Swift's Glibc module imports only in part.
     private enum Resource: UInt32 {

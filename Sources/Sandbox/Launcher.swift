@@ -258,10 +258,10 @@ package final class Launcher: Sendable {
         }
     }
 
-    private func tell(_ kind: bh_request_kind, _ cell: CellID) {
+    private func tell(_ kind: bh_request_kind, _ cell: CellID, argument: UInt64 = 0) {
         let connection = state.withLock { $0.cells[cell.number] == nil ? nil : $0.connection }
         guard let connection else { return }
-        send(bh_request(magic: BH_MAGIC, kind: kind.rawValue, cell: cell.number, version: 0), over: connection)
+        send(bh_request(magic: BH_MAGIC, kind: kind.rawValue, cell: cell.number, version: argument), over: connection)
     }
 
     /// Ends a cell with everything in it. Of one that has ended already, nothing is to be done.
@@ -275,6 +275,10 @@ package final class Launcher: Sendable {
 
     /// From now on the cell's worker may make only the calls that its filter lets through after that. For good.
     package func lock(_ cell: CellID) { tell(BH_REQUEST_LOCK, cell) }
+
+    /// Connects to a port of 127.0.0.1 in the cell's own network, as somebody in there would. `CellEvent.connected` says how that
+    /// went, in the order of the requests.
+    package func connect(_ cell: CellID, port: UInt16) { tell(BH_REQUEST_CONNECT, cell, argument: UInt64(port)) }
 
     // MARK: - Events
 
@@ -333,7 +337,7 @@ package final class Launcher: Sendable {
     private func deliver(_ event: bh_event, _ descriptors: [Int32]) {
         var decoded = CellEvent(event, descriptors)
         // Without its meters a worker's CPU time would go unwatched: no such worker runs.
-        if case .started(_, nil) = decoded, features?.sharesCPU == true {
+        if case .started(_, nil, _) = decoded, features?.sharesCPU == true {
             kill(CellID(number: event.cell))
             decoded = .failed(LaunchError(stage: "meters", number: EMFILE))
         }
@@ -343,7 +347,7 @@ package final class Launcher: Sendable {
             switch decoded {
             case .started: cell.started = true
             case .failed, .exited: cell.ended = true
-            case .refused, .cleared, .locked: break
+            case .refused, .cleared, .locked, .connected: break
             case .gone:
                 state.cells[event.cell] = nil
                 endedSilently = !cell.ended

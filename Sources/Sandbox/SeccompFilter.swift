@@ -52,7 +52,7 @@ package struct SeccompFilter: Sendable {
     /// The supervisor's own.
     /// - Throws: as `init`.
     package static func supervisor() throws -> SeccompFilter {
-        try SeccompFilter(try SeccompProfile(text: SandboxProfiles.supervisor, singleProcess: true), for: .lone)
+        try SeccompFilter(try SeccompProfile(text: SandboxProfiles.supervisor, .init(singleProcess: true)), for: .lone)
     }
 
     /// - Throws: `Flaw` when a rule names what libseccomp does not know, or `SystemError`.
@@ -123,7 +123,7 @@ package struct SeccompFilter: Sendable {
 
     private static let errnoNumbers: [String: Int32] = [
         "EPERM": EPERM, "ENOSYS": ENOSYS, "EAGAIN": EAGAIN, "ENOLCK": ENOLCK, "EOPNOTSUPP": EOPNOTSUPP,
-        "EAFNOSUPPORT": EAFNOSUPPORT, "EACCES": EACCES, "EINVAL": EINVAL, "ENOMEM": ENOMEM,
+        "EAFNOSUPPORT": EAFNOSUPPORT, "EACCES": EACCES, "EINVAL": EINVAL, "ENOMEM": ENOMEM, "EPROTONOSUPPORT": EPROTONOSUPPORT,
     ]
 }
 

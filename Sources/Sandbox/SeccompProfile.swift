@@ -54,18 +54,41 @@ package struct SeccompProfile: Sendable {
         }
     }
 
-    /// - Parameter singleProcess: which of the `@one` and `@many` lines hold.
+    /// Which of the lines hold that begin with a tag.
+    package struct Traits: Sendable, Hashable {
+        /// `@one` lines; else the `@many` ones.
+        package var singleProcess: Bool
+        /// `@loopback` lines; else the `@sealed` ones.
+        package var hasLoopback: Bool
+
+        package init(singleProcess: Bool, hasLoopback: Bool = false) {
+            self.singleProcess = singleProcess
+            self.hasLoopback = hasLoopback
+        }
+
+        /// Nil for what is no tag.
+        fileprivate func holds(_ tag: Substring) -> Bool? {
+            switch tag {
+            case "@one": singleProcess
+            case "@many": !singleProcess
+            case "@loopback": hasLoopback
+            case "@sealed": !hasLoopback
+            default: nil
+            }
+        }
+    }
+
     /// - Throws: `Flaw`, naming the line.
-    package init(text: String, singleProcess: Bool) throws(Flaw) {
+    package init(text: String, _ traits: Traits) throws(Flaw) {
         var rules: [Rule] = []
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            rules += try Self.parse(line, number: index + 1, singleProcess: singleProcess)
+            rules += try Self.parse(line, number: index + 1, traits)
         }
         self.rules = rules
     }
 
     private static func parse(
-        _ line: Substring, number: Int, singleProcess: Bool
+        _ line: Substring, number: Int, _ traits: Traits
     ) throws(Flaw) -> [Rule] {
         let halves = line.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
         var words = halves[0].split(separator: " ")
@@ -74,8 +97,9 @@ package struct SeccompProfile: Sendable {
         guard halves.count == 2, let reason = halves.last?.drop(while: { $0 == " " }), !reason.isEmpty else {
             throw flaw("a rule needs a reason behind #")
         }
-        if words[0] == "@one" || words[0] == "@many" {
-            if (words.removeFirst() == "@one") != singleProcess { return [] }
+        while let first = words.first, let holds = traits.holds(first) {
+            guard holds else { return [] }
+            words.removeFirst()
         }
         guard !words.isEmpty else { throw flaw("nothing follows the tag") }
         let action: Action

@@ -152,7 +152,7 @@ final class WorkerRunner: Sendable {
 
     private func took(_ event: CellEvent) {
         switch event {
-        case .started(_, let meters):
+        case .started(_, let meters, _):
             state.withLock { $0.meters = meters }
             handle(.started)
         case .failed(let error): handle(.failed(error))
@@ -162,6 +162,7 @@ final class WorkerRunner: Sendable {
             sinks.refused(version, news)
         case .cleared(let threads): handle(.cleared(threads: threads))
         case .locked: handle(.locked)
+        case .connected: break  // nobody asks for it yet
         case .exited(let exit): handle(.exited(exit))
         case .gone: handle(.gone)
         }

@@ -12,8 +12,8 @@ import Testing
     /// BH_REFUSE_COUNTED: init answers.
     private static func counted(_ number: Int32) -> UInt32 { 0x0005_0800 | UInt32(number) }
 
-    private func profile(_ single: Bool) throws -> SeccompProfile {
-        try SeccompProfile(text: SandboxProfiles.base, singleProcess: single)
+    private func profile(_ single: Bool, loopback: Bool = false) throws -> SeccompProfile {
+        try SeccompProfile(text: SandboxProfiles.base, .init(singleProcess: single, hasLoopback: loopback))
     }
 
     private func value(of action: SeccompProfile.Action) -> UInt32 {
@@ -25,6 +25,7 @@ import Testing
             let numbers = [
                 "EPERM": EPERM, "ENOSYS": ENOSYS, "EAGAIN": EAGAIN, "ENOLCK": ENOLCK, "EOPNOTSUPP": EOPNOTSUPP,
                 "EAFNOSUPPORT": EAFNOSUPPORT, "EINVAL": EINVAL, "ENOMEM": ENOMEM, "EACCES": EACCES,
+                "EPROTONOSUPPORT": EPROTONOSUPPORT,
             ]
             // An errno that stands not here is none: the comparison shows it.
             return isQuiet ? Self.fail(numbers[name] ?? 999) : Self.counted(numbers[name] ?? 999)
@@ -33,9 +34,9 @@ import Testing
 
     /// Every number from 0 to 1,000, with arguments that meet each rule and near misses of it: the emitted program says
     /// what the profile says. (libseccomp 2.5.4 has an argument-rule bug, GHSA-4q85.)
-    @Test(arguments: [true, false])
-    func programSaysWhatTheProfileSays(single: Bool) throws {
-        let profile = try profile(single)
+    @Test(arguments: [true, false], [false, true])
+    func programSaysWhatTheProfileSays(single: Bool, loopback: Bool) throws {
+        let profile = try profile(single, loopback: loopback)
         let machine = BPFMachine(try SeccompFilter(profile).program)
         #expect(machine.count <= 4096)
         let rules = Dictionary(grouping: profile.rules) { seccomp_syscall_resolve_name($0.syscall) }
@@ -52,9 +53,9 @@ import Testing
     }
 
     /// What the lock takes is let through until then, by init; what it leaves, and what was never allowed, stays as it was.
-    @Test(arguments: [true, false])
-    func lockedProgramSaysWhatTheProfilesSay(single: Bool) throws {
-        let profile = try profile(single), locked = try SeccompProfile.locked()
+    @Test(arguments: [true, false], [false, true])
+    func lockedProgramSaysWhatTheProfilesSay(single: Bool, loopback: Bool) throws {
+        let profile = try profile(single, loopback: loopback), locked = try SeccompProfile.locked()
         let machine = BPFMachine(try SeccompFilter(profile, for: .lockedWorker).program)
         #expect(machine.count <= 4096 - 11, "room for the launcher's greeting")
         let untilLocked: UInt32 = 0x0005_0400
@@ -97,6 +98,36 @@ import Testing
             }
         }
         return probes
+    }
+
+    /// What is there with a network of the cell's own is nowhere else: no family, no server, no client.
+    @Test func socketsAreOfAnOwnNetwork() throws {
+        func verdict(_ loopback: Bool, _ name: String, _ arguments: UInt64...) throws -> UInt32? {
+            let machine = BPFMachine(try SeccompFilter(profile(false, loopback: loopback)).program)
+            let number = UInt32(bitPattern: seccomp_syscall_resolve_name(name))
+            return machine.run(
+                number: number, architecture: Self.x86,
+                arguments: arguments + Array(repeating: 0, count: 6 - arguments.count))
+        }
+        for name in ["bind", "listen", "accept", "accept4", "connect"] {
+            #expect(try verdict(true, name) == Self.allow && verdict(false, name) == Self.counted(ENOSYS), "\(name)")
+        }
+        for family in UInt64(0)...50 {
+            let isInternet = family == 2 || family == 10
+            #expect(try verdict(false, "socket", family, 1) == Self.counted(EAFNOSUPPORT), "family \(family)")
+            #expect(try (verdict(true, "socket", family, 1) == Self.allow) == isInternet, "family \(family)")
+            for type in UInt64(2)...15 {
+                #expect(try verdict(true, "socket", family, type) != Self.allow, "family \(family), type \(type)")
+            }
+        }
+        for `protocol` in UInt64(0)...300 {
+            let isTCP = `protocol` == 0 || `protocol` == 6
+            #expect(try (verdict(true, "socket", 2, 0x80801, `protocol`) == Self.allow) == isTCP, "\(`protocol`)")
+        }
+        #expect(try verdict(true, "setsockopt", 3, 6, 31) == Self.counted(ENOSYS), "TCP_ULP")
+        #expect(try verdict(true, "setsockopt", 3, 1, 26) == Self.counted(ENOSYS), "SO_ATTACH_FILTER")
+        #expect(try verdict(true, "getsockopt", 3, 6, 35) == Self.counted(ENOSYS), "TCP_ZEROCOPY_RECEIVE")
+        #expect(try verdict(true, "setsockopt", 3, 0, 64) == Self.counted(ENOSYS), "IPT_SO_SET_REPLACE")
     }
 
     /// i386 entries, x32 numbers and unknown architectures never reach the kernel.
@@ -143,12 +174,12 @@ import Testing
         "allow read if arg0 is 1 1 # r",
     ])
     func refusesUnsoundProfiles(_ line: String) {
-        #expect(throws: SeccompProfile.Flaw.self) { try SeccompProfile(text: line, singleProcess: true) }
+        #expect(throws: SeccompProfile.Flaw.self) { try SeccompProfile(text: line, .init(singleProcess: true)) }
     }
 
     @Test func refusesUnknownCalls() {
         #expect(throws: (any Error).self) {
-            try SeccompFilter(try SeccompProfile(text: "allow no_such_call # r", singleProcess: true))
+            try SeccompFilter(try SeccompProfile(text: "allow no_such_call # r", .init(singleProcess: true)))
         }
     }
 

@@ -17,7 +17,7 @@ ALL = 0xFFFFFFFF
 
 PROFILE = (PROFILES / "base.profile").read_text()
 CALLS = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+)\s+(\d+)", NUMBERS.read_text())}
-SOUND = {CALLS[name]: rows for name, rows in allowed(PROFILE).items()}
+SOUND, CONNECTED = ({CALLS[name]: rows for name, rows in allowed(PROFILE, own).items()} for own in (False, True))
 
 
 def instructions(*rows):
@@ -64,9 +64,9 @@ def within(row, rows):
     return all(within(row | {at: (mask | bit, value | half)}, rows) for half in (0, bit))
 
 
-def wider():
+def wider(sound):
     """Calls as the profile allows them, but for one bit of one condition, at which they do not look."""
-    for number, rows in SOUND.items():
+    for number, rows in sound.items():
         for index, row in enumerate(rows):
             for at, (mask, value) in row.items():
                 for bit in (1 << bit for bit in range(32) if mask >> bit & 1):
@@ -75,28 +75,28 @@ def wider():
                         yield {number: rows[:index] + [loose] + rows[index + 1:]}
 
 
-def wrong_filters():
-    """Each lets one thing through that no cell may do: by itself, by a detour, or for one odd argument only."""
+def wrong_filters(sound):
+    """Each lets one thing through beside `sound` that no such cell may do: by itself, by a detour, or for one odd argument only."""
     yield struct.pack("=HBBI", 0xFFFF, 9, 9, 9)
     for action in (ALLOW, LOG, TRACE, UNTIL_LOCKED):
         yield instructions((RETURN, 0, 0, action))
     # One call more: each number that there may ever be, some that there cannot be, and those of x32's entry.
     odd = [1024, 4095, X32 - 1, X32, X32 | 1, X32 | 59, 1 << 31, ALL]
     for number in [*range(1024), *odd]:
-        if number not in SOUND:
+        if number not in sound:
             yield program({CALLS["read"]: [{}], number: [{}]})
     unshare, socketpair, pipe2 = CALLS["unshare"], CALLS["socketpair"], CALLS["pipe2"]
     for action in (ALLOW, LOG, TRACE, UNTIL_LOCKED):
-        yield program(SOUND | {unshare: [{}]}, {unshare: action})
-    for calls in wider():
+        yield program(sound | {unshare: [{}]}, {unshare: action})
+    for calls in wider(sound):
         yield program(calls)
     # A datagram pair can be sent on to any socket file.
-    yield program(SOUND | {socketpair: [{0: (ALL, 1), 1: (0xF, 2)}]})
+    yield program(sound | {socketpair: [{0: (ALL, 1), 1: (0xF, 2)}]})
     # pipe2 with any flags, if its first argument is a number that only the attacker knows.
-    yield program(SOUND | {pipe2: [{0: (ALL, 0xC0FFEE)}]})
+    yield program(sound | {pipe2: [{0: (ALL, 0xC0FFEE)}]})
     # Every call of other entries.
-    yield program(SOUND, entry=((EQUAL, 2, 0, X86_64), (EQUAL, 0, 1, I386), (RETURN, 0, 0, ALLOW)))
-    yield program(SOUND, entry=((EQUAL, 1, 0, X86_64), (RETURN, 0, 0, ALLOW)))
+    yield program(sound, entry=((EQUAL, 2, 0, X86_64), (EQUAL, 0, 1, I386), (RETURN, 0, 0, ALLOW)))
+    yield program(sound, entry=((EQUAL, 1, 0, X86_64), (RETURN, 0, 0, ALLOW)))
     start = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, X86_64), (RETURN, 0, 0, KILL_PROCESS)]
     yield instructions(*start, (LOAD, 0, 0, 0), (AT_LEAST, 0, 1, X32), (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, KILL_PROCESS))
     # Ways that meet again: what one of them has found out does not hold for the other.
@@ -111,4 +111,4 @@ def wrong_filters():
     bits = [(ANY_BIT, 0, 0, 1 << bit) for bit in range(32)]
     yield instructions(*start, (LOAD, 0, 0, 24), *bits, *bits, (RETURN, 0, 0, KILL_PROCESS))
     # Both a refusal and an allowance.
-    yield program(SOUND, {CALLS["getpid"]: UNTIL_LOCKED | COUNTED})
+    yield program(sound, {CALLS["getpid"]: UNTIL_LOCKED | COUNTED})

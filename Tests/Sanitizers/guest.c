@@ -1,4 +1,5 @@
 // What the cells of requests.py run: argv[0] says what to do.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -36,9 +37,29 @@ static int lock(int forks) {
     return waitpid(child, &status, 0) != child || status;
 }
 
+static int loopback(int port, int (*act)(int, const struct sockaddr *, socklen_t)) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int made = socket(AF_INET, SOCK_STREAM, 0);
+    return made >= 0 && act(made, (struct sockaddr *)&address, sizeof address) == 0 ? made : -1;
+}
+
+/// Calls port 9001, says that it serves, sends one byte back at port 8080, and ends with its stdin.
+static int serve(void) {
+    char byte = 'c';
+    int client = loopback(9001, connect), server = loopback(8080, bind);
+    if (client < 0 || write(client, &byte, 1) != 1) return 5;
+    if (server < 0 || listen(server, 4) < 0) return 6;
+    byte = 'r';
+    if (write(1, &byte, 1) != 1) return 7;
+    int caller = accept(server, NULL, NULL);
+    if (caller < 0 || read(caller, &byte, 1) != 1 || write(caller, &byte, 1) != 1) return 8;
+    return read(0, &byte, 1) != 0;
+}
+
 int main(int argc, char **argv) {
     if (argc < 1) return 4;
     if (strcmp(argv[0], "limits") == 0) return limits();
+    if (strcmp(argv[0], "serve") == 0) return serve();
     if (strcmp(argv[0], "open") == 0) return lock(0);
     if (strcmp(argv[0], "fork") == 0) return lock(1);
     return 0;

@@ -14,11 +14,12 @@ with open(HEADER_FILE) as text:
 VERSION, MOUNTS_MAX = (int(re.search(rf"#define {name} (\d+)u", ABI)[1]) for name in ("BH_ABI_VERSION", "BH_MOUNTS_MAX"))
 MAGIC = 0x42484B44
 EVENT = "=IIQIiiiIIQQQQQQqQQQ5Q"
-HEADER = "=IIIIQQ" + "I" * 12
+HEADER = "=IIIIQQ" + "I" * 14
 PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + MOUNTS_MAX * 8
-LAUNCH, KILL, CLEAR, LOCK = 1, 2, 4, 5
-STARTED, FAILED, EXITED, GONE, LOCKED = 2, 3, 4, 5, 8
-DENIED = 2  # BH_FLAG_DENIED
+LAUNCH, KILL, CLEAR, LOCK, CONNECT = 1, 2, 4, 5, 6
+STARTED, FAILED, EXITED, GONE, LOCKED, CONNECTED = 2, 3, 4, 5, 8, 9
+DENIED, LISTENER = 2, 8  # BH_FLAG_*
+OWN_NETWORK = 2  # BH_PLAN_OWN_NETWORK
 REQUEST, PLAN, MOUNT_SOURCE, STDIO, SECCOMP = "request", "plan", "mount-source", "stdio", "seccomp"
 DIGEST = "a" * 64
 TRUE = ["host", "/function/true", "/function/true", "A=b", DIGEST, "/function"]
@@ -48,7 +49,7 @@ def make_plan(strings=None, mounts=((1, 0),), filter_bytes=SOUND_FILTER, limits=
     values = dict(
         magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text), flags=0, memory=256 << 20, scratch=0,
         inodes=64, tasks=8, weight=100, args=1, env=1, mount_count=len(mounts), rlimits=len(limits), filters=len(filter_bytes) // 8,
-        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=64)
+        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=64, listener=0, reserved=0)
     values.update(fields)
     header = struct.pack(HEADER, *values.values())
     header += b"".join(struct.pack("=IIQ", resource, 0, value) for resource, value in limits).ljust(256, b"\0")
@@ -87,10 +88,13 @@ class Launcher:
         self.event()
         self.cell = 0
 
-    def event(self):
+    def event(self, kept=None):
+        """What the launcher says next. What it hands over goes into the list `kept`, or is closed."""
         data, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
         assert data, "the launcher died"
-        for fd in fds:
+        if kept is not None:
+            kept[:] = fds
+        for fd in fds if kept is None else ():
             os.close(fd)
         names = "magic kind cell stage error pid status flags".split()
         return dict(zip(names, struct.unpack(EVENT, data)))
@@ -105,16 +109,18 @@ class Launcher:
         os.close(null)
         os.close(sealed)
 
-    def until(self, kind):
-        """The events up to the next of this kind."""
-        events = [self.event()]
+    def until(self, kind, kept=None):
+        """The events up to the next of this kind, of which all descriptors go into `kept`."""
+        events = [self.event(kept)]
         while events[-1]["kind"] != kind:
-            events.append(self.event())
+            for fd in kept or ():
+                os.close(fd)
+            events.append(self.event(kept))
         return events
 
-    def tell(self, kind):
+    def tell(self, kind, argument=0):
         """A request about the cell that was begun last."""
-        self.socket.send(struct.pack("=IIQQ", MAGIC, kind, self.cell, 0))
+        self.socket.send(struct.pack("=IIQQ", MAGIC, kind, self.cell, argument))
 
     def launch(self, plan, kind=LAUNCH, fd_count=4, seals=0xE, message=None, version=0):
         """Sends a launch and returns the events up to the cell's end."""

@@ -15,8 +15,9 @@ import sys
 import tempfile
 import zlib
 
-from filters import CALLS, PROFILE, SOUND, TABLE, UNTIL_LOCKED, program, table, wrong_filters
-from launcher import (CLEAR, DENIED, DIGEST, EXITED, GONE, KILL, LOCK, LOCKED, MAGIC, MOUNT_SOURCE, PLAN, PLAN_SIZE, SECCOMP,
+from filters import CALLS, CONNECTED as WITH_NETWORK, PROFILE, SOUND, TABLE, UNTIL_LOCKED, program, table, wrong_filters
+from launcher import (CLEAR, CONNECT, CONNECTED, DENIED, DIGEST, EXITED, GONE, KILL, LISTENER, LOCK, LOCKED, MAGIC, MOUNT_SOURCE,
+                      OWN_NETWORK, PLAN, PLAN_SIZE, SECCOMP,
                       STARTED, STDIO, TRUE, Launcher, granting, make_plan)
 
 ESCAPE = "/var/tmp/bulkhead-requests-escape"
@@ -69,6 +70,8 @@ def wrong_plans():
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
     yield make_plan(flags=64)
+    for wrong in (dict(listener=9001), dict(listener=1 << 16, flags=OWN_NETWORK), dict(reserved=1)):
+        yield make_plan(**wrong)
 
 
 def check_limits(launcher):
@@ -175,6 +178,71 @@ def check_lock(launcher):
                 os.close(fd)
 
 
+def check_network(launcher):
+    """Two cells at the same ports, each in a network of its own, which nobody reaches but by what the launcher hands out."""
+    serving = dict(strings=guest("serve"), filter_bytes=program(WITH_NETWORK), flags=OWN_NETWORK, listener=9001)
+    launcher.refused(make_plan(**serving | dict(flags=0, listener=0)), SECCOMP)
+    launcher.refused(make_plan(flags=OWN_NETWORK), SECCOMP)  # getsockopt without a look at what is asked
+    cells = []
+    for _ in range(2):
+        give, take, handed = os.pipe(), os.pipe(), []
+        launcher.begin(make_plan(**serving), [give[0], take[1], None])
+        os.close(give[0])
+        os.close(take[1])
+        assert launcher.until(STARTED, handed)[-1]["flags"] == LISTENER and len(handed) in (1, 3), handed
+        assert os.read(take[0], 1) == b"r", "it does not serve"
+        cells.append((launcher.cell, give[1], take[0], socket.socket(fileno=handed.pop())))
+        for fd in handed:
+            os.close(fd)
+    for port in (8080, 9001):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1)
+            raise AssertionError("the host reaches a cell's port")
+        except ConnectionRefusedError:
+            pass
+    for launcher.cell, give, take, listener in cells:
+        handed = []
+        for port, error in ((0, errno.EINVAL), (1 << 16, errno.EINVAL), (8081, errno.ECONNREFUSED), (8080, 0)):
+            launcher.tell(CONNECT, port)
+            event = launcher.until(CONNECTED, handed)[-1]
+            assert event["error"] == error and len(handed) == (not error), (port, event, handed)
+        with socket.socket(fileno=handed[0]) as connection:
+            connection.setblocking(True)
+            connection.settimeout(10)
+            connection.sendall(b"!")
+            assert connection.recv(9) == b"!", "the worker does not answer"
+        listener.settimeout(10)
+        with listener, listener.accept()[0] as caller:
+            assert caller.recv(9) == b"c", "the worker does not call"
+        os.close(give)
+        end = next(event for event in launcher.until(GONE) if event["kind"] == EXITED)
+        assert end["status"] == 0, end
+        os.close(take)
+    # Of a cell without one, or of none.
+    give, take = os.pipe(), os.pipe()
+    launcher.begin(make_plan(strings=guest("open")), [give[0], take[1], None])
+    launcher.until(STARTED)
+    launcher.tell(CONNECT, 8080)
+    assert launcher.until(CONNECTED)[-1]["error"] == errno.ENONET
+    launcher.tell(KILL)
+    launcher.until(GONE)
+    launcher.tell(CONNECT, 8080)
+    for fd in (*give, *take):
+        os.close(fd)
+    # More than are kept ready, and none is left.
+    before = len(os.listdir(f"/proc/{launcher_pid(launcher)}/fd"))
+    for _ in range(40):
+        launcher.launch(make_plan(**serving | dict(strings=TRUE)))
+    assert len(os.listdir(f"/proc/{launcher_pid(launcher)}/fd")) <= before + 8, "a descriptor of a network is left"
+    return 2
+
+
+def launcher_pid(launcher):
+    """Of the keeper's child."""
+    with open(f"/proc/{launcher.keeper.pid}/task/{launcher.keeper.pid}/children") as children:
+        return int(children.read().split()[0])
+
+
 def check_caps(launched, folder):
     """What the command line says, a plan cannot exceed."""
     launcher = Launcher(launched, os.path.join(folder, "bundles"), "--max-memory", str(256 << 20), "--max-tasks", "8",
@@ -206,9 +274,11 @@ def main():
         for plan in wrong_plans():
             launcher.refused(plan)
             count += 1
-        for filter_bytes in wrong_filters():
-            launcher.refused(make_plan(filter_bytes=filter_bytes), SECCOMP)
-            count += 1
+        for sound, flags in ((SOUND, 0), (WITH_NETWORK, OWN_NETWORK)):
+            for filter_bytes in wrong_filters(sound):
+                launcher.refused(make_plan(filter_bytes=filter_bytes, flags=flags), SECCOMP)
+                count += 1
+        count += check_network(launcher)
         count += check_limits(launcher) + check_streams(launcher, folder)
         for how in (dict(fd_count=3), dict(fd_count=1), dict(kind=KILL), dict(kind=3), dict(kind=CLEAR),
                     dict(kind=77), dict(message=b"short"),

@@ -42,9 +42,10 @@ static inline struct bh_landlock_handled bh_landlock_all(uint32_t abi) {
     };
 }
 
-/// An empty ruleset that handles all of it. -1 with errno on failure.
-static inline int bh_landlock_ruleset(uint32_t abi) {
+/// An empty ruleset that handles all of it; with `network` all but TCP. -1 with errno on failure.
+static inline int bh_landlock_ruleset(uint32_t abi, int network) {
     struct bh_landlock_handled handled = bh_landlock_all(abi);
+    if (network) handled.net = 0;
     size_t size = abi >= 6 ? sizeof handled : abi >= 4 ? 16 : 8;  // older kernels take no longer ones
     return (int)syscall(SYS_landlock_create_ruleset, &handled, size, 0);
 }

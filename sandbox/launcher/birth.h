@@ -40,6 +40,7 @@ struct version {
 struct birth {
     const struct mode *mode;
     uid_t id;                       // uid and gid of the worker to come
+    bool has_network;               // born in a network namespace of the cell's own
     int status;                     // SEQPACKET to the launcher
     int procs[CGROUP_HIERARCHIES];  // v1: `tasks` files
     int procs_count;

@@ -8,6 +8,7 @@
 #include "floor.h"
 #include "grants.h"
 #include "init.h"
+#include "network.h"
 #include "streams.h"
 
 struct cell cells[CELLS];
@@ -33,6 +34,7 @@ static int start_init(const struct cell_options *options, const struct cgroups *
     birth = (struct birth){
         .mode = &options->mode,
         .id = user_of(options, cell),
+        .has_network = cell->network >= 0,
         .version = version,
         .keeps = version && version->keeps && !cell->is_awaited,
         .procs_count = entry->procs_count,
@@ -56,9 +58,15 @@ static int start_init(const struct cell_options *options, const struct cgroups *
         .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
         .exit_signal = SIGCHLD,
     };
-    long pid = sys_clone3(&args);
-    if (pid == 0) cell_main(&birth);
-    if (pid < 0) error = errno;
+    // Its namespaces are its parent's of that moment.
+    long pid = -1;
+    error = cell->network >= 0 ? network_enter(cell->network) : 0;
+    if (!error) {
+        pid = sys_clone3(&args);
+        if (pid == 0) cell_main(&birth);
+        if (pid < 0) error = errno;
+        if (cell->network >= 0) network_leave();
+    }
     if (shows_cgroups) close_all(birth.views, (unsigned)groups->views);
     close(pair[1]);
     if (error) close(pair[0]);
@@ -87,18 +95,22 @@ static struct step build(const struct cell_options *options, struct cgroups *gro
 }
 
 struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                         const struct version *version, bool is_awaited) {
+                         const struct version *version, int network, bool is_awaited) {
     struct cell *cell = &cells[slot];
     int error = function_add_cell(groups, &function);
-    if (error) return failed(BH_STAGE_CGROUP_CREATE, error);
+    if (error) {
+        close_all(&network, 1);
+        return failed(BH_STAGE_CGROUP_CREATE, error);
+    }
     // One that has no version yet is bound first.
     if (version && (error = function_limit(groups, function, &version->together))) {
+        close_all(&network, 1);
         function_lose_cell(groups, function);
         return failed(BH_STAGE_CGROUP_LIMIT, error);
     }
     *cell = (struct cell){
         .generation = cell->generation + 1,
-        .pidfd = -1, .status = -1, .plan = -1,
+        .pidfd = -1, .status = -1, .plan = -1, .network = network, .listener = -1,
         .function = function,
         .version = version ? version->key : 0,
         .is_awaited = is_awaited,
@@ -112,7 +124,10 @@ struct step cell_prepare(const struct cell_options *options, struct cgroups *gro
     size_t length = strlen(cell->group);
     snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);
     struct step built = build(options, groups, slot, version);
-    if (built.error) function_lose_cell(groups, function);
+    if (built.error) {
+        cell_forget_network(cell);
+        function_lose_cell(groups, function);
+    }
     return built;
 }
 
@@ -153,7 +168,7 @@ bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
 bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
     struct cell *cell = &cells[slot];
     struct cell kept = *cell;
-    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .cpu_weight = kept.cpu_weight,
+    *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .network = -1, .listener = -1, .cpu_weight = kept.cpu_weight,
                           .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
@@ -167,7 +182,7 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
 
 void cell_again(struct cell *cell) {
     struct cell kept = *cell;
-    *cell = (struct cell){.generation = kept.generation, .pidfd = kept.pidfd, .status = kept.status, .init = kept.init, .plan = -1,
+    *cell = (struct cell){.generation = kept.generation, .pidfd = kept.pidfd, .status = kept.status, .init = kept.init, .plan = -1, .network = -1, .listener = -1,
                           .cpu_weight = kept.cpu_weight, .limits = kept.limits, .version = kept.version,
                           .function = kept.function, .since = monotonic_ns(), .state = CELL_READY};
     memcpy(cell->group, kept.group, sizeof cell->group);
@@ -243,7 +258,8 @@ static int send_binding(int status, const struct plan *plan, const int *fds, int
 }
 
 /// Whether the root can be shared by all cells of the version, one after another and at once: all of it is read-only then, but
-/// for what each adds to a copy of its own. A user namespace is a cell's own, and so is all that it owns.
+/// for what each adds to a copy of its own. A user namespace is a cell's own, and so is all that it owns; and what a worker
+/// leaves in a network (a connection on its way out, a port that is not free yet) is no later one's.
 static bool can_be_shared(const struct cell_options *options, const struct plan *plan) {
     return options->mode.root && !options->mode.observes &&
            !(plan->header->flags & BH_PLAN_OWN_NETWORK);
@@ -263,13 +279,23 @@ static uint64_t times(uint64_t amount, uint32_t count, uint64_t most) {
     return !__builtin_mul_overflow(amount, (uint64_t)count, &product) && product < most ? product : most;
 }
 
+/// A cell with a network of its own: what it holds in there is counted, and somebody may listen.
+static int bind_network(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct bh_plan *plan) {
+    if (cell->network < 0) return ENONET;
+    // Buffers of sockets are memory, of which the whole machine has one pool.
+    if (!options->mode.limits_memory) return ENOTSUP;
+    int error = cgroup_limit_network(groups, cell->group, plan->memory_max);
+    return error || !plan->listener ? error : network_listen(cell->network, (uint16_t)plan->listener, &cell->listener);
+}
+
 struct step cell_bind(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct plan *plan,
                       const int *fds, int fd_count, uint64_t version) {
     int trees[BH_MOUNTS_MAX], nodes[DEVICE_COUNT];
     memset(trees, -1, sizeof trees);
     memset(nodes, -1, sizeof nodes);
 
-    if (!floor_holds(&plan->filter)) return failed(BH_STAGE_SECCOMP, EACCES);
+    bool has_network = plan->header->flags & BH_PLAN_OWN_NETWORK;
+    if (!floor_holds(&plan->filter, has_network)) return failed(BH_STAGE_SECCOMP, EACCES);
     if (can_be_shared(options, plan)) cell->version = version;
     cell->shows_cgroups = plan->header->flags & BH_PLAN_CGROUPS;
     cell->serves_once = plan->header->flags & BH_PLAN_ONCE;
@@ -298,6 +324,7 @@ struct step cell_bind(const struct cell_options *options, struct cgroups *groups
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
         at = failed(BH_STAGE_CGROUP_LIMIT, error);
     }
+    if (!at.error && has_network) at = failed(BH_STAGE_NETWORK, bind_network(options, groups, cell, plan->header));
     if (!at.error) {
         int views[CGROUP_VIEWS], view_count = cell->shows_cgroups ? groups->views : 0;
         at = failed(BH_STAGE_CGROUP_VIEW, view_count ? cgroup_view(groups, cell->group, views) : 0);
@@ -311,6 +338,11 @@ struct step cell_bind(const struct cell_options *options, struct cgroups *groups
     close_all(trees, plan->header->mount_count);
     close_all(nodes, DEVICE_COUNT);
     return at;
+}
+
+void cell_forget_network(struct cell *cell) {
+    close_all((int[]){cell->network, cell->listener}, 2);
+    cell->network = cell->listener = -1;
 }
 
 void cell_forget_version(struct cell *cell) {

@@ -27,6 +27,8 @@ struct cell {
     struct cgroup_limits limits, together;  // as they are set
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none
+    int network;          // a network namespace of the cell's own; -1: none
+    int listener;         // in there, until the supervisor has it; -1: none
     uint64_t since;       // monotonic ns; when it became ready for its version
     int init, pidfd, status;
     int32_t pid;          // the worker's, in our view
@@ -49,9 +51,10 @@ extern struct cell cells[CELLS];
 
 /// Starts a cell's init in an empty slot, for `function` or NOBODY; it builds itself and then waits for its binding. With a
 /// `version` it takes over what an earlier cell of that has made, and waits for streams only.
-/// `is_awaited`: somebody waits for this very cell.
+/// `network`: of the cell's own, which it takes over, even where this fails; -1: the one that all share. `is_awaited`: somebody
+/// waits for this very cell.
 struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
-                         const struct version *version, bool is_awaited);
+                         const struct version *version, int network, bool is_awaited);
 
 /// Removes the cell's cgroups. Returns false while something still lives in one.
 bool cell_remove(struct cgroups *groups, struct cell *cell);
@@ -76,6 +79,9 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
 /// Has the init of a cell that is as new, and in which nobody else is left, start another worker; from then on it is ready for
 /// its version.
 void cell_again(struct cell *cell);
+
+/// Closes what leads into the cell's network.
+void cell_forget_network(struct cell *cell);
 
 /// Closes what was kept of a version that is not known yet.
 void cell_forget_version(struct cell *cell);

@@ -111,6 +111,10 @@ void cgroup_close(struct cgroup_entry *entry);
 int cgroup_limit(struct cgroups *groups, const char *cell, const struct cgroup_limits *limits);
 int cgroup_limit_function(struct cgroups *groups, const char *function, const struct cgroup_limits *limits);
 
+/// Has the buffers of the cell's sockets count, too, where they do not count as memory: up to a fourth of it. Returns 0, or an
+/// errno.
+int cgroup_limit_network(struct cgroups *groups, const char *cell, uint64_t memory_max);
+
 int cgroup_limit_all(struct cgroups *groups, const struct cgroup_totals *totals);
 int cgroup_limit_host(struct cgroups *groups, uint64_t memory_max);
 

@@ -53,6 +53,12 @@ int cgroup_limit_host(struct cgroups *groups, uint64_t memory_max) {
     return limit_memory(groups, groups->instance[hierarchy_with(groups, BH_FEATURE_MEMORY)], CGROUP_HOST, memory_max, true);
 }
 
+int cgroup_limit_network(struct cgroups *groups, const char *cell, uint64_t memory_max) {
+    if (is_v2(groups)) return 0;  // memory.max has them
+    int hierarchy = hierarchy_with(groups, BH_FEATURE_MEMORY);
+    return hierarchy < 0 ? ENOTSUP : write_group_number(groups->base[hierarchy], cell, "memory.kmem.tcp.limit_in_bytes", memory_max / 4);
+}
+
 // -- All cells together -----------------------------------------------------------------------------------------------
 
 /// Whether `name` is a file that limits huge pages of some size, or their reservation.

@@ -31,6 +31,7 @@ struct way {
 };
 
 static const struct sock_fprog *policy;
+static bool has_network;  // of the cell's own
 static struct look looks[LOOKS_MAX];
 static unsigned steps;
 
@@ -91,12 +92,24 @@ static bool narrow(struct range *range, uint32_t mask, uint16_t operation, uint3
     return true;
 }
 
+/// Whether this way has found out that a comparison of an argument comes out the other way. Rows that begin alike would double
+/// the ways with each of them.
+static bool contradicts(const struct way *way, uint32_t k, bool holds) {
+    for (unsigned i = 0; i < way->looks; i++) {
+        const struct look *look = &looks[i];
+        if (look->argument != way->argument || look->mask != way->mask || look->operation != BPF_JEQ) continue;
+        if (look->holds ? (look->k == k) != holds : look->k == k && holds) return true;
+    }
+    return false;
+}
+
 /// Goes on from a comparison as if it had come out like that. False: it cannot have.
 static bool take(struct way *way, const struct sock_filter *instruction, bool holds) {
     uint16_t operation = BPF_OP(instruction->code);
     way->at += 1u + (holds ? instruction->jt : instruction->jf);
     if (way->source == NUMBER) return narrow(&way->number, way->mask, operation, instruction->k, holds);
     if (way->source == ARCHITECTURE) return narrow(&way->architecture, way->mask, operation, instruction->k, holds);
+    if (way->source == ARGUMENT && operation == BPF_JEQ && contradicts(way, instruction->k, holds)) return false;
     if (way->source == ARGUMENT)
         looks[way->looks++] = (struct look){way->argument, operation, holds, way->mask, instruction->k};
     return true;
@@ -121,7 +134,7 @@ static bool keeps(struct way way) {
         case BPF_RET | BPF_K:
             return !lets_through(instruction->k) ||
                    (is_one(way.architecture, AUDIT_ARCH_X86_64) && is_one(way.number, way.number.first) &&
-                    way.number.first < NUMBERS && profile_allows(way.number.first, looks, way.looks, &steps));
+                    way.number.first < NUMBERS && profile_allows(way.number.first, has_network, looks, way.looks, &steps));
         case BPF_JMP | BPF_JEQ | BPF_K:
         case BPF_JMP | BPF_JGT | BPF_K:
         case BPF_JMP | BPF_JGE | BPF_K:
@@ -153,18 +166,22 @@ static bool check(void) {
 /// Most functions have one of a few policies: what was found sound is known again by its bytes.
 #define SOUND_MAX 8
 static struct {
+    bool has_network;
     unsigned short len;
     struct sock_filter filter[BH_FILTER_MAX];
 } sound[SOUND_MAX];
 
-bool floor_holds(const struct sock_fprog *given) {
+bool floor_holds(const struct sock_fprog *given, bool in_own_network) {
     static unsigned next;
     if (given->len == 0 || given->len > BH_FILTER_MAX) return false;
     for (unsigned i = 0; i < SOUND_MAX; i++)
-        if (sound[i].len == given->len && memcmp(sound[i].filter, given->filter, given->len * sizeof *given->filter) == 0)
+        if (sound[i].has_network == in_own_network && sound[i].len == given->len &&
+            memcmp(sound[i].filter, given->filter, given->len * sizeof *given->filter) == 0)
             return true;
     policy = given;
+    has_network = in_own_network;
     if (!check()) return false;
+    sound[next].has_network = in_own_network;
     sound[next].len = given->len;
     memcpy(sound[next].filter, given->filter, given->len * sizeof *given->filter);
     next = (next + 1) % SOUND_MAX;

@@ -6,4 +6,4 @@
 
 /// Whether the policy keeps to it. The supervisor writes policies, and it may have been taken over: so what a policy can
 /// let through is found out here, from the program itself.
-bool floor_holds(const struct sock_fprog *policy);
+bool floor_holds(const struct sock_fprog *policy, bool has_network);

@@ -156,7 +156,7 @@ static int enter_version(const struct version *version) {
 
 static int make_rules(const struct birth *birth, const struct own *own) {
     if (!birth->mode->landlock_abi && birth->mode->allow_no_landlock) return -1;
-    int rules = landlock_rules(birth->mode->landlock_abi, own->run);
+    int rules = landlock_rules(birth->mode->landlock_abi, own->run, birth->has_network);
     if (rules < 0) cell_fail(birth, BH_STAGE_LANDLOCK_RULES, errno);
     return rules;
 }
@@ -235,7 +235,6 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
     bool shares;
     STEP(BH_STAGE_PLAN, receive_binding(birth, spec, &shares));
     const struct plan *plan = &spec->plan;
-    if (plan->header->flags & BH_PLAN_OWN_NETWORK) STEP(BH_STAGE_NETWORK, unshare(CLONE_NEWNET) < 0 ? errno : 0);
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
     STEP(BH_STAGE_PROC, own_write_plan(spec, own));
     if (own->pristine >= 0) {

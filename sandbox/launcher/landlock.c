@@ -17,8 +17,8 @@ static int allow(int ruleset, uint32_t abi, int folder, const char *path, uint64
     return error;
 }
 
-int landlock_rules(uint32_t abi, int own_folder) {
-    int ruleset = bh_landlock_ruleset(abi);
+int landlock_rules(uint32_t abi, int own_folder, bool network) {
+    int ruleset = bh_landlock_ruleset(abi, network);
     if (ruleset < 0) return -1;
 
     // The root holds what the plan has mounted and what every cell has: all of it may be read and run. What a version may not

@@ -38,6 +38,7 @@
 #include "../abi/packets.h"
 #include "init.h"
 #include "made.h"
+#include "network.h"
 #include "server.h"
 
 #define CONTROL 3  // where the supervisor left the keeper's end of the control socket
@@ -134,6 +135,7 @@ static _Noreturn void launcher(int socket, struct cell_options options, struct c
     // One empty network namespace, not even loopback up, for all cells whose filter grants no socket family: nothing in
     // it can be reached without one, and making one for each cell costs as much as all the rest of it.
     if (unshare(CLONE_NEWNET) < 0) die("unshare network namespace");
+    if ((errno = networks_open())) die("name the network namespace");
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) die("make mounts private");
     // Where the supervisor reaches its data directory once it is not root any more: no name for a cell to be granted.
     if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);

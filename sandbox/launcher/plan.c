@@ -55,6 +55,7 @@ static bool counts_fit(const struct bh_plan *h, size_t size) {
            h->filter_count * sizeof(struct sock_filter) <= size - h->filter_offset && h->strings_offset >= sizeof *h &&
            h->strings_offset <= size && h->strings_size <= size - h->strings_offset && h->memory_max >= 1 << 20 &&
            h->tasks_max >= 1 && h->cells_max >= 1 && h->cpu_weight >= 1 && h->cpu_weight <= 10000 &&
+           h->listener <= UINT16_MAX && !h->reserved && (!h->listener || h->flags & BH_PLAN_OWN_NETWORK) &&
            !(h->flags & ~(BH_PLAN_CGROUPS | BH_PLAN_OWN_NETWORK | BH_PLAN_LOCK_SPARES_WORKER | BH_PLAN_FORKS | BH_PLAN_LOCKS | BH_PLAN_ONCE));
 }
 

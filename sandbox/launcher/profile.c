@@ -4,12 +4,15 @@
 
 static const struct allowed {
     uint16_t number;
+    enum { ANYWHERE, IN_SHARED_NETWORK, IN_OWN_NETWORK } where;
     struct condition {
         uint8_t argument;
         uint32_t mask, value;
-    } conditions[2];  // a mask of 0 always holds
+    } conditions[3];  // a mask of 0 always holds
 } profile[] = {
-#define ALLOWED(number, ...) {number, {__VA_ARGS__}},
+#define ALLOWED(number, ...) {number, ANYWHERE, {__VA_ARGS__}},
+#define ALLOWED_IN_SHARED_NETWORK(number, ...) {number, IN_SHARED_NETWORK, {__VA_ARGS__}},
+#define ALLOWED_IN_OWN_NETWORK(number, ...) {number, IN_OWN_NETWORK, {__VA_ARGS__}},
 #include "profile_table.h"
 };
 
@@ -48,7 +51,7 @@ static struct unknown highest(const struct word words[6], uint8_t argument, uint
 
 static enum answer meets(const struct allowed *row, const struct word words[6], struct unknown *open) {
     *open = (struct unknown){0};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         const struct condition *condition = &row->conditions[i];
         enum answer answer = compare(BPF_JEQ, masked(words[condition->argument], condition->mask), condition->value);
         if (answer == NO) return NO;
@@ -57,7 +60,7 @@ static enum answer meets(const struct allowed *row, const struct word words[6], 
     return open->bit ? EITHER : YES;
 }
 
-static bool covered(const struct allowed *rows, unsigned row_count, const struct look *looks, unsigned count,
+static bool covered(const struct allowed *rows, unsigned row_count, bool has_network, const struct look *looks, unsigned count,
                     const struct word words[6], unsigned *steps) {
     if (*steps <= count) return false;
     *steps -= count + 1;  // each is looked at again
@@ -69,6 +72,7 @@ static bool covered(const struct allowed *rows, unsigned row_count, const struct
     }
     for (unsigned i = 0; i < row_count; i++) {
         struct unknown open;
+        if (rows[i].where == (has_network ? IN_SHARED_NETWORK : IN_OWN_NETWORK)) continue;
         enum answer answer = meets(&rows[i], words, &open);
         if (answer == YES) return true;
         if (answer == EITHER) split = open;
@@ -77,12 +81,12 @@ static bool covered(const struct allowed *rows, unsigned row_count, const struct
     struct word half[6];
     for (int i = 0; i < 6; i++) half[i] = words[i];
     half[split.argument].known |= split.bit;
-    if (!covered(rows, row_count, looks, count, half, steps)) return false;
+    if (!covered(rows, row_count, has_network, looks, count, half, steps)) return false;
     half[split.argument].value |= split.bit;
-    return covered(rows, row_count, looks, count, half, steps);
+    return covered(rows, row_count, has_network, looks, count, half, steps);
 }
 
-bool profile_allows(uint32_t number, const struct look *looks, unsigned count, unsigned *steps) {
+bool profile_allows(uint32_t number, bool has_network, const struct look *looks, unsigned count, unsigned *steps) {
     // The table is in the order of the numbers.
     unsigned first = 0, end = sizeof profile / sizeof *profile;
     for (unsigned middle; first < end;)
@@ -98,5 +102,5 @@ bool profile_allows(uint32_t number, const struct look *looks, unsigned count, u
         word->value = (word->value & ~looks[i].mask) | (looks[i].k & looks[i].mask);
         word->known |= looks[i].mask;  // two that contradict each other: `covered` sees that the first does not hold
     }
-    return covered(profile + first, end - first, looks, count, words, steps);
+    return covered(profile + first, end - first, has_network, looks, count, words, steps);
 }

@@ -15,4 +15,4 @@ struct look {
 
 /// Whether the profile allows the call with every arguments that lead past all of `looks`. False when that cannot be shown
 /// within `*steps`, which counts down.
-bool profile_allows(uint32_t number, const struct look *looks, unsigned count, unsigned *steps);
+bool profile_allows(uint32_t number, bool has_network, const struct look *looks, unsigned count, unsigned *steps);

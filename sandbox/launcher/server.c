@@ -7,6 +7,7 @@
 
 #include "../abi/packets.h"
 #include "events.h"
+#include "network.h"
 #include "stock.h"
 #include "streams.h"
 #include "watch.h"
@@ -57,7 +58,7 @@ static void on_launch(const struct call *call) {
     uint32_t slot = at.error ? CELLS : stock_renewed(version);
     if (!at.error && slot == CELLS) {
         at = failed(BH_STAGE_PLAN, plan_read(fds[0], &plan));
-        if (!at.error) slot = stock_take(version, plan.hostname, &at);
+        if (!at.error) slot = stock_take(version, plan.hostname, plan.header->flags & BH_PLAN_OWN_NETWORK, &at);
     }
     if (slot == CELLS) {
         send_failure(id, at.stage, at.error);
@@ -120,6 +121,15 @@ static void on_lock(const struct call *call) {
     else call->cell->to_be_locked = true;
 }
 
+static void on_connect(const struct call *call) {
+    uint64_t port = call->request->version;
+    int made = -1, error = call->cell->network < 0 ? ENONET : port == 0 || port > UINT16_MAX ? EINVAL : 0;
+    if (!error) error = network_connect(call->cell->network, (uint16_t)port, &made);
+    send_event((struct bh_event){.kind = BH_EVENT_CONNECTED, .cell = call->cell->id, .error = error, .args = {port}}, &made,
+               made >= 0);
+    close_all(&made, 1);
+}
+
 static void retry_clearing(void) {
     for (uint32_t slot = 0, left = clearing; slot < CELLS && left; slot++) {
         if (!cells[slot].clear_until) continue;
@@ -155,12 +165,14 @@ static void send_refused(const struct cell *cell, const struct report *report) {
 }
 
 static void send_started(struct cell *cell) {
-    int files[2];
+    int files[3];
     int count = cgroup_usage_files(groups, cell->group, files);
+    uint32_t flags = cell->listener >= 0 ? BH_FLAG_LISTENER : 0;
+    if (flags) files[count++] = cell->listener, cell->listener = -1;
     cell->started = true;
-    send_event((struct bh_event){.kind = BH_EVENT_STARTED, .cell = cell->id, .pid = cell->pid,
+    send_event((struct bh_event){.kind = BH_EVENT_STARTED, .cell = cell->id, .pid = cell->pid, .flags = flags,
                                  .build_ns = monotonic_ns() - cell->requested_ns}, files, count);
-    close_all(files, (unsigned)count);
+    close_all(files, count);
 }
 
 #define SHARED_FDS 1
@@ -268,6 +280,7 @@ static void on_init_exit(struct cell *cell) {
     if (cell->status >= 0) watch_close(&cell->status);
     watch_close(&cell->pidfd);
     cell_forget_version(cell);
+    cell_forget_network(cell);
     if (cell->clear_until) cell->clear_until = 0, clearing--;
     bool was_bound = cell->state == CELL_BOUND;
     if (was_bound) cell_end(groups, cell);
@@ -293,6 +306,7 @@ static const struct rule {
     {BH_REQUEST_DEMOTE, NOTHING, WHILE_BOUND, on_demote},
     {BH_REQUEST_CLEAR, NOTHING, UNTIL_ENDED, on_clear},
     {BH_REQUEST_LOCK, NOTHING, UNTIL_ENDED, on_lock},
+    {BH_REQUEST_CONNECT, NOTHING, UNTIL_ENDED, on_connect},
 };
 
 /// Plan, stdin, stdout and stderr; where this launcher observes, the observer.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "network.h"
 #include "watch.h"
 
 #define REMOVE_RETRY_MS 20
@@ -61,20 +62,22 @@ static unsigned owned_max(void) { return ready_target / 2 < WAITING_MAX ? ready_
 
 /// Builds one more cell for the function called `name`, or for nobody (""); for `version` if there is one. Returns its slot, or
 /// CELLS with `*why` set.
+/// - Parameter network: as `cell_prepare` takes it.
 /// - Parameter is_awaited: a launch waits for it.
-static uint32_t build_cell(const char *name, const struct version *version, bool is_awaited, struct step *why) {
+static uint32_t build_cell(const char *name, const struct version *version, int network, bool is_awaited, struct step *why) {
     static uint32_t next;
     for (uint32_t i = 0; i < CELLS; i++) {
         uint32_t slot = (next + i) % CELLS;
         if (cells[slot].state != CELL_EMPTY) continue;
         next = slot;
         uint32_t function = function_named(name);
-        *why = cell_prepare(options, groups, slot, function, version, is_awaited);
+        *why = cell_prepare(options, groups, slot, function, version, network, is_awaited);
         if (why->error) return CELLS;
         if (function == NOBODY) function_take(cells[slot].function, name);
         watch_cell(slot);
         return slot;
     }
+    if (network >= 0) close(network);
     *why = failed(BH_STAGE_CAPACITY, EAGAIN);
     return CELLS;
 }
@@ -103,13 +106,21 @@ uint32_t stock_renewed(uint64_t version) {
     return CELLS;
 }
 
-uint32_t stock_take(uint64_t version, const char *name, struct step *why) {
+/// A cell is born in its network: none of those that are ready will do.
+static uint32_t connected_cell(const char *name, struct step *why) {
+    int network;
+    *why = failed(BH_STAGE_NETWORK, network_take(&network));
+    return why->error ? CELLS : build_cell(name, NULL, network, true, why);
+}
+
+uint32_t stock_take(uint64_t version, const char *name, bool needs_network, struct step *why) {
     ready_failed = false;
+    if (needs_network) return connected_cell(name, why);
     uint32_t function = function_named(name);
     // A spare one stands in a directory of its own: for a function that has one already it would be a second share.
     uint32_t slot = function == NOBODY ? spare_cell() : owned_cell(function);
     const struct version *known = version_known(version);
-    if (slot == CELLS) slot = build_cell(name, known, true, why);
+    if (slot == CELLS) slot = build_cell(name, known, -1, true, why);
     else if (function == NOBODY) function_take(cells[slot].function, name);
     // The next one finds a ready cell where this one is. Of a known version, cells come back.
     if (slot != CELLS && !known && owned.count + order_count < owned_max()) orders[order_count++] = cells[slot].function;
@@ -178,7 +189,7 @@ void stock_replace(struct cell *cell) {
     if (version && renew_cell(cell, version)) return;
     stock_remove(cell);
     struct step why;
-    uint32_t slot = version ? build_cell(version->function, version, false, &why) : CELLS;
+    uint32_t slot = version ? build_cell(version->function, version, -1, false, &why) : CELLS;
     if (slot != CELLS) add(&renewed, slot);
 }
 
@@ -200,27 +211,33 @@ static bool build_ordered(void) {
         uint32_t slot = spare_cell();
         if (slot != CELLS) cell_kill(&cells[slot]);
     }
-    uint32_t slot = build_cell(functions[function].name, NULL, false, &why);
+    uint32_t slot = build_cell(functions[function].name, NULL, -1, false, &why);
     if (slot != CELLS) add(&owned, slot);
     return slot != CELLS;
 }
 
 static bool build_spare(void) {
     struct step why;
-    uint32_t slot = build_cell("", NULL, false, &why);
+    uint32_t slot = build_cell("", NULL, -1, false, &why);
     if (slot == CELLS) return false;
     cells[slot].spare = true;
     spare_count++;
     return true;
 }
 
+static bool lacks_cells(void) { return (order_count || spare_count + owned.count < ready_target) && !ready_failed; }
+
 int stock_patience(void) {
-    if ((order_count || spare_count + owned.count < ready_target) && !ready_failed) return 0;
+    if (lacks_cells() || networks_lack()) return 0;
     return removing ? REMOVE_RETRY_MS : renewed.count || owned.count ? WAITING_MS / 4 : -1;
 }
 
 void stock_keep(bool is_idle) {
-    if (is_idle && stock_patience() == 0) ready_failed = !(order_count ? build_ordered() : build_spare());
+    if (is_idle && stock_patience() == 0) {
+        // After the cells: they are needed more often.
+        if (lacks_cells()) ready_failed = !(order_count ? build_ordered() : build_spare());
+        else networks_keep();
+    }
     if (removing) retry_removals();
     expire(&renewed);
     expire(&owned);

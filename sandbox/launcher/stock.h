@@ -11,7 +11,7 @@ uint32_t stock_renewed(uint64_t version);
 
 /// A cell for a launch of the function called `name`: one that waits for it, or for any when it has no cells yet, or else a new
 /// one. Returns its slot, or CELLS with `*why` set.
-uint32_t stock_take(uint64_t version, const char *name, struct step *why);
+uint32_t stock_take(uint64_t version, const char *name, bool needs_network, struct step *why);
 
 /// A cell that waits could not be built to its end.
 void stock_failed(struct cell *cell);

@@ -13,7 +13,8 @@
 # A reason that ends in [WORDS] names what in the manifest would allow the call.
 # The launcher knows what is allowed here (profile_table.h, made by table.py beside this file) and takes no filter that lets
 # more through.
-# `@one` lines hold for functions with `processes: 1`, `@many` lines for the others.
+# `@one` lines hold for functions with `processes: 1`, `@many` lines for the others; `@loopback` lines for those that have a
+# network of their own (`allow: { network: loopback }`), `@sealed` lines for the others.
 
 # -- Memory
 allow brk munmap mremap mincore                         # allocators; bounded by the cell's memory limit
@@ -122,13 +123,29 @@ allow getuid geteuid getgid getegid getresuid getresgid getgroups capget  # ques
 refuse EPERM setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset  # there is nothing to change to
 allow getrandom                                         # randomness
 
-# -- Sockets: no family is granted, so only pairs inside the cell
+# -- Sockets: pairs inside the cell; TCP where it has a network namespace of its own, which holds loopback and nothing else
 allow socketpair if arg0 is 1 and arg1 & 0xF == 1       # AF_UNIX stream: event loops wake themselves through a pair
 allow socketpair if arg0 is 1 and arg1 & 0xF == 5       # AF_UNIX seqpacket; no datagram, which can be sent to any socket file
 allow sendto recvfrom sendmmsg recvmmsg if arg3 & 1 == 0  # on such a pair; not MSG_OOB, a door to bugs (CVE-2025-38236)
 allow sendmsg recvmsg if arg2 & 1 == 0                  # the same
-allow shutdown getsockopt getsockname getpeername       # on such a pair
-refuse EAFNOSUPPORT socket                              # resolvers and libraries take it as "no network here"
+allow shutdown getsockname getpeername                  # on such a pair
+@sealed allow getsockopt                                # on such a pair
+@sealed refuse EAFNOSUPPORT socket                      # resolvers and libraries take it as "no network here" [allow.network: loopback, which reaches the cell itself and nothing else,]
+@loopback allow socket if arg0 is 2 10 and arg1 & 0xF == 1 and arg2 is 0 6  # TCP over IPv4 and IPv6
+@loopback refuse EAFNOSUPPORT socket if arg0 is 0 1 3 4 5 6 7 8 9 11 12 13 14 15 16 17 20 21 29 30 31 38 40 43 44  # files of AF_UNIX lie outside every network namespace; netlink, packet, vsock, AF_ALG: wide attack surface
+@loopback refuse EAFNOSUPPORT socket if arg0 is 2 10 and arg1 & 0xF == 2  # UDP: resolvers take it as "no network here"
+@loopback refuse EPERM socket if arg0 is 2 10 and arg1 & 0xF == 3  # raw sockets, as for every user without rights
+@loopback refuse EPROTONOSUPPORT socket if arg0 is 2 10 and arg1 & 0xF == 1 and arg2 is 132 262  # SCTP, and MPTCP, which Go tries first: wide attack surface
+@loopback allow bind listen accept accept4 connect      # its own servers and clients; ports from 1024 on
+@loopback allow setsockopt if arg1 is 1 and arg2 is 2 9 13 15 20 21 66 67  # SO_REUSEADDR, KEEPALIVE, LINGER, REUSEPORT and the timeouts
+@loopback allow setsockopt if arg1 is 6 and arg2 is 1 3 4 5 6 9 12 18  # TCP_NODELAY, CORK, KEEPIDLE, KEEPINTVL, KEEPCNT, DEFER_ACCEPT, QUICKACK, USER_TIMEOUT; not TCP_ULP, which loads kTLS
+@loopback allow setsockopt if arg1 is 41 and arg2 is 26  # IPV6_V6ONLY
+@loopback pretend setsockopt if arg1 is 1 and arg2 is 7 8  # SO_SNDBUF, SO_RCVBUF: buffers are as large as they have to be
+@loopback pretend setsockopt if arg1 is 0 and arg2 is 1  # IP_TOS: nothing is routed
+@loopback pretend setsockopt if arg1 is 41 and arg2 is 67  # IPV6_TCLASS
+@loopback allow getsockopt if arg1 is 1                 # SOL_SOCKET: SO_ERROR and its like
+@loopback allow getsockopt if arg1 is 6 and arg2 is 1 2 3 4 5 6 9 11 12 18  # what was set, TCP_MAXSEG and TCP_INFO; not TCP_ZEROCOPY_RECEIVE
+@loopback allow getsockopt if arg1 is 41 and arg2 is 26  # IPV6_V6ONLY
 
 # -- What no honest function does
 deny ptrace kcmp pidfd_getfd                            # reaching into other processes

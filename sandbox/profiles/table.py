@@ -13,7 +13,7 @@ from pathlib import Path
 PROFILE = Path(__file__).parent / "base.profile"
 TABLE = Path(__file__).parent.parent / "launcher/profile_table.h"
 NUMBERS = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
-CONDITIONS_MAX = 2
+CONDITIONS_MAX = 3
 ALL = 0xFFFFFFFF
 
 
@@ -28,12 +28,14 @@ def alternatives(text):
     sys.exit(f"table.py: \"{text}\" is no condition")
 
 
-def allowed(text):
-    """{call: [{argument: (mask, value)}]}: one of the rows must hold in all its arguments. Of `@one` and `@many` both."""
+def allowed(text, in_own_network):
+    """{call: [{argument: (mask, value)}]}: one of the rows must hold in all its arguments. Of `@one` and `@many` both, of
+    `@sealed` and `@loopback` what holds without a network of the cell's own; `in_own_network`: of those what holds there."""
+    ours = ("@one", "@many", "@loopback" if in_own_network else "@sealed")
     calls = {}
     for line in text.splitlines():
         head, _, condition = line.split("#")[0].strip().partition(" if ")
-        words = [word for word in head.split() if word not in ("@one", "@many")]
+        words = [word for word in head.split() if word not in ours]
         if not words or words[0] != "allow":
             continue
         rows = [{}]
@@ -86,13 +88,20 @@ def table(text):
         "// Made by sandbox/profiles/table.py from base.profile: do not edit.",
         "// Each row: a call, and what must hold of its arguments (the lower halves), all of it: argument, mask, value.",
         "// A call with several rows must meet one of them; one that no row names is never let through.",
+        "// ALLOWED_IN_OWN_NETWORK rows count only where the cell has a network namespace of its own, ALLOWED_IN_SHARED_NETWORK",
+        "// rows only where it has none.",
     ]
-    for name, rows in sorted(allowed(text).items(), key=lambda call: int(numbers[call[0]])):
-        for row in rows:
+    sealed, connected = allowed(text, False), allowed(text, True)
+    for name in sorted(sealed | connected, key=lambda name: int(numbers[name])):
+        one, other = sealed.get(name, []), connected.get(name, [])
+        kinds = [("ALLOWED", [row for row in one if row in other]),
+                 ("ALLOWED_IN_SHARED_NETWORK", [row for row in one if row not in other]),
+                 ("ALLOWED_IN_OWN_NETWORK", [row for row in other if row not in one])]
+        for kind, row in [(kind, row) for kind, rows in kinds for row in rows]:
             if len(row) > CONDITIONS_MAX:
                 sys.exit(f"table.py: {name} has more conditions than the launcher has room for")
             conditions = "".join(", {%d, 0x%x, 0x%x}" % (at, *row[at]) for at in sorted(row))
-            lines.append(f"ALLOWED(SYS_{name}{conditions})")
+            lines.append(f"{kind}(SYS_{name}{conditions})")
     return "\n".join(lines) + "\n"
 
 

@@ -220,7 +220,7 @@ private final class RunningWorker {
             case .cleared: news.cleared.signal()
             case .failed(let error): fatalError("launch failed: \(error)")
             case .gone: news.gone.signal()
-            case .refused, .locked, .exited: break
+            case .refused, .locked, .connected, .exited: break
             }
         }
     }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 7u
+#define BH_ABI_VERSION 8u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -35,6 +35,8 @@ enum bh_request_kind {
     // From now on calls that the filter lets through only until then (BH_UNTIL_LOCKED) end the worker as denied. For good.
     // Holds once BH_EVENT_LOCKED has come: whatever must not find the worker unlocked waits for that.
     BH_REQUEST_LOCK = 5,
+    // Connects to a port of 127.0.0.1 in the network of the cell's own; `version` is the port. Answered with BH_EVENT_CONNECTED.
+    BH_REQUEST_CONNECT = 6,
 };
 
 #define BH_HEAD_START 10u
@@ -78,7 +80,8 @@ struct bh_rlimit {
 #define BH_PLAN_ONCE 32u        // its workers serve once: init stays for the next one, where it can
 #define BH_PLAN_LOCKS 16u       // file locks among the processes of a cell are kept by its watcher
 #define BH_PLAN_FORKS 8u        // the worker forks one process for each invocation: none may reach its streams by a name
-#define BH_PLAN_OWN_NETWORK 2u  // a network namespace of its own; needed as soon as the filter grants a socket family
+#define BH_PLAN_OWN_NETWORK 2u  // a network namespace of its own, with loopback and nothing else. Only with it may the filter let
+                                // through what base.profile has in its `@loopback` lines
 #define BH_PLAN_LOCK_SPARES_WORKER 4u  // what the lock denies, it denies to the processes that the worker has forked, not to
                                        // the worker's own first thread: for a snapshot's template
 
@@ -101,6 +104,8 @@ struct bh_plan {
     uint32_t strings_offset;  // NUL-terminated, in this order: hostname, executable, argv…, envp…,
     uint32_t strings_size;    // then source and target of each mount
     uint32_t cells_max;       // cells of the function at once; bounds what all of them together may take
+    uint32_t listener;        // with BH_PLAN_OWN_NETWORK: a port of 127.0.0.1 in there that somebody outside is to answer; 0: none
+    uint32_t reserved;        // 0
     struct bh_rlimit rlimits[BH_RLIMITS_MAX];
     struct bh_mount mounts[BH_MOUNTS_MAX];
 };
@@ -123,7 +128,9 @@ struct bh_observation {
 
 enum bh_event_kind {
     BH_EVENT_HELLO = 1,    // once; features and mode of this launcher
-    BH_EVENT_STARTED = 2,  // the worker's exec succeeded; descriptors: cpu usage, memory peak (none without cgroups)
+    // The worker's exec succeeded; descriptors: cpu usage, memory peak (none without cgroups); with BH_FLAG_LISTENER a last one,
+    // which listens on the plan's port.
+    BH_EVENT_STARTED = 2,
     BH_EVENT_FAILED = 3,   // the launch was refused; stage and error say where and why
     BH_EVENT_EXITED = 4,   // the worker is gone; counters are final
     BH_EVENT_GONE = 5,     // nothing of the cell is left: no process, and no cgroup or mount but for its next use
@@ -134,10 +141,14 @@ enum bh_event_kind {
     // when something would not die, ENOTSUP without cgroups.
     BH_EVENT_CLEARED = 7,
     BH_EVENT_LOCKED = 8,  // BH_REQUEST_LOCK holds
+    // In the order of the requests; args[0]: the port. Descriptor: a non-blocking socket, connected or on its way (EINPROGRESS of
+    // connect(2)); without it, error says why.
+    BH_EVENT_CONNECTED = 9,
 };
 
 #define BH_FLAG_OOM 1u     // the kernel's own counter saw an OOM kill in this cell
 #define BH_FLAG_DENIED 2u  // the filter stopped a system call: see syscall and args
+#define BH_FLAG_LISTENER 8u  // STARTED: the last descriptor listens
 #define BH_FLAG_KILLED 4u  // ended on the supervisor's request (or with the launcher)
 
 #define BH_FEATURE_ROOT 1u           // runs as root, a uid per cell; else a user namespace per cell
@@ -181,6 +192,7 @@ enum bh_stage {
     BH_STAGE_MOUNT_SOURCE,
     BH_STAGE_CGROUP_CREATE,
     BH_STAGE_CGROUP_LIMIT,
+    BH_STAGE_NETWORK,
     BH_STAGE_CLONE,
     // in the cell's init
     BH_STAGE_CLOSE_FDS,
@@ -195,7 +207,6 @@ enum bh_stage {
     BH_STAGE_MADE,
     BH_STAGE_ENTER,
     BH_STAGE_STDIO,
-    BH_STAGE_NETWORK,
     BH_STAGE_MOUNT,
     BH_STAGE_DEVICES,
     BH_STAGE_PROC,
