@@ -6,67 +6,11 @@ import Sandbox
 /// One worker's life as a value: inputs in, actions out; the clock and the meters come with each input. `WorkerRunner` acts.
 struct WorkerMachine {
     typealias Instant = ContinuousClock.Instant
+    typealias Input = WorkerMachineInput
+    typealias Moment = WorkerMachineMoment
+    typealias Action = WorkerMachineAction
 
-    enum Input {
-        case assign(Invocation, start: StartKind, requested: Instant)
-        /// Its process is there.
-        case started
-        case failed(LaunchError)
-        /// All that could be read at once.
-        case output(ByteBuffer)
-        case outputClosed
-        case logClosed
-        case exited(CellExit)
-        case gone
-        /// A snapshot's template is alone again, with so many threads; nil when that could not be brought about.
-        case cleared(threads: Int?)
-        /// The second filter holds.
-        case locked
-        /// Time has passed.
-        case tick
-        case cancelled
-        /// The host cannot hold what the worker writes: its memory for others is used up.
-        case crowdedOut
-        /// The worker is not needed any more.
-        case retire
-    }
-
-    /// What is known of the world when an input comes.
-    struct Moment {
-        let now: Instant
-        /// In milliseconds since 1970.
-        let wallClock: Int
-        /// Asked only where it matters; nil before there is a cell.
-        let meters: (any CellMeter)?
-    }
-
-    enum Action {
-        /// The event; its bytes are the worker's from now on.
-        case write(ByteBuffer)
-        case closeInput
-        case kill
-        /// It has run for so long that it goes on as one among equals.
-        case demote
-        /// What is left beside a snapshot's template has to end.
-        case clear
-        /// It has said ready, and asked to be left with few calls from then on.
-        case lock
-        case finish(Completion)
-        /// A line of the host's for the function's log.
-        case note(String)
-        /// It could not be started, and no invocation is there to tell.
-        case lost(LaunchError)
-        /// Its process is there, but is not ready yet.
-        case launched
-        /// It is ready, so long after its launch.
-        case ready(Duration)
-        /// It waits for its next, or first, invocation.
-        case becameIdle
-        /// Nothing is left of the worker.
-        case ended
-    }
-
-    /// Where its process is in its life. An invocation may be assigned in any of them: see `Serving`.
+    /// Where its process is in its life. An invocation may be assigned in any of them: see `serving`.
     enum State {
         /// On its way, or not ready yet.
         case starting
@@ -85,21 +29,6 @@ struct WorkerMachine {
         static let clear = Preparation(rawValue: 1)
         /// The second filter of `lock: true`.
         static let lock = Preparation(rawValue: 2)
-    }
-
-    /// The invocation that it has.
-    struct Serving {
-        var invocation: Invocation
-        var start: StartKind
-        var requested: Instant
-        /// Whether the event went to the worker.
-        var isSent = false
-        /// When the worker had it: when it was there, and the event sent.
-        var began: Instant?
-        var cpuAtBegin = Duration.zero
-        /// The first cause; nothing later overrides it.
-        var cause: Failure?
-        var answer: Completion.Output?
     }
 
     /// What may still come of it.
@@ -124,7 +53,7 @@ struct WorkerMachine {
     let processors: Int
     private(set) var dialogue: Dialogue
     private(set) var state = State.starting
-    private(set) var serving: Serving?
+    private(set) var serving: ServedInvocation?
     private(set) var times: Times
     private var open: Open = [.streams, .cell, .end]
     private(set) var served = 0
@@ -169,7 +98,7 @@ struct WorkerMachine {
         switch input {
         case .assign(let invocation, let start, let requested):
             precondition(serving == nil, "a worker serves one invocation at a time")
-            serving = Serving(invocation: invocation, start: start, requested: requested)
+            serving = ServedInvocation(invocation: invocation, start: start, requested: requested)
             // It may have ended in the moment between being chosen and now.
             return begin(moment) + concludeIfOver(moment)
         case .started: return started(moment)

@@ -72,15 +72,18 @@ def alternatives(text):
     return [(int(found[1]), sum(bits[:index + 1]), bit) for index, bit in enumerate(bits)]
 
 
-def read_profile(single):
-    """The rules for functions of one process, or for the others."""
+KINDS = {"many": ("@many", "@sealed"), "one": ("@one", "@sealed"), "loopback": ("@many", "@loopback")}
+
+
+def read_profile(tags):
+    """The rules of one kind of functions."""
     rules = []
     for line in PROFILE.read_text().splitlines():
         head, _, condition = line.split("#")[0].strip().partition(" if ")
         words = head.split()
         if not words:
             continue
-        if words[0] in ("@one", "@many") and (words.pop(0) == "@one") != single:
+        if words[0].startswith("@") and words.pop(0) not in tags:
             continue
         action = words.pop(0)
         errno = words.pop(0) if action in ("refuse", "quiet") else None
@@ -91,26 +94,27 @@ def read_profile(single):
     return rules
 
 
-RULES = {False: read_profile(False), True: read_profile(True)}
-CONDITIONED = sorted({rule.name for rules in RULES.values() for rule in rules if rule.conditions})
+RULES = {kind: read_profile(tags) for kind, tags in KINDS.items()}
+CONDITIONED = sorted({rule.name for kind in ("many", "one") for rule in RULES[kind] if rule.conditions})
+OF_SOCKETS = sorted({rule.name for rule in set(RULES["loopback"]) - set(RULES["many"])})
 
 
-def rule_for(number, arguments, single=False):
+def rule_for(number, arguments, kind="many"):
     """The one rule that decides this call."""
-    found = [rule for rule in RULES[single] if rule.decides(NAMES.get(number), arguments)]
+    found = [rule for rule in RULES[kind] if rule.decides(NAMES.get(number), arguments)]
     assert len(found) < 2, f"{NAMES[number]}{arguments} is decided more than once: {found}"
     return found[0] if found else NOT_NAMED
 
 
 def test_profile_is_what_the_host_tells(host, prober):
     """The policy route says of each mode what the file says, rule by rule, and no call is misspelt in either."""
-    for single in (False, True):
-        told = host.get(f"/v1/functions/{prober(processes=1 if single else 8)}/policy").json()
+    for kind in KINDS:
+        told = host.get(f"/v1/functions/{prober(kind)}/policy").json()
         assert told["otherSystemCalls"] == "ENOSYS"
         calls = [Rule(call["action"], call.get("errno"), call["name"],
                       tuple((one["argument"], one["mask"], one["value"]) for one in call["conditions"]))
                  for call in told["systemCalls"]]
-        assert Counter(calls) == Counter(RULES[single])
+        assert Counter(calls) == Counter(RULES[kind])
         assert all(call["reason"].strip() for call in told["systemCalls"])
     assert {rule.name for rule in calls} <= set(NUMBERS)
 
@@ -121,12 +125,15 @@ def test_profile_is_what_the_host_tells(host, prober):
 @pytest.fixture
 def prober(host, example_folder):
     """`prober()`: the prober under a name of its own, so that what was refused to it is counted for it alone."""
-    def make(processes=8):
+    def make(kind="many"):
+        processes = 1 if kind == "one" else 8
         name = unique_name("prober")
         files = read_tree(example_folder("hostile/prober"))
         manifest = files["function.yaml"][0].decode()
         manifest = manifest.replace("name: prober", f"name: {name}").replace("processes: 8", f"processes: {processes}")
         assert f"name: {name}" in manifest and f"processes: {processes}" in manifest
+        if kind == "loopback":
+            manifest += "\nallow: { network: loopback }\n"
         host.upload(name, zip_of(files | {"function.yaml": manifest.encode()}), content_type=ZIP)
         return name
     return make
@@ -144,10 +151,10 @@ def asks_for_a_lock(name, arguments):
     return name == "flock" or name == "fcntl" and arguments[1] & 0xFFFFFFFF in (fcntl.F_GETLK, fcntl.F_SETLK, fcntl.F_SETLKW)
 
 
-def compare(host, function, calls, single=False):
+def compare(host, function, calls, kind="many"):
     """Makes `calls`, none of which is denied, in one invocation, and holds every answer and every count to the profile.
     """
-    event = {"calls": calls} | ({"direct": 1} if single else {})
+    event = {"calls": calls} | ({"direct": 1} if kind == "one" else {})
     answers = host.invoke(function, event, expect="ok", timeout=40).json()
     assert len(answers) == len(calls)
     expected = Counter()
@@ -155,8 +162,8 @@ def compare(host, function, calls, single=False):
         name = NAMES.get(number, str(number))
         if number in UNFILTERED and answer == UNFILTERED[number]:
             continue
-        rule = rule_for(number, arguments, single)
-        if not single and asks_for_a_lock(name, arguments):
+        rule = rule_for(number, arguments, kind)
+        if kind != "one" and asks_for_a_lock(name, arguments):
             # Kept by the cell's watcher, which finds that there is no such file.
             assert answer.get("errno") == "EBADF", (name, answer)
             continue
@@ -197,13 +204,13 @@ def test_every_number(host, prober, first):
             assert_denied(host, denier, call, NAMES[call[0]])
 
 
-def conditioned_calls(name, single):
+def conditioned_calls(name, kind):
     """For each rule with conditions: a call that meets it, and for each bit of what it looks at, one that differs in it.
 
     The upper halves hold garbage: the kernel does not look at them, so neither may the filter.
     """
     calls = []
-    for rule in RULES[single]:
+    for rule in RULES[kind]:
         if rule.name != name or not rule.conditions:
             continue
         arguments = [BAD] * 6
@@ -213,7 +220,7 @@ def conditioned_calls(name, single):
         flips = [(at, 1 << bit) for at, _, _ in rule.conditions for bit in range(32)]
         for at, bit in [(0, 0), *flips]:
             call = [NUMBERS[name], *(value ^ bit if here == at else value for here, value in enumerate(arguments))]
-            action = rule_for(*split(call), single).action
+            action = rule_for(*split(call), kind).action
             makes_process = name == "clone" and action == "allow" and not call[1] & THREAD
             # A denied call costs an invocation: one for each rule, and each bit that leads there from another rule.
             is_repeated = bit and action == "deny" == rule.action
@@ -229,9 +236,9 @@ def split(call):
 @pytest.mark.parametrize("name", CONDITIONED)
 def test_conditions(host, prober, name):
     """What the rule says, and one bit beside it."""
-    calls = conditioned_calls(name, single=False)
+    calls = conditioned_calls(name, "many")
     rules = [rule_for(*split(call)) for call in calls]
-    assert {rule for rule in RULES[False] if rule.name == name and rule.conditions} <= set(rules), "a rule was not met"
+    assert {rule for rule in RULES["many"] if rule.name == name and rule.conditions} <= set(rules), "a rule was not met"
     compare(host, prober(), [call for call, rule in zip(calls, rules) if rule.action != "deny"])
     denier = prober()
     for call, rule in zip(calls, rules):
@@ -239,14 +246,21 @@ def test_conditions(host, prober, name):
             assert_denied(host, denier, call, name)
 
 
+@pytest.mark.parametrize("name", OF_SOCKETS)
+def test_own_network(host, prober, name):
+    """With `network: loopback`: what each rule says of sockets, and one bit beside it."""
+    calls = conditioned_calls(name, "loopback") or [[NUMBERS[name]] + [BAD] * 6]
+    compare(host, prober("loopback"), calls, "loopback")
+
+
 @pytest.mark.parametrize("name", ["fork", "vfork", "clone"])
 def test_single_process(host, prober, name):
     """With `processes: 1`: no fork by any call, and threads all the same."""
-    calls = conditioned_calls(name, single=True) or [[NUMBERS[name]] + [BAD] * 6]
-    rules = [rule_for(*split(call), True) for call in calls]
+    calls = conditioned_calls(name, "one") or [[NUMBERS[name]] + [BAD] * 6]
+    rules = [rule_for(*split(call), "one") for call in calls]
     assert any(rule.errno == "EAGAIN" for rule in rules)
-    compare(host, prober(1), [call for call, rule in zip(calls, rules) if rule.action != "deny"], single=True)
-    denier = prober(1)
+    compare(host, prober("one"), [call for call, rule in zip(calls, rules) if rule.action != "deny"], "one")
+    denier = prober("one")
     for call, rule in zip(calls, rules):
         if rule.action == "deny":
             assert_denied(host, denier, call, name, direct=1)

@@ -1,0 +1,79 @@
+import FunctionModel
+import NIOCore
+import Sandbox
+
+/// What `WorkerMachine` is told.
+enum WorkerMachineInput {
+    case assign(Invocation, start: StartKind, requested: ContinuousClock.Instant)
+    /// Its process is there.
+    case started
+    case failed(LaunchError)
+    /// All that could be read at once.
+    case output(ByteBuffer)
+    case outputClosed
+    case logClosed
+    case exited(CellExit)
+    case gone
+    /// A snapshot's template is alone again, with so many threads; nil when that could not be brought about.
+    case cleared(threads: Int?)
+    /// The second filter holds.
+    case locked
+    /// Time has passed.
+    case tick
+    case cancelled
+    /// The host cannot hold what the worker writes: its memory for others is used up.
+    case crowdedOut
+    /// The worker is not needed any more.
+    case retire
+}
+
+/// What is known of the world when an input comes.
+struct WorkerMachineMoment {
+    let now: ContinuousClock.Instant
+    /// In milliseconds since 1970.
+    let wallClock: Int
+    /// Asked only where it matters; nil before there is a cell.
+    let meters: (any CellMeter)?
+}
+
+/// What `WorkerMachine` wants done.
+enum WorkerMachineAction {
+    /// The event; its bytes are the worker's from now on.
+    case write(ByteBuffer)
+    case closeInput
+    case kill
+    /// It has run for so long that it goes on as one among equals.
+    case demote
+    /// What is left beside a snapshot's template has to end.
+    case clear
+    /// It has said ready, and asked to be left with few calls from then on.
+    case lock
+    case finish(Completion)
+    /// A line of the host's for the function's log.
+    case note(String)
+    /// It could not be started, and no invocation is there to tell.
+    case lost(LaunchError)
+    /// Its process is there, but is not ready yet.
+    case launched
+    /// It is ready, so long after its launch.
+    case ready(Duration)
+    /// It waits for its next, or first, invocation.
+    case becameIdle
+    /// Nothing is left of the worker.
+    case ended
+}
+
+/// The invocation that a worker has.
+struct ServedInvocation {
+    var invocation: Invocation
+    var start: StartKind
+    var requested: ContinuousClock.Instant
+    /// Whether the event went to the worker.
+    var isSent = false
+    /// When the worker had it: when it was there, and the event sent.
+    var began: ContinuousClock.Instant?
+    var cpuAtBegin = Duration.zero
+    /// The first cause; nothing later overrides it.
+    var cause: Failure?
+    var answer: Completion.Output?
+}
