@@ -99,7 +99,8 @@ let package = Package(
                 "FunctionModel", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging,
             ]),
         .target(
-            name: "Dialogues", dependencies: ["FunctionModel", "HostSystem", .product(name: "NIOCore", package: "swift-nio")]),
+            name: "Dialogues",
+            dependencies: ["FunctionModel", "HostSystem", .product(name: "NIOCore", package: "swift-nio")]),
         .target(
             name: "WorkerPool",
             dependencies: ["FunctionModel", "HostSystem", "Sandbox", "Dialogues", logging] + nio),

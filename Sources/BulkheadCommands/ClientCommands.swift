@@ -1,9 +1,9 @@
 import ArgumentParser
+import Dialogues
 import Foundation
 import FunctionModel
 import Host
 import NIOHTTP1
-import Dialogues
 
 /// A function as the commands read it.
 private struct FunctionSummary: Decodable {

@@ -14,24 +14,34 @@ struct ConfigurationFile {
     var allowDegraded: [String]?
     var firstUid: UInt32?
     var readyCells: Int?
-    var maxWorkers: Int?
-    var memoryBudget: ByteSize?
-    var maxWaiting: Int?
-    var maxWait: TimeLimit?
-    var maxQueued: Int?
-    var maxUpload: ByteSize?
-    var maxEvent: ByteSize?
-    var maxBuffered: ByteSize?
-    var maxStored: ByteSize?
-    var maxVersions: Int?
-    var maxStoredByKey: ByteSize?
-    var maxVersionsByKey: Int?
-    /// Bytes that the supervisor itself may use.
-    var maxHostMemory: ByteSize?
+    var bounds = Bounds()
+    var quota = Quota()
     /// Names that requests may come for: see `HostNames`.
     var hosts: [String]?
     /// Paths of roots that the operator has prepared, by name.
     var roots: [String: String]?
+
+    /// What the host holds and does at once.
+    struct Bounds {
+        var maxWorkers: Int?
+        var memoryBudget: ByteSize?
+        var maxWaiting: Int?
+        var maxWait: TimeLimit?
+        var maxQueued: Int?
+        var maxUpload: ByteSize?
+        var maxEvent: ByteSize?
+        var maxBuffered: ByteSize?
+        /// Bytes that the supervisor itself may use.
+        var maxHostMemory: ByteSize?
+    }
+
+    /// What may be stored, together and with one key.
+    struct Quota {
+        var maxStored: ByteSize?
+        var maxVersions: Int?
+        var maxStoredByKey: ByteSize?
+        var maxVersionsByKey: Int?
+    }
 
     init() {}
 
@@ -99,45 +109,45 @@ struct ConfigurationFile {
             readyCells = number
             return number.map { $0 <= 1000 } ?? false
         case "maxWorkers":
-            maxWorkers = number
+            bounds.maxWorkers = number
             return number.map { (1...8000).contains($0) } ?? false
         case "memoryBudget":
-            memoryBudget = ByteSize(text)
-            return memoryBudget.map { $0.bytes > 0 } ?? false
+            bounds.memoryBudget = ByteSize(text)
+            return bounds.memoryBudget.map { $0.bytes > 0 } ?? false
         case "maxWaiting":
-            maxWaiting = number
+            bounds.maxWaiting = number
             return number != nil
         case "maxWait":
-            maxWait = TimeLimit(text)
-            return maxWait != nil
+            bounds.maxWait = TimeLimit(text)
+            return bounds.maxWait != nil
         case "maxQueued":
-            maxQueued = number
+            bounds.maxQueued = number
             return number != nil
         case "maxUpload":
-            maxUpload = ByteSize(text)
-            return maxUpload.map { $0.bytes <= 4 << 30 } ?? false
+            bounds.maxUpload = ByteSize(text)
+            return bounds.maxUpload.map { $0.bytes <= 4 << 30 } ?? false
         case "maxEvent":
             // A buffer's length has 32 bits, and an event is written into another one.
-            maxEvent = ByteSize(text)
-            return maxEvent.map { $0.bytes <= 512 << 20 } ?? false
+            bounds.maxEvent = ByteSize(text)
+            return bounds.maxEvent.map { $0.bytes <= 512 << 20 } ?? false
         case "maxBuffered":
-            maxBuffered = ByteSize(text)
-            return maxBuffered.map { $0.bytes >= 1 << 20 } ?? false
+            bounds.maxBuffered = ByteSize(text)
+            return bounds.maxBuffered.map { $0.bytes >= 1 << 20 } ?? false
         case "maxStored":
-            maxStored = ByteSize(text)
-            return maxStored != nil
+            quota.maxStored = ByteSize(text)
+            return quota.maxStored != nil
         case "maxVersions":
-            maxVersions = number
+            quota.maxVersions = number
             return number != nil
         case "maxStoredByKey":
-            maxStoredByKey = ByteSize(text)
-            return maxStoredByKey != nil
+            quota.maxStoredByKey = ByteSize(text)
+            return quota.maxStoredByKey != nil
         case "maxVersionsByKey":
-            maxVersionsByKey = number
+            quota.maxVersionsByKey = number
             return number != nil
         case "maxHostMemory":
-            maxHostMemory = ByteSize(text)
-            return maxHostMemory.map { $0.bytes >= 128 << 20 } ?? false
+            bounds.maxHostMemory = ByteSize(text)
+            return bounds.maxHostMemory.map { $0.bytes >= 128 << 20 } ?? false
         case "hosts": hosts = value.sequence?.compactMap { $0.scalar?.string } ?? [text]
         default: return false
         }
@@ -146,18 +156,20 @@ struct ConfigurationFile {
 
     func hostOptions() throws -> Supervisor.Options {
         var options = Supervisor.Options()
-        if let maxWorkers { options.maxWorkers = maxWorkers }
-        if let memoryBudget { options.deployment.memoryBudget = memoryBudget.bytes }
-        if let maxWaiting { options.maxWaiting = maxWaiting }
-        if let maxWait { options.maxWait = maxWait.duration }
-        if let maxQueued { options.maxQueued = maxQueued }
-        if let maxUpload { options.deployment.maxUpload = maxUpload.bytes }
-        if let maxEvent { options.maxEvent = maxEvent.bytes }
-        if let maxBuffered { options.maxBuffered = maxBuffered.bytes }
-        if let maxStored { options.deployment.quota.maxBytes = maxStored.bytes }
-        if let maxVersions { options.deployment.quota.maxVersions = maxVersions }
-        if let maxStoredByKey { options.deployment.quota.maxBytesByKey = maxStoredByKey.bytes }
-        if let maxVersionsByKey { options.deployment.quota.maxVersionsByKey = maxVersionsByKey }
+        if let maxWorkers = bounds.maxWorkers { options.maxWorkers = maxWorkers }
+        if let memoryBudget = bounds.memoryBudget { options.deployment.memoryBudget = memoryBudget.bytes }
+        if let maxWaiting = bounds.maxWaiting { options.maxWaiting = maxWaiting }
+        if let maxWait = bounds.maxWait { options.maxWait = maxWait.duration }
+        if let maxQueued = bounds.maxQueued { options.maxQueued = maxQueued }
+        if let maxUpload = bounds.maxUpload { options.deployment.maxUpload = maxUpload.bytes }
+        if let maxEvent = bounds.maxEvent { options.maxEvent = maxEvent.bytes }
+        if let maxBuffered = bounds.maxBuffered { options.maxBuffered = maxBuffered.bytes }
+        if let maxStored = quota.maxStored { options.deployment.quota.maxBytes = maxStored.bytes }
+        if let maxVersions = quota.maxVersions { options.deployment.quota.maxVersions = maxVersions }
+        if let maxStoredByKey = quota.maxStoredByKey { options.deployment.quota.maxBytesByKey = maxStoredByKey.bytes }
+        if let maxVersionsByKey = quota.maxVersionsByKey {
+            options.deployment.quota.maxVersionsByKey = maxVersionsByKey
+        }
         return options
     }
 }

@@ -63,7 +63,7 @@ struct ServeCommand: ParsableCommand {
         options.degraded = degraded
         options.confines = true
         options.guardian = guardian.pid
-        options.hostMemory = file.maxHostMemory?.bytes ?? 512 << 20
+        options.hostMemory = file.bounds.maxHostMemory?.bytes ?? 512 << 20
         options.totalMemory = hostOptions.deployment.memoryBudget
         options.roots = file.roots ?? [:]
         if let uid = file.firstUid { options.firstUID = uid }

@@ -32,17 +32,31 @@ package enum Dialogue: Sendable {
     /// Begins an invocation.
     /// - Returns: nil when the worker cannot be asked now.
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
-        inPlace { $0.begin(request) } jsonRPC: { $0.begin(request) }
+        inPlace {
+            $0.begin(request)
+        } jsonRPC: {
+            $0.begin(request)
+        }
     }
 
     /// Takes all that the worker wrote up to now. What breaks the protocol comes alone: whatever was read with it is not to
     /// be trusted.
     package mutating func receive(_ bytes: ByteBuffer) -> [DialogueEvent] {
-        inPlace { $0.receive(bytes) } jsonRPC: { $0.receive(bytes) }
+        inPlace {
+            $0.receive(bytes)
+        } jsonRPC: {
+            $0.receive(bytes)
+        }
     }
 
     /// The worker has exited with success during an invocation, and all that it wrote is read.
-    package mutating func ended() -> DialogueEvent { inPlace { $0.ended() } jsonRPC: { $0.ended() } }
+    package mutating func ended() -> DialogueEvent {
+        inPlace {
+            $0.ended()
+        } jsonRPC: {
+            $0.ended()
+        }
+    }
 
     /// The end of what a command wrote, for who asks why it failed; empty for others, whose stdout is the host's.
     /// - Parameter length: in bytes, at most.

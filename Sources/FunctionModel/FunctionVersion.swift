@@ -1,25 +1,33 @@
 /// One immutable version of a function: what was uploaded and what it may do. A reference, because each invocation hands it on a
 /// dozen times.
+@dynamicMemberLookup
 package final class FunctionVersion: Sendable {
     package let revision: RevisionID
     package let name: FunctionName
     package let number: Int
-    /// SHA-256 of the uploaded bytes, lower-case hex.
-    package let sha256: String
-    /// Size of the uploaded bytes.
-    package let size: Int
-    /// Digest under which the bundle's files stand in the store.
-    package let bundle: String
+    package let content: Content
     /// RFC 3339, UTC, milliseconds.
     package let createdAt: String
     package let manifest: Manifest
     /// What `manifest.run` is; nil for a Python handler.
     package let executable: Executable?
 
-    /// What the bundle takes on the disk, unpacked, in bytes.
-    package let storedBytes: Int
     /// Id of the key that uploaded it; nil where nobody knows.
     package let key: String?
+
+    /// What was uploaded.
+    package struct Content: Sendable {
+        /// SHA-256 of the uploaded bytes, lower-case hex.
+        package let sha256: String
+        /// Size of the uploaded bytes.
+        package let size: Int
+        /// Digest under which the bundle's files stand in the store.
+        package let bundle: String
+        /// What the bundle takes on the disk, unpacked, in bytes.
+        package let storedBytes: Int
+    }
+
+    package subscript<Value>(dynamicMember path: KeyPath<Content, Value>) -> Value { content[keyPath: path] }
 
     package init(
         revision: RevisionID = RevisionID(), name: FunctionName, number: Int, sha256: String, size: Int, bundle: String,
@@ -29,13 +37,10 @@ package final class FunctionVersion: Sendable {
         self.revision = revision
         self.name = name
         self.number = number
-        self.sha256 = sha256
-        self.size = size
-        self.bundle = bundle
+        content = Content(sha256: sha256, size: size, bundle: bundle, storedBytes: storedBytes)
         self.createdAt = createdAt
         self.manifest = manifest
         self.executable = executable
-        self.storedBytes = storedBytes
         self.key = key
         self.isTrial = isTrial
         speaksJSONRPC = manifest.mode != .command || manifest.runtime == .python
@@ -51,8 +56,9 @@ package final class FunctionVersion: Sendable {
     /// The same bytes under another manifest, to be tried.
     package func under(_ manifest: Manifest) -> FunctionVersion {
         FunctionVersion(
-            name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
-            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key, isTrial: true)
+            name: name, number: number, sha256: content.sha256, size: content.size, bundle: content.bundle,
+            createdAt: createdAt,
+            manifest: manifest, executable: executable, storedBytes: content.storedBytes, key: key, isTrial: true)
     }
 }
 

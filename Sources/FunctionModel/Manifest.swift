@@ -1,4 +1,5 @@
 /// What a function is and may do: `function.yaml`, or the query of an upload. Every field is in the contract's words.
+@dynamicMemberLookup
 package struct Manifest: Sendable, Hashable {
     package enum Runtime: String, Sendable, CaseIterable {
         /// An ELF file or a `#!` script.
@@ -18,46 +19,7 @@ package struct Manifest: Sendable, Hashable {
         case snapshot
     }
 
-    /// What a cell shows of the host's programs.
-    package enum Root: Sendable, Hashable {
-        /// A static ELF gets the minimal one, all else the system's.
-        case auto
-        /// What the function cannot start without: its loader, its interpreter, libraries.
-        case minimal
-        /// What a container of the host's distribution would show: all of /usr, and what of /etc belongs to programs.
-        case system
-        /// One that the operator prepared and named.
-        case prepared(String)
-
-        /// Those that every host has.
-        package static let own = ["auto", "minimal", "system"]
-        package static let nameRule =
-            "a name of up to 63 letters a-z, digits, dots, dashes and underscores that begins with a letter or digit"
-
-        /// Nil for what can be no name.
-        package init?(_ text: String) {
-            switch text {
-            case "auto": self = .auto
-            case "minimal": self = .minimal
-            case "system": self = .system
-            default:
-                let letters = "abcdefghijklmnopqrstuvwxyz0123456789".utf8
-                guard let first = text.utf8.first, letters.contains(first), text.utf8.count <= 63,
-                    text.utf8.allSatisfy({ letters.contains($0) || "._-".utf8.contains($0) })
-                else { return nil }
-                self = .prepared(text)
-            }
-        }
-
-        package var text: String {
-            switch self {
-            case .auto: "auto"
-            case .minimal: "minimal"
-            case .system: "system"
-            case .prepared(let name): name
-            }
-        }
-    }
+    package typealias Root = RootChoice
 
     package enum Auth: String, Sendable, CaseIterable {
         case token
@@ -136,24 +98,35 @@ package struct Manifest: Sendable, Hashable {
         package init() {}
     }
 
+    /// What is run, and with what.
+    package struct Program: Sendable, Hashable {
+        package var runtime = Runtime.native
+        /// Path of the executable inside the bundle; for `native` and `provided`.
+        package var run: String?
+        /// `module.function`; for `python`.
+        package var handler: String?
+        package var args: [String] = []
+        package var env: [String: String] = [:]
+    }
+
     package var name: FunctionName?
     /// For people who look at it in a list.
     package var about: String?
-    package var runtime = Runtime.native
-    /// Path of the executable inside the bundle; for `native` and `provided`.
-    package var run: String?
-    /// `module.function`; for `python`.
-    package var handler: String?
+    package var program = Program()
     package var root = Root.auto
-    package var args: [String] = []
     package var mode = Mode.command
     package var auth = Auth.token
-    package var env: [String: String] = [:]
     package var limits = Limits()
     package var concurrency = Concurrency()
     /// Once a reactor or snapshot has said ready, a second filter leaves it no open, exec, fork and signals.
     package var lock = false
     package var allow = Grants()
+
+    /// In the manifest itself all these keys stand side by side.
+    package subscript<Value>(dynamicMember path: WritableKeyPath<Program, Value>) -> Value {
+        get { program[keyPath: path] }
+        set { program[keyPath: path] = newValue }
+    }
 
     package init() {}
 

@@ -24,7 +24,7 @@ extension Manifest {
         guard let root else { throw ManifestError("\(file) is empty; it needs at least run: or handler:") }
         var reader = YAMLReader(file: file)
         try reader.readMapping(root, path: "", into: &self)
-        if runtime != .python, run == nil, handler == nil {
+        if program.runtime != .python, program.run == nil, program.handler == nil {
             throw ManifestError("run is missing: it names the executable inside the bundle, such as ./thumbnail")
         }
         try checkWhole()
@@ -74,14 +74,16 @@ extension Manifest {
 
     /// What can only be said of the manifest as a whole.
     private func checkWhole() throws(ManifestError) {
-        if runtime == .python {
-            guard handler != nil else {
+        if program.runtime == .python {
+            guard program.handler != nil else {
                 throw ManifestError(
                     "handler is missing; with runtime: python it names the function, such as app.lambda_handler")
             }
-            guard run == nil else { throw ManifestError("run has no meaning with runtime: python; use handler") }
-        } else if handler != nil {
-            throw ManifestError("handler has no meaning with runtime: \(runtime.rawValue); use run")
+            guard program.run == nil else {
+                throw ManifestError("run has no meaning with runtime: python; use handler")
+            }
+        } else if program.handler != nil {
+            throw ManifestError("handler has no meaning with runtime: \(program.runtime.rawValue); use run")
         }
         guard concurrency.warm <= concurrency.max else {
             throw ManifestError(
@@ -101,8 +103,8 @@ extension Manifest {
                 "limits.scratch would hide what files.read grants below /tmp; grant it from elsewhere, or leave scratch out"
             )
         }
-        let envBytes = env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
-        guard envBytes + args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
+        let envBytes = program.env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
+        guard envBytes + program.args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
             throw ManifestError("env and args are larger than 128KiB together")
         }
     }

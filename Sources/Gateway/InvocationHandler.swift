@@ -30,39 +30,48 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case closing
     }
 
+    /// The invocation that is being read or runs.
+    private struct Current {
+        var version: FunctionVersion?
+        var principal = Principal.anonymous
+        var failure: Failure?
+        var traceparent: String?
+        /// Bytes of a refused one.
+        var passedOver = 0
+        var reading: EventReader?
+        var cancellation: Cancellation?
+    }
+
+    /// What waits for an answer to be out.
+    private struct Later {
+        /// What came behind an invocation before it was answered.
+        var held: CircularBuffer<HTTPRequestPart> = []
+        var wantsRead = false
+        var wantsQuiescing = false
+        /// What was wrong with bytes behind an invocation that is not answered yet.
+        var error: (any Error)?
+    }
+
     private let gateway: Gateway
     private var state = State.passing
     /// Requests that the framework has not answered.
     private var passed = 0
-    /// What came behind an invocation before it was answered.
-    private var held: CircularBuffer<HTTPRequestPart> = []
+    private var later = Later()
     private var isGoingOn = false
-    private var wantsRead = false
-    private var wantsQuiescing = false
     /// The last name that was accepted on this connection: most ask for one only.
     private var acceptedName: String?
     /// The last `Authorization` header: likewise.
     private var lastBearer: Bearer?
-    /// What was wrong with bytes behind an invocation that is not answered yet.
-    private var laterError: (any Error)?
     private var context: ChannelHandlerContext?
-
-    // The invocation that is being read or runs.
-    private var version: FunctionVersion?
-    private var principal = Principal.anonymous
-    private var failure: Failure?
-    private var traceparent: String?
-    private var passedOver = 0
+    private var current = Current()
     private static let longestPassedOver = 64 << 10
-    private var reading: EventReader?
-    private var cancellation: Cancellation?
 
     init(_ gateway: Gateway) { self.gateway = gateway }
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        cancellation?.cancel()
+        current.cancellation?.cancel()
         self.context = nil
     }
 
@@ -91,7 +100,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.reading, .body(let bytes)): add(bytes, context)
         case (.reading, .end): run(context)
         case (.reading, .head), (.closing, _): break  // no parser gives a head within a request
-        case (.running, _), (.draining, _): held.append(part)
+        case (.running, _), (.draining, _): later.held.append(part)
         }
     }
 
@@ -122,10 +131,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func begin(_ invocation: PlainInvocation) {
-        version = nil
-        failure = nil
-        passedOver = 0
-        traceparent = invocation.traceparent.flatMap(TraceContext.parent)
+        current = Current()
+        current.traceparent = invocation.traceparent.flatMap(TraceContext.parent)
         let bearer = invocation.authorization.map { header in
             if let lastBearer, lastBearer.header.isSame(as: header) { lastBearer } else { Bearer(header) }
         }
@@ -133,34 +140,34 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var isJSON = true
         do throws(Failure) {
             // Whether the token still stands for a key is looked up each time.
-            principal = try gateway.services.access.principal(bearer, needing: .invoke)
+            current.principal = try gateway.services.access.principal(bearer, needing: .invoke)
             let version = try gateway.services.catalogue.snapshot.resolve(
                 FunctionReference(Gateway.name(invocation.function)))
             isJSON = try EventType.isJSON(invocation.contentType, for: version)
-            self.version = version
+            current.version = version
             let limit = gateway.services.maxEvent
             if invocation.length > limit { throw EventIntake.tooLarge(limit) }
         } catch {
-            failure = error
+            current.failure = error
         }
-        reading = gateway.intake.begin(for: invocation.function, isJSON: isJSON)
+        current.reading = gateway.intake.begin(for: invocation.function, isJSON: isJSON)
     }
 
     private func add(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
-        if let failure {
+        if let failure = current.failure {
             // Refused already: the rest is read past, if it is short, and answered then.
-            passedOver += bytes.readableBytes
-            if passedOver > Self.longestPassedOver {
-                reading = nil
+            current.passedOver += bytes.readableBytes
+            if current.passedOver > Self.longestPassedOver {
+                current.reading = nil
                 answer(InvocationAnswer(failure), closes: true, context)
             }
             return
         }
         do throws(Failure) {
-            try reading?.add(bytes)
+            try current.reading?.add(bytes)
         } catch {
             // The rest of it is not waited for.
-            reading = nil
+            current.reading = nil
             answer(InvocationAnswer(error), closes: true, context)
         }
     }
@@ -168,10 +175,10 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: - Running
 
     private func run(_ context: ChannelHandlerContext) {
-        let event = reading?.finish()
-        reading = nil
-        guard failure == nil, let version, let event else {
-            return answer(InvocationAnswer(failure ?? Failure(.notFound, "no version")), closes: false, context)
+        let event = current.reading?.finish()
+        current.reading = nil
+        guard current.failure == nil, let version = current.version, let event else {
+            return answer(InvocationAnswer(current.failure ?? Failure(.notFound, "no version")), closes: false, context)
         }
         do throws(Failure) {
             try gateway.services.catalogue.snapshot.require(version)
@@ -181,13 +188,13 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         state = .running
         let id = InvocationID.make()
         let cancellation = Cancellation()
-        self.cancellation = cancellation
+        current.cancellation = cancellation
         let loop = context.eventLoop
         let this = NIOLoopBound(self, eventLoop: loop)
         gateway.services.invoker.submit(
             Invocation(
-                id: id, version: version, principal: principal, source: .direct, event: event,
-                traceparent: traceparent, cancellation: cancellation, replyOn: loop)
+                id: id, version: version, principal: current.principal, source: .direct, event: event,
+                traceparent: current.traceparent, cancellation: cancellation, replyOn: loop)
         ) { completion in
             if loop.inEventLoop {
                 this.value.ended(completion, id, version)
@@ -198,7 +205,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func ended(_ completion: Completion, _ id: String, _ version: FunctionVersion) {
-        cancellation = nil
+        current.cancellation = nil
         guard let context, case .running = state else { return }
         answer(InvocationAnswer(completion, id: id, version: version), closes: false, context)
     }
@@ -219,8 +226,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(2)) { context.close(promise: nil) }
             return
         }
-        if wantsQuiescing {
-            wantsQuiescing = false
+        if later.wantsQuiescing {
+            later.wantsQuiescing = false
             state = .closing
             context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
                 context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
@@ -251,23 +258,23 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         state = .passing
         guard !isGoingOn else { return }
         isGoingOn = true
-        let hadHeld = !held.isEmpty
-        while !held.isEmpty, !isRunning, !isClosing { take(held.removeFirst(), context) }
+        let hadHeld = !later.held.isEmpty
+        while !later.held.isEmpty, !isRunning, !isClosing { take(later.held.removeFirst(), context) }
         isGoingOn = false
         if hadHeld { context.fireChannelReadComplete() }  // what came through waits for it
-        guard held.isEmpty, !isClosing else { return }
+        guard later.held.isEmpty, !isClosing else { return }
         // Also while the next one runs: that its client leaves is read, too.
-        if wantsRead {
-            wantsRead = false
+        if later.wantsRead {
+            later.wantsRead = false
             context.read()
         }
         guard !isRunning else { return }
-        if wantsQuiescing, isPassing {
-            wantsQuiescing = false
+        if later.wantsQuiescing, isPassing {
+            later.wantsQuiescing = false
             context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
         }
-        if let error = laterError {
-            laterError = nil
+        if let error = later.error {
+            later.error = nil
             errorCaught(context: context, error: error)
         }
     }
@@ -282,22 +289,22 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// A client that sends more requests than are answered waits: nothing grows meanwhile.
     func read(context: ChannelHandlerContext) {
         if case .draining = state {
-            wantsRead = true
-        } else if held.isEmpty {
+            later.wantsRead = true
+        } else if later.held.isEmpty {
             context.read()
         } else {
-            wantsRead = true
+            later.wantsRead = true
         }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is ChannelShouldQuiesceEvent, !isPassing {
-            wantsQuiescing = true  // this one is finished first
+            later.wantsQuiescing = true  // this one is finished first
             return
         }
         // A client that closes its sending side has gone: no HTTP client half-closes and then waits.
         if case .inputClosed = event as? ChannelEvent {
-            cancellation?.cancel()
+            current.cancellation?.cancel()
             if case .closing = state { context.close(promise: nil) }
         }
         context.fireUserInboundEventTriggered(event)
@@ -305,21 +312,21 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         state = .closing
-        held.removeAll()
-        reading = nil
-        cancellation?.cancel()
+        later.held.removeAll()
+        current.reading = nil
+        current.cancellation?.cancel()
         context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if isRunning {
-            laterError = error  // its turn comes after the answer
+            later.error = error  // its turn comes after the answer
             return
         }
         guard case .reading = state, let parser = error as? HTTPParserError else {
             return context.fireErrorCaught(error)
         }
-        reading = nil
+        current.reading = nil
         answer(InvocationAnswer(EventIntake.notFramed(parser)), closes: true, context)
     }
 

@@ -51,15 +51,15 @@ extension LaunchPlan {
             environment: Self.environment(of: version), mounts: mounts, limits: limits,
             filter: try SeccompFilter(
                 profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker))
-        hasLoopback = manifest.allow.network == .loopback
-        isReactor = manifest.mode != .command
         // Those that run, as many that wait or belong to the version before, and some that end.
         cells = 2 * manifest.concurrency.max + 16
-        if manifest.concurrency.warm > 0 { startsAhead = true }
+        if manifest.allow.network == .loopback { traits.insert(.hasLoopback) }
+        if manifest.mode != .command { traits.insert(.isReactor) }
+        if manifest.concurrency.warm > 0 { traits.insert(.startsAhead) }
         // Who loads libraries may have one that looks for them.
-        showsCgroups = version.executable != .staticELF
-        forksForEach = manifest.mode == .snapshot
-        sparesTemplate = manifest.lock && manifest.mode == .snapshot
+        if version.executable != .staticELF { traits.insert(.showsCgroups) }
+        if manifest.mode == .snapshot { traits.insert(.forksForEach) }
+        if manifest.lock && manifest.mode == .snapshot { traits.insert(.sparesTemplate) }
     }
 
     /// The contract's variables; the manifest's own win where both name one.

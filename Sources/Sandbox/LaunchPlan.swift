@@ -29,19 +29,30 @@ package struct LaunchPlan: Sendable {
     package var mounts: [Mount]
     package var limits: Manifest.Limits
     package var filter: SeccompFilter
-    /// A network namespace of its own, which holds loopback and nothing else.
-    package var hasLoopback = false
-    /// In there, a port of 127.0.0.1 that the host answers: see `CellEvent.started`.
+    package var traits: Traits = []
+    /// With a network of its own, a port of 127.0.0.1 that the host answers: see `CellEvent.started`.
     package var listener: UInt16?
-    /// For programs that size themselves by their cgroup's limits.
-    package var showsCgroups = false
     /// Cells of the function at once: together they may take as often what one may.
     package var cells = 1
-    /// Of a snapshot that is locked the template goes on making forks; they may not.
-    package var sparesTemplate = false
 
-    /// Of a snapshot: each invocation is a fork of the worker.
-    package var forksForEach = false
+    package struct Traits: OptionSet, Sendable {
+        package let rawValue: Int
+
+        package init(rawValue: Int) { self.rawValue = rawValue }
+
+        /// A network namespace of its own, which holds loopback and nothing else.
+        package static let hasLoopback = Traits(rawValue: 1)
+        /// For programs that size themselves by their cgroup's limits.
+        package static let showsCgroups = Traits(rawValue: 2)
+        /// Of a snapshot that is locked the template goes on making forks; they may not.
+        package static let sparesTemplate = Traits(rawValue: 4)
+        /// Of a snapshot: each invocation is a fork of the worker.
+        package static let forksForEach = Traits(rawValue: 8)
+        /// A reactor's CPU time adds up over many invocations: only the cgroup can tell one's share.
+        package static let isReactor = Traits(rawValue: 16)
+        /// Its start, which `limits.init` bounds, comes before its invocation.
+        package static let startsAhead = Traits(rawValue: 32)
+    }
 
     package struct TooLarge: Error, CustomStringConvertible {
         package let description: String
@@ -98,10 +109,7 @@ package struct LaunchPlan: Sendable {
         plan.magic = BH_MAGIC
         plan.version = BH_ABI_VERSION
         plan.size = UInt32(stringsOffset + strings.count)
-        plan.flags =
-            (showsCgroups ? BH_PLAN_CGROUPS : 0) | (sparesTemplate ? BH_PLAN_LOCK_SPARES_WORKER : 0)
-            | (forksForEach ? BH_PLAN_FORKS : 0) | (limits.effectiveProcesses > 1 ? BH_PLAN_LOCKS : 0)
-            | (isReactor ? 0 : BH_PLAN_ONCE) | (hasLoopback ? BH_PLAN_OWN_NETWORK : 0)
+        plan.flags = flags
         plan.listener = UInt32(listener ?? 0)
         plan.memory_max = UInt64(limits.memory.bytes)
         plan.scratch_bytes = UInt64(limits.effectiveScratch.bytes)
@@ -136,19 +144,25 @@ package struct LaunchPlan: Sendable {
         return bytes
     }
 
+    /// BH_PLAN_*.
+    private var flags: UInt32 {
+        let bits: [(Bool, UInt32)] = [
+            (traits.contains(.showsCgroups), BH_PLAN_CGROUPS), (traits.contains(.hasLoopback), BH_PLAN_OWN_NETWORK),
+            (traits.contains(.sparesTemplate), BH_PLAN_LOCK_SPARES_WORKER),
+            (traits.contains(.forksForEach), BH_PLAN_FORKS), (limits.effectiveProcesses > 1, BH_PLAN_LOCKS),
+            (!traits.contains(.isReactor), BH_PLAN_ONCE),
+        ]
+        return bits.reduce(0) { $1.0 ? $0 | $1.1 : $0 }
+    }
+
     /// One inode for 4 KiB, as an ordinary file system has, within bounds.
     private static func inodes(forScratch bytes: Int) -> UInt32 { UInt32(min(max(bytes / 4096, 64), 65_536)) }
-
-    /// A reactor's CPU time adds up over many invocations: only the cgroup can tell one's share.
-    package var isReactor = false
-    /// Its start, which `limits.init` bounds, comes before its invocation.
-    package var startsAhead = false
 
     /// A net below the cgroup: each keeps one process from a resource that no cgroup counts, or counts too late.
     private func rlimits() -> [bh_rlimit] {
         var list: [(Resource, Int)] = [
             // The portable maximum for select(2).
-            (.openFiles, hasLoopback ? Self.openFiles(beside: limits.effectiveProcesses) : 1024),
+            (.openFiles, traits.contains(.hasLoopback) ? Self.openFiles(beside: limits.effectiveProcesses) : 1024),
             // A core file would hold the tenant's data.
             (.core, 0),
             // Sparse files. A little above scratch, so that a full one says ENOSPC.
@@ -167,8 +181,10 @@ package struct LaunchPlan: Sendable {
             // The uid is the cell's own, so this bounds its tasks even where no pids controller does. One more for init.
             (.tasks, limits.tasks + 1),
         ]
-        if !isReactor {
-            let used = limits.effectiveCPU.milliseconds + (startsAhead ? limits.initialization.milliseconds : 0)
+        if !traits.contains(.isReactor) {
+            let used =
+                limits.effectiveCPU.milliseconds
+                + (traits.contains(.startsAhead) ? limits.initialization.milliseconds : 0)
             // Whole seconds, above the limit that is watched: it must not be the first to strike.
             list.append((.cpuSeconds, (used + 999) / 1000 + 1))
         }

@@ -1,6 +1,6 @@
+import Dialogues
 import FunctionModel
 import Sandbox
-import Dialogues
 
 /// What there is to say of why a function failed, beside its status: out of its log's end and of what it was refused.
 enum Explanation {

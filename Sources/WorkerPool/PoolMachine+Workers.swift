@@ -13,8 +13,8 @@ extension PoolMachine {
         var leaving: [WorkerID] = []
         var freed = 0
         func lacksRoom() -> Bool {
-            let left = live - leaving.count
-            return left > 0 && (left >= options.maxWorkers || memory - freed + expected > options.memory)
+            let left = load.live - leaving.count
+            return left > 0 && (left >= options.maxWorkers || load.memory - freed + expected > options.memory)
         }
         if lacksRoom() {
             for id in expendable() {
@@ -30,7 +30,7 @@ extension PoolMachine {
     }
 
     private var canStart: Bool {
-        startingCount < options.maxStarting && launchingCount < options.maxLaunching
+        load.starting < options.maxStarting && load.launching < options.maxLaunching
     }
 
     mutating func start(
@@ -39,14 +39,11 @@ extension PoolMachine {
     ) -> Action {
         let id = nextWorker
         nextWorker += 1
-        workers[id] = Worker(
-            version: key, loop: loop, state: .starting, startsSince: now, isAhead: ticket == nil,
-            ticket: ticket,
-            memory: expected)
-        live += 1
-        memory += expected
-        startingCount += 1
-        launchingCount += 1
+        workers[id] = Worker(version: key, loop: loop, startsSince: now, ticket: ticket, memory: expected)
+        load.live += 1
+        load.memory += expected
+        load.starting += 1
+        load.launching += 1
         versions[key]?.count += 1
         if ticket == nil { versions[key]?.ahead += 1 }
         return .launch(id, version, for: ticket, loop: loop)
@@ -55,9 +52,9 @@ extension PoolMachine {
     /// Starts workers ahead of need, as far as there is room that nobody else waits for.
     mutating func replenish(_ key: VersionTable.ID, _ now: Instant) -> [Action] {
         var actions: [Action] = []
-        while !isDraining, waitingCount == 0, canStart, live < options.maxWorkers,
+        while !isDraining, waitingCount == 0, canStart, load.live < options.maxWorkers,
             versions[key]?.lacks(now) ?? 0 > 0, let state = versions[key],
-            memory + state.expectedMemory <= options.memory
+            load.memory + state.expectedMemory <= options.memory
         {
             let loop = nextWorker % options.loops
             actions.append(start(state.version, key, for: nil, on: loop, state.expectedMemory, now))
@@ -70,7 +67,7 @@ extension PoolMachine {
         guard let worker = workers[id], worker.startsSince != nil else { return false }
         _ = leaveLaunch(id)
         workers[id]?.startsSince = nil
-        startingCount -= 1
+        load.starting -= 1
         return true
     }
 
@@ -78,7 +75,7 @@ extension PoolMachine {
     mutating func leaveLaunch(_ id: WorkerID) -> Bool {
         guard workers[id]?.isLaunching == true else { return false }
         workers[id]?.isLaunching = false
-        launchingCount -= 1
+        load.launching -= 1
         return true
     }
 
@@ -90,7 +87,7 @@ extension PoolMachine {
 
     mutating func takeIdle(_ key: VersionTable.ID, on loop: Int) -> WorkerID? {
         guard let id = versions[key]?.takeIdle(on: loop) else { return nil }
-        idleCount -= 1
+        load.idle -= 1
         workers[id]?.idleSince = nil
         versions[key]?.noteAheadIsUsed(workers[id]?.isAhead == true)
         return id
@@ -114,7 +111,7 @@ extension PoolMachine {
         if worker.idleSince != nil {
             versions[worker.version]?.idle.removeAll { $0.id == id }
             workers[id]?.idleSince = nil
-            idleCount -= 1
+            load.idle -= 1
         }
         versions[worker.version]?.noteAheadIsUsed(worker.isAhead)
         workers[id]?.isAhead = false
@@ -129,15 +126,12 @@ extension PoolMachine {
 
     mutating func retireQuietly(_ id: WorkerID) {
         workers[id]?.state = .retiring
-        live -= 1
-        memory -= workers[id]?.memory ?? 0
+        load.live -= 1
+        load.memory -= workers[id]?.memory ?? 0
     }
 
     mutating func forgetIfUnused(_ key: VersionTable.ID, _ now: Instant) {
-        guard let state = versions[key], state.isUnused(now), queues[state.name] == nil else { return }
+        guard let state = versions[key], state.isUnused(now), !line.holds(state.name) else { return }
         versions.forget(key)
     }
-
-    /// Longer than any start that waits for nothing.
-    static let longestStart = Duration.milliseconds(100)
 }

@@ -8,94 +8,27 @@ struct PoolMachine: Sendable {
     typealias Instant = ContinuousClock.Instant
     typealias WorkerID = Int
     typealias Ticket = Int
-
-    struct Options: Sendable {
-        /// Workers at once, of all functions.
-        var maxWorkers = 1000
-        /// Bytes that all workers together are expected to use at most.
-        var memory = Int.max
-        /// Workers that may be starting at once, up to where they are ready: more would only slow each other down.
-        var maxStarting = 16
-        /// Of them, those whose process may still be in the making. What runs gives way to what is being made (see `prefer`
-        /// of init.c): a few more than there are processors, and a short invocation waits for those that came after it.
-        var maxLaunching = 16
-        /// Invocations that may wait for a worker, of all functions together.
-        var maxWaiting = 1000
-        /// How long one may wait.
-        var maxWait = Duration.seconds(10)
-        /// Event loops that workers' pipes can be on.
-        var loops = 1
-    }
-
-    enum Action: Equatable {
-        /// The invocation is this worker's, which waits for one.
-        case assign(Ticket, WorkerID, StartKind)
-        /// Start a worker on an event loop, for this invocation or ahead of need.
-        case launch(WorkerID, FunctionVersion, for: Ticket?, loop: Int)
-        case retire(WorkerID)
-        case refuse(Ticket, Refusal)
-        /// A line for the function's log.
-        case note(FunctionVersion, String)
-    }
-
-    enum Refusal: Equatable {
-        /// The function's own `concurrency.max`.
-        case throttled(retryAfter: Int)
-        /// As many wait already as may, or this one has waited for too long.
-        case queueFull(retryAfter: Int)
-        case waitedTooLong(retryAfter: Int)
-    }
-
-    struct Worker {
-        enum State { case starting, idle, busy, retiring }
-
-        let version: VersionTable.ID
-        /// Which event loop its pipes are on.
-        let loop: Int
-        var state = State.starting
-        /// Whether it holds one of the places for those that start, and since when.
-        var startsSince: Instant?
-        /// Whether that is one of the places for those whose process is in the making.
-        var isLaunching = true
-        /// Whether it was started for no invocation, and has had none.
-        var isAhead: Bool
-        var ticket: Ticket?
-        var served = 0
-        /// Whether it has answered and will wait in a moment.
-        var isReturning = false
-        /// What it counts against the memory budget.
-        var memory: Int
-        var idleSince: Instant?
-    }
-
-    struct Waiting {
-        let ticket: Ticket
-        let version: VersionTable.ID
-        let loop: Int
-        let until: Instant
-    }
+    typealias Options = PoolOptions
+    typealias Action = PoolAction
+    typealias Refusal = PoolRefusal
+    typealias Worker = PooledWorker
 
     let options: Options
     var workers: [WorkerID: Worker] = [:]
     var versions = VersionTable()
-    /// Invocations that have a worker or wait for one, by function.
-    private var admitted: [FunctionName: Int] = [:]
-    private(set) var queues: [FunctionName: [Waiting]] = [:]
-    /// Functions with somebody waiting, whose turn it is first.
-    private var turns: [FunctionName] = []
+    private var admitted = Admissions()
+    private(set) var line = WaitingLine()
     var nextWorker = 1
-    /// Of the workers that were not asked to go.
-    var live = 0, memory = 0
+    var load = PoolLoad()
     private var pace = Pace()
     var isDraining = false
-    private(set) var waitingCount = 0
-    var startingCount = 0, launchingCount = 0
-    var idleCount = 0
 
     init(options: Options) { self.options = options }
 
     var workerCount: Int { workers.count }
-    var runningCount: Int { admitted.values.reduce(0, +) - waitingCount }
+    var idleCount: Int { load.idle }
+    var waitingCount: Int { line.count }
+    var runningCount: Int { admitted.total - waitingCount }
 
     // MARK: - Invocations
 
@@ -104,43 +37,38 @@ struct PoolMachine: Sendable {
     mutating func request(_ ticket: Ticket, _ version: FunctionVersion, loop: Int = 0, now: Instant) -> [Action] {
         let key = versions.enter(version, now: now)
         versions[key]?.arrived(now)
-        guard admitted[version.name, default: 0] < version.manifest.concurrency.max else {
+        guard admitted.count(of: version.name) < version.manifest.concurrency.max else {
             return [.refuse(ticket, .throttled(retryAfter: versions[key]?.secondsToFree ?? 1))]
         }
         var actions: [Action] = []
-        if queues[version.name] == nil {
+        if !line.holds(version.name) {
             if let worker = takeIdle(key, on: loop) {
-                admitted[version.name, default: 0] += 1
+                admitted.enter(version.name)
                 return [assign(ticket, worker)] + replenish(key, now)
             }
             versions[key]?.missed()
             if versions[key]?.isReturning(now) != true, launch(key, for: ticket, on: loop, now, &actions) {
-                admitted[version.name, default: 0] += 1
+                admitted.enter(version.name)
                 return actions
             }
         }
         if waitingCount >= options.maxWaiting {
             // Whoever fills the queue makes room in it: the last of the longest one goes.
-            guard let longest = queues.max(by: { $0.value.count < $1.value.count }),
-                longest.value.count > (queues[version.name]?.count ?? 0) + 1, let last = longest.value.last
-            else { return actions + [.refuse(ticket, .queueFull(retryAfter: retryAfter))] }
-            dequeue(longest.key, at: longest.value.count - 1)
-            leave(longest.key)
+            guard let (name, last) = line.dropLast(ofMoreThan: line.count(of: version.name) + 1) else {
+                return actions + [.refuse(ticket, .queueFull(retryAfter: retryAfter))]
+            }
+            admitted.leave(name)
             actions.append(.refuse(last.ticket, .queueFull(retryAfter: retryAfter)))
         }
-        admitted[version.name, default: 0] += 1
-        waitingCount += 1
-        queues[version.name, default: []].append(
-            Waiting(ticket: ticket, version: key, loop: loop, until: now + options.maxWait))
-        if queues[version.name]?.count == 1 { turns.append(version.name) }
+        admitted.enter(version.name)
+        line.enter(.init(ticket: ticket, version: key, loop: loop, until: now + options.maxWait), of: version.name)
         return actions
     }
 
     /// The client has left. Says whether the invocation was waiting: then it is forgotten.
     mutating func abandon(_ ticket: Ticket, _ name: FunctionName) -> Bool {
-        guard let index = queues[name]?.firstIndex(where: { $0.ticket == ticket }) else { return false }
-        dequeue(name, at: index)
-        leave(name)
+        guard line.remove(ticket, of: name) else { return false }
+        admitted.leave(name)
         return true
     }
 
@@ -160,7 +88,7 @@ struct PoolMachine: Sendable {
             workers[id]?.isReturning = true
             versions[key]?.leftToReturn(now)
         }
-        if let name = versions[key]?.name { leave(name) }
+        if let name = versions[key]?.name { admitted.leave(name) }
         pace.finished(now)
         _ = versions[key]?.used(memory)
         versions[key]?.finished(wall: wall, isSound: isSound)
@@ -192,7 +120,7 @@ struct PoolMachine: Sendable {
         let wasStarting = leaveStart(id)
         returned(id)
         if let used, let expected = versions[worker.version]?.used(used) {
-            memory += expected - worker.memory
+            load.memory += expected - worker.memory
             workers[id]?.memory = expected
         }
         if !isCurrent { versions[worker.version]?.isWarm = false }
@@ -201,15 +129,15 @@ struct PoolMachine: Sendable {
         }
         workers[id]?.state = .idle
         workers[id]?.idleSince = now
-        idleCount += 1
+        load.idle += 1
         versions[worker.version]?.idle.append(VersionState.Idle(id: id, loop: worker.loop))
         guard waitingCount > 0 || wasStarting else { return [] }
         // Those of its own version first: it can be nobody else's.
         var actions: [Action] = []
-        if let first = queues[name]?.first, first.version == worker.version,
+        if let first = line.first(of: name), first.version == worker.version,
             let free = takeIdle(worker.version, on: first.loop)
         {
-            dequeue(name, at: 0)
+            line.removeFirst(of: name)
             actions = [assign(first.ticket, free)]
         }
         return actions + serve(now) + replenish(worker.version, now)
@@ -220,7 +148,7 @@ struct PoolMachine: Sendable {
         // Its end may have been told already, and the place given back with it.
         if workers[id]?.ticket == ticket {
             workers[id]?.ticket = nil
-            leave(version.name)
+            admitted.leave(version.name)
         }
         return request(ticket, version, loop: workers[id]?.loop ?? 0, now: now)
     }
@@ -234,7 +162,7 @@ struct PoolMachine: Sendable {
         let isCrash = worker.served == 0 && worker.isAhead && worker.state != .retiring
         leaveIdle(id)
         // Its end may be told before its invocation's.
-        if worker.ticket != nil, let name = versions[worker.version]?.name { leave(name) }
+        if worker.ticket != nil, let name = versions[worker.version]?.name { admitted.leave(name) }
         if worker.state != .retiring { retireQuietly(id) }
         workers[id] = nil
         versions[worker.version]?.count -= 1
@@ -276,15 +204,11 @@ struct PoolMachine: Sendable {
         var actions: [Action] = []
         // One that takes its time, or never gets ready, must not keep others from starting.
         for (id, worker) in workers {
-            if let since = worker.startsSince, now - since >= Self.longestStart { _ = leaveStart(id) }
+            if let since = worker.startsSince, now - since >= Options.longestStart { _ = leaveStart(id) }
         }
-        for (name, queue) in queues {
-            for waiting in queue where waiting.until <= now {
-                guard let index = queues[name]?.firstIndex(where: { $0.ticket == waiting.ticket }) else { continue }
-                dequeue(name, at: index)
-                leave(name)
-                actions.append(.refuse(waiting.ticket, .waitedTooLong(retryAfter: retryAfter)))
-            }
+        for (name, ticket) in line.removeOverdue(now) {
+            admitted.leave(name)
+            actions.append(.refuse(ticket, .waitedTooLong(retryAfter: retryAfter)))
         }
         for key in versions.ids {
             versions[key]?.tick(now)
@@ -313,10 +237,7 @@ struct PoolMachine: Sendable {
     private mutating func serve(_ now: Instant) -> [Action] {
         var actions: [Action] = []
         var inVain = 0
-        while inVain < turns.count {
-            let name = turns.removeFirst()
-            guard let first = queues[name]?.first else { continue }
-            turns.append(name)  // its turn comes again after everybody else's
+        while inVain < line.turns, let (name, first) = line.nextTurn() {
             if let worker = takeIdle(first.version, on: first.loop) {
                 actions.append(assign(first.ticket, worker))
             } else if willReturn(name, first.version, now)
@@ -326,7 +247,7 @@ struct PoolMachine: Sendable {
                 continue
             }
             inVain = 0
-            dequeue(name, at: 0)
+            line.removeFirst(of: name)
         }
         return actions
     }
@@ -334,20 +255,7 @@ struct PoolMachine: Sendable {
     /// Whether workers that have answered will do for all who wait.
     private func willReturn(_ name: FunctionName, _ key: VersionTable.ID, _ now: Instant) -> Bool {
         guard versions[key]?.isReturning(now) == true else { return false }
-        return versions[key]?.returning ?? 0 >= queues[name]?.count ?? 0
-    }
-
-    private mutating func dequeue(_ name: FunctionName, at index: Int) {
-        queues[name]?.remove(at: index)
-        waitingCount -= 1
-        guard queues[name]?.isEmpty == true else { return }
-        queues[name] = nil
-        turns.removeAll { $0 == name }
-    }
-
-    private mutating func leave(_ name: FunctionName) {
-        let left = admitted[name, default: 0] - 1
-        admitted[name] = left > 0 ? left : nil
+        return versions[key]?.returning ?? 0 >= line.count(of: name)
     }
 
     private mutating func assign(_ ticket: Ticket, _ id: WorkerID) -> Action {

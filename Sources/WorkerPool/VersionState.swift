@@ -22,23 +22,13 @@ struct VersionState: Sendable {
     /// Whether `concurrency.warm` holds: the version is the one that is served.
     var isWarm = false
 
-    /// Arrivals a second, of late.
-    private var rate = 0.0
-    private var arrivals = 0.0
-    private var ratedAt: Instant
-    private var lastArrival: Instant
-    /// Arrivals that found no worker though some are kept warm, of late.
-    private var misses = 0.0
-    private var startTime = 0.005
-    private var wall = 0.1
+    private var demand: Demand
+    private var health = Health()
     private var peakMemory: Int?
-    private var crashes = 0
-    private var notBefore: Instant?
 
     init(_ version: FunctionVersion, now: Instant) {
         self.version = version
-        ratedAt = now
-        lastArrival = now
+        demand = Demand(now)
     }
 
     var name: FunctionName { version.name }
@@ -50,18 +40,15 @@ struct VersionState: Sendable {
 
     // MARK: - What happened
 
-    mutating func arrived(_ now: Instant) {
-        arrivals += 1
-        lastArrival = now
-    }
+    mutating func arrived(_ now: Instant) { demand.arrived(now) }
 
-    mutating func missed() { if version.manifest.concurrency.warm > 0 { misses += 1 } }
+    mutating func missed() { if version.manifest.concurrency.warm > 0 { demand.misses += 1 } }
 
-    mutating func started(after time: Duration) { startTime += (time.inSeconds - startTime) / 8 }
+    mutating func started(after time: Duration) { demand.started(after: time) }
 
     mutating func finished(wall time: Duration, isSound: Bool) {
-        wall += (time.inSeconds - wall) / 8
-        if isSound { crashes = 0 }
+        demand.finished(wall: time)
+        if isSound { health.crashes = 0 }
     }
 
     /// Takes note of what a worker uses, and returns what the next one is expected to.
@@ -95,26 +82,9 @@ struct VersionState: Sendable {
     mutating func noteAheadIsUsed(_ was: Bool) { if was { ahead -= 1 } }
 
     /// A worker ended before it was of any use. Returns what to say of it, the first time and each time the number doubles.
-    mutating func crashed(_ now: Instant) -> String? {
-        crashes += 1
-        let delay = min(Self.longestBackoff, Self.firstBackoff * (1 << min(crashes - 1, 16)))
-        notBefore = now + delay
-        guard crashes & (crashes - 1) == 0 else { return nil }
-        return
-            "a worker that was started ahead (concurrency.warm) ended before it was needed, \(crashes) in a row; the next is started in \(delay.inSeconds) s"
-    }
+    mutating func crashed(_ now: Instant) -> String? { health.crashed(now) }
 
-    mutating func tick(_ now: Instant) {
-        let elapsed = (now - ratedAt).inSeconds
-        guard elapsed >= 0.1 else { return }
-        // The last second or so counts.
-        let weight = min(1, elapsed)
-        rate += (arrivals / elapsed - rate) * weight
-        misses -= misses * weight / 2
-        if misses < 0.1 { misses = 0 }
-        arrivals = 0
-        ratedAt = now
-    }
+    mutating func tick(_ now: Instant) { demand.tick(now) }
 
     // MARK: - What follows
 
@@ -123,14 +93,14 @@ struct VersionState: Sendable {
     var target: Int {
         let concurrency = version.manifest.concurrency
         guard isWarm, concurrency.warm > 0 else { return 0 }
-        let needed = version.manifest.mode == .command ? rate * startTime * 2 : rate * wall
-        let wanted = max(concurrency.warm, Int(needed.rounded(.up))) + Int(misses.rounded(.up))
+        let needed = version.manifest.mode == .command ? demand.rate * demand.startTime * 2 : demand.rate * demand.wall
+        let wanted = max(concurrency.warm, Int(needed.rounded(.up))) + Int(demand.misses.rounded(.up))
         return min(wanted, max(concurrency.max, concurrency.warm))
     }
 
     /// How many are to be started now, ahead of need. Of workers that serve again and again, those at work count too.
     func lacks(_ now: Instant) -> Int {
-        if let notBefore, now < notBefore { return 0 }
+        if let notBefore = health.notBefore, now < notBefore { return 0 }
         return target - (version.manifest.mode == .command ? ahead : count)
     }
 
@@ -143,45 +113,18 @@ struct VersionState: Sendable {
 
     /// Whole seconds until one of the invocations under way should be over.
     var secondsToFree: Int {
-        max(1, Int((wall / Double(version.manifest.concurrency.max)).rounded(.up)))
+        max(1, Int((demand.wall / Double(version.manifest.concurrency.max)).rounded(.up)))
     }
 
     func isUnused(_ now: Instant) -> Bool {
-        count == 0 && !(isWarm && version.manifest.concurrency.warm > 0) && now - lastArrival > .seconds(60)
+        count == 0 && !(isWarm && version.manifest.concurrency.warm > 0) && now - demand.lastArrival > .seconds(60)
     }
 
     /// About as long as a quick start takes.
     private static let longestReturn = Duration.milliseconds(20)
-    private static let firstBackoff = Duration.milliseconds(100)
-    private static let longestBackoff = Duration.seconds(60)
     /// Whoever was frugal for long may use its limit at any time: all at once, that is so many times the budget at most. The
     /// cells' own cgroup then bounds what the machine gives.
     private static let maxOvercommitted = 8
     /// A cell's own kernel memory, and some of the worker's.
     private static let leastMemory = 4 << 20
-}
-
-/// How fast invocations come to their end, for a `Retry-After` that is true.
-struct Pace: Sendable {
-    private var rate = 0.0
-    private var count = 0.0
-    private var since: ContinuousClock.Instant?
-
-    mutating func finished(_ now: ContinuousClock.Instant) {
-        guard let since else {
-            since = now
-            return
-        }
-        count += 1
-        let elapsed = (now - since).inSeconds
-        guard elapsed >= 0.5 else { return }
-        rate = count / elapsed
-        count = 0
-        self.since = now
-    }
-
-    /// Whole seconds, from 1 to a minute, until so many have ended.
-    func seconds(for waiting: Int) -> Int {
-        rate > 0 ? min(60, max(1, Int((Double(waiting) / rate).rounded(.up)))) : 1
-    }
 }

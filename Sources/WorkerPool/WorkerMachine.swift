@@ -15,31 +15,12 @@ struct WorkerMachine {
         /// On its way, or not ready yet.
         case starting
         /// Ready, but before it gets an event this is to be done with it.
-        case preparing(Preparation)
+        case preparing(WorkerPreparation)
         /// It can take an event, or has one.
         case ready
         /// It was asked to end.
         case ending
         case exited(CellExit)
-    }
-
-    struct Preparation: OptionSet {
-        let rawValue: Int
-        /// A snapshot's template is being rid of what ran beside it.
-        static let clear = Preparation(rawValue: 1)
-        /// The second filter of `lock: true`.
-        static let lock = Preparation(rawValue: 2)
-    }
-
-    /// What may still come of it.
-    struct Open: OptionSet {
-        let rawValue: Int
-        static let output = Open(rawValue: 1)
-        static let log = Open(rawValue: 2)
-        static let cell = Open(rawValue: 4)
-        /// Its end was told.
-        static let end = Open(rawValue: 8)
-        static let streams: Open = [.output, .log]
     }
 
     struct Times {
@@ -55,7 +36,7 @@ struct WorkerMachine {
     private(set) var state = State.starting
     private(set) var serving: ServedInvocation?
     private(set) var times: Times
-    private var open: Open = [.streams, .cell, .end]
+    private var open: OpenParts = [.streams, .cell, .end]
     private(set) var served = 0
     /// CPU time up to the end of the last invocation.
     private var cpuAtEnd = Duration.zero
@@ -144,16 +125,17 @@ struct WorkerMachine {
         times.initialization = time
         // It may be gone by now, or on its way.
         guard case .starting = state else { return [.ready(time)] }
-        var preparation: Preparation = []
+        var preparation: WorkerPreparation = []
         if version.manifest.lock { preparation.insert(.lock) }
         if version.manifest.mode == .snapshot { preparation.insert(.clear) }
         state = .preparing(preparation)
-        let preparing = (preparation.contains(.lock) ? [Action.lock] : []) + (preparation.contains(.clear) ? [.clear] : [])
+        let preparing =
+            (preparation.contains(.lock) ? [Action.lock] : []) + (preparation.contains(.clear) ? [.clear] : [])
         return [.ready(time)] + preparing + prepared([], moment)
     }
 
     /// That much of what is to be done is done. Once nothing is left it waits, or gets the event that waits for it.
-    private mutating func prepared(_ done: Preparation, _ moment: Moment) -> [Action] {
+    private mutating func prepared(_ done: WorkerPreparation, _ moment: Moment) -> [Action] {
         guard case .preparing(let wanted) = state else { return [] }
         let left = wanted.subtracting(done)
         state = left.isEmpty ? .ready : .preparing(left)
@@ -265,7 +247,7 @@ struct WorkerMachine {
         return [.kill]
     }
 
-    private mutating func closed(_ part: Open, _ moment: Moment) -> [Action] {
+    private mutating func closed(_ part: OpenParts, _ moment: Moment) -> [Action] {
         open.subtract(part)
         return concludeIfOver(moment)
     }
@@ -319,13 +301,6 @@ struct WorkerMachine {
         if current.start == .cold {
             usage.initialization = times.initialization ?? (times.started ?? moment.now) - times.launched
         }
-        let result: Result<Completion.Output, Failure>
-        if let cause = current.cause {
-            result = .failure(cause)
-        } else {
-            result = .success(current.answer ?? Completion.Output(body: ByteBuffer(), kind: .json))
-        }
-        let startTime = (current.began ?? moment.now) - current.requested
-        return [.finish(Completion(result: result, start: current.start, usage: usage, startTime: startTime))]
+        return [.finish(current.completion(usage, moment.now))]
     }
 }

@@ -76,4 +76,31 @@ struct ServedInvocation {
     /// The first cause; nothing later overrides it.
     var cause: Failure?
     var answer: Completion.Output?
+
+    func completion(_ usage: Usage, _ now: ContinuousClock.Instant) -> Completion {
+        let output = answer ?? Completion.Output(body: ByteBuffer(), kind: .json)
+        return Completion(
+            result: cause.map(Result.failure) ?? .success(output), start: start, usage: usage,
+            startTime: (began ?? now) - requested)
+    }
+}
+
+/// What is to be done with a worker before it gets an event.
+struct WorkerPreparation: OptionSet {
+    let rawValue: Int
+    /// A snapshot's template is being rid of what ran beside it.
+    static let clear = WorkerPreparation(rawValue: 1)
+    /// The second filter of `lock: true`.
+    static let lock = WorkerPreparation(rawValue: 2)
+}
+
+/// What may still come of a worker.
+struct OpenParts: OptionSet {
+    let rawValue: Int
+    static let output = OpenParts(rawValue: 1)
+    static let log = OpenParts(rawValue: 2)
+    static let cell = OpenParts(rawValue: 4)
+    /// Its end was told.
+    static let end = OpenParts(rawValue: 8)
+    static let streams: OpenParts = [.output, .log]
 }

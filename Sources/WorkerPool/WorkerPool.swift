@@ -1,3 +1,4 @@
+import Dialogues
 package import FunctionModel
 import Glibc
 package import HostSystem
@@ -5,7 +6,6 @@ package import NIOCore
 import NIOPosix
 package import Sandbox
 import Synchronization
-import Dialogues
 
 /// Gives each invocation a worker: one that waits, or a new process. Acts for `PoolMachine`, which decides.
 package final class WorkerPool: Sendable {

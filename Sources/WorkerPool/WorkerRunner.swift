@@ -1,10 +1,10 @@
+import Dialogues
 import FunctionModel
 import Glibc
 import HostSystem
 import NIOCore
 import Sandbox
 import Synchronization
-import Dialogues
 
 /// Acts for one worker's machine: decides under a lock, acts outside it. Safe from any thread.
 final class WorkerRunner: Sendable {

@@ -1,8 +1,8 @@
+import Dialogues
 import FunctionModel
 import HTTPTypes
 import NIOCore
 import Testing
-import Dialogues
 
 @testable import Gateway
 

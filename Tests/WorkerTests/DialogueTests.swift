@@ -1,21 +1,21 @@
+import Dialogues
 import FunctionModel
 import NIOCore
 import Testing
-import Dialogues
 
 @Suite struct DialogueTests {
     private let ready = #"{"jsonrpc":"2.0","method":"ready"}"# + "\n"
 
     private func started(limit: Int = 1000) -> JSONRPCDialogue {
-        var exchange = JSONRPCDialogue(longestResult: limit, firstID: 1)
-        #expect(exchange.receive(ByteBuffer(string: ready)) == [.ready])
-        return exchange
+        var dialogue = JSONRPCDialogue(longestResult: limit, firstID: 1)
+        #expect(dialogue.receive(ByteBuffer(string: ready)) == [.ready])
+        return dialogue
     }
 
     private func asked(limit: Int = 1000) -> JSONRPCDialogue {
-        var exchange = started(limit: limit)
-        #expect(exchange.begin(request("{}")) != nil)
-        return exchange
+        var dialogue = started(limit: limit)
+        #expect(dialogue.begin(request("{}")) != nil)
+        return dialogue
     }
 
     private func isViolation(_ events: [DialogueEvent]) -> Bool {
@@ -24,11 +24,12 @@ import Dialogues
     }
 
     @Test func asksInOneLine() {
-        var exchange = started()
-        let line = exchange.begin(request("{\r\n\"a\":\n1}"))?.bytes
+        var dialogue = started()
+        let line = dialogue.begin(request("{\r\n\"a\":\n1}"))?.bytes
         #expect(
             line.map { String(buffer: $0) }
-                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"invocationId":"i","function":"f","version":1,"deadlineMs":5,"memoryLimitMiB":128,"traceparent":null}}}"# + "\n"
+                == #"{"jsonrpc":"2.0","id":1,"method":"invoke","params":{"event":{  "a": 1},"context":{"invocationId":"i","function":"f","version":1,"deadlineMs":5,"memoryLimitMiB":128,"traceparent":null}}}"#
+                + "\n"
         )
     }
 
@@ -36,11 +37,11 @@ import Dialogues
     @Test func anySplitGivesTheSame() {
         let text = Array(#"{"jsonrpc":"2.0","id":1,"result":{"a":"\n"}}"#.utf8) + [0x0A]
         for cut in 0...text.count {
-            var exchange = asked()
-            var events = exchange.receive(ByteBuffer(bytes: text[..<cut]))
-            events += exchange.receive(ByteBuffer(bytes: text[cut...]))
+            var dialogue = asked()
+            var events = dialogue.receive(ByteBuffer(bytes: text[..<cut]))
+            events += dialogue.receive(ByteBuffer(bytes: text[cut...]))
             #expect(events == [.result(ByteBuffer(string: #"{"a":"\n"}"#), .json)])
-            #expect(exchange.isIdle)
+            #expect(dialogue.isIdle)
         }
     }
 
@@ -52,8 +53,8 @@ import Dialogues
             #"{"code":1,"message":"m","data":{"type":"T","stackTrace":[\#(trace)]}}"#,
             #"{"data":{"other":[{"a":[1,"]"]}],"type":"T","stackTrace":[\#(trace)]},"message":"m","code":1}"#,
         ] {
-            var exchange = asked(limit: 64 << 20)
-            let events = exchange.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"error":\#(error)}"# + "\n"))
+            var dialogue = asked(limit: 64 << 20)
+            let events = dialogue.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"error":\#(error)}"# + "\n"))
             guard case .error(let told)? = events.first else {
                 Issue.record("no error but \(events.count) events")
                 continue
@@ -73,24 +74,24 @@ import Dialogues
         for (message, told) in [
             (#"\ud800"#, "\u{FFFD}"), (String(repeating: "ü", count: 40_000), String(repeating: "ü", count: 4096)),
         ] {
-            var exchange = asked(limit: 1 << 20)
+            var dialogue = asked(limit: 1 << 20)
             let answer = #"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\#(message)"}}"# + "\n"
             #expect(
-                exchange.receive(ByteBuffer(string: answer)) == [
+                dialogue.receive(ByteBuffer(string: answer)) == [
                     .error(.init(type: "Error", message: told, stackTrace: []))
                 ])
         }
     }
 
     @Test func tellsErrors() {
-        var exchange = asked()
+        var dialogue = asked()
         let answer =
             #"{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"m","data":{"type":"T","stackTrace":["s"]}}}"#
         #expect(
-            exchange.receive(ByteBuffer(string: answer + "\n")) == [
+            dialogue.receive(ByteBuffer(string: answer + "\n")) == [
                 .error(.init(type: "T", message: "m", stackTrace: ["s"]))
             ])
-        #expect(exchange.isIdle)
+        #expect(dialogue.isIdle)
     }
 
     @Test(arguments: [
@@ -104,28 +105,28 @@ import Dialogues
         #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\nhalf a line",
     ])
     func refuses(_ text: String) {
-        var exchange = asked()
-        #expect(isViolation(exchange.receive(ByteBuffer(string: text))))
-        #expect(!exchange.isIdle)
-        #expect(exchange.receive(ByteBuffer(string: ready)).isEmpty, "nothing is read of a broken worker")
-        #expect(exchange.begin(request("1")) == nil)
+        var dialogue = asked()
+        #expect(isViolation(dialogue.receive(ByteBuffer(string: text))))
+        #expect(!dialogue.isIdle)
+        #expect(dialogue.receive(ByteBuffer(string: ready)).isEmpty, "nothing is read of a broken worker")
+        #expect(dialogue.begin(request("1")) == nil)
     }
 
     /// Once crashed the host: ready twice in one write left an exchange that was asked while broken.
     @Test func readyTwiceIsAViolation() {
-        var exchange = JSONRPCDialogue(longestResult: 1000, firstID: 1)
-        #expect(isViolation(exchange.receive(ByteBuffer(string: ready + ready))))
-        #expect(exchange.begin(request("1")) == nil)
+        var dialogue = JSONRPCDialogue(longestResult: 1000, firstID: 1)
+        #expect(isViolation(dialogue.receive(ByteBuffer(string: ready + ready))))
+        #expect(dialogue.begin(request("1")) == nil)
     }
 
     @Test func anAnswerBeforeItsRequestIsAViolation() {
-        var exchange = started()
-        #expect(isViolation(exchange.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\n"))))
+        var dialogue = started()
+        #expect(isViolation(dialogue.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"result":1}"# + "\n"))))
     }
 
     @Test func endlessLinesAreCut() {
-        var exchange = asked(limit: 100)
-        #expect(exchange.receive(ByteBuffer(repeating: 0x61, count: 10_000)) == [.tooLong])
+        var dialogue = asked(limit: 100)
+        #expect(dialogue.receive(ByteBuffer(repeating: 0x61, count: 10_000)) == [.tooLong])
     }
 }
 

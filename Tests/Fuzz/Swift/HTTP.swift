@@ -1,8 +1,8 @@
+import Dialogues
 import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
-import Dialogues
 
 @testable import Gateway
 

@@ -1,22 +1,22 @@
+import Dialogues
 import FunctionModel
 import NIOCore
-import Dialogues
 
 private let longest = 4096
 
 /// What a reactor writes, in pieces as the first byte says: the host must stay in step with it or break off, for good.
 @Sendable func fuzzProtocol(_ input: UnsafeRawBufferPointer) {
     guard let first = input.first else { return }
-    var exchange = JSONRPCDialogue(longestResult: longest, firstID: 1)
+    var dialogue = JSONRPCDialogue(longestResult: longest, firstID: 1)
     var asked = 0, answered = 0, isReady = false, isBroken = false
     var rest = ByteBuffer(bytes: input.dropFirst())
     let piece = Int(first) % 64 + 1
     while let bytes = rest.readSlice(length: min(piece, rest.readableBytes)), bytes.readableBytes > 0 {
-        if exchange.isIdle, first >= 128 {
-            require(exchange.begin(request("{\"a\":\n1}")) != nil, "idle, not asked")
+        if dialogue.isIdle, first >= 128 {
+            require(dialogue.begin(request("{\"a\":\n1}")) != nil, "idle, not asked")
             asked += 1
         }
-        for event in exchange.receive(bytes) {
+        for event in dialogue.receive(bytes) {
             require(!isBroken, "an event after the protocol was broken")
             switch event {
             case .ready:
@@ -35,7 +35,7 @@ private let longest = 4096
             }
         }
         require(answered <= asked, "an answer that nobody asked for")
-        require(!isBroken || !exchange.isIdle, "idle after it was broken")
+        require(!isBroken || !dialogue.isIdle, "idle after it was broken")
     }
 }
 
