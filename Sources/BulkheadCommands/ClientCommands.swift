@@ -54,13 +54,16 @@ struct InvokeCommand: ParsableCommand {
     @Option(help: "The event, as JSON; @FILE reads a file, @- stdin. Default: null.")
     var data: String?
 
-    @Option(help: "A version's number. Default: the newest.")
+    @Option(help: "A version's number. Default: what live names.")
     var version: Int?
+
+    @Option(help: "An alias of the function.")
+    var alias: String?
 
     @OptionGroup var host: HostOptions
 
     func run() throws {
-        let query = version.map { "?version=\($0)" } ?? ""
+        let query = version.map { "?version=\($0)" } ?? alias.map { "?alias=\(escaped($0))" } ?? ""
         let answer = try host.client().send(
             .POST, "/v1/functions/\(escaped(name))/invocations\(query)", body: event(), contentType: "application/json")
         if answer.headers.first(name: "Bulkhead-Outcome") == "ok" {

@@ -2,37 +2,95 @@ package import FunctionModel
 package import Store
 import Synchronization
 
-/// Functions and their versions: in the store for good, in memory for reading.
+/// Functions, their versions and aliases: in the store for good, in memory for reading.
 package final class Catalogue: Sendable {
     private let store: any Store
     private let state: Mutex<Snapshot>
-
-    /// Unnamed old versions that are kept of a function.
-    package static let maxKept = 20
 
     /// Blocks.
     /// - Throws: what the store says.
     package init(store: any Store) throws {
         self.store = store
-        state = Mutex(Snapshot(try store.versions()))
+        state = Mutex(Snapshot(try store.versions(), try store.traffic()))
     }
 
     /// What is served now. Later changes do not show in it.
     package var snapshot: Snapshot { state.withLock { $0 } }
 
-    /// Enters what was uploaded as its function's next version, unless its newest is the same. Versions beyond the newest
-    /// `maxKept` are forgotten.
+    // MARK: - Versions
+
+    /// Enters what was uploaded as its function's next version, unless its newest is the same.
+    /// - Parameter held: whether `live`, if it follows the newest version, goes on to serve what it serves until `release`.
     /// - Returns: the version, and whether it is new.
-    /// - Throws: what the store says.
-    package func add(_ draft: VersionDraft) async throws -> (FunctionVersion, isNew: Bool) {
-        try await store.commit(draft, keeping: Self.maxKept) { [self] version in
-            state.withLock { $0.add(version, keeping: Self.maxKept + 1) }
+    /// - Throws: `PreconditionFailed`, or what the store says.
+    package func add(_ draft: VersionDraft, held: Bool = false) async throws -> (FunctionVersion, isNew: Bool) {
+        try await store.commit(draft) { [self] version, traffic in
+            state.withLock { $0.add(version, traffic, held: held) }
         }
     }
 
+    /// Whoever is sent to this version, or a newer one, goes there from now on.
+    package func release(_ version: FunctionVersion) { state.withLock { $0.release(version) } }
+
     /// - Returns: false when there was no such function.
-    /// - Throws: what the store says.
-    package func remove(_ name: FunctionName) async throws -> Bool {
-        try await store.removeFunction(name) { [self] in state.withLock { $0.remove(name) } }
+    /// - Throws: `PreconditionFailed`, or what the store says.
+    package func remove(_ name: FunctionName, _ precondition: Precondition? = nil) async throws -> Bool {
+        try await store.removeFunction(name, precondition) { [self] in state.withLock { $0.remove(name) } }
+    }
+
+    /// - Throws: `Failure` not_found, or conflict while an alias names it or accepted invocations wait for it.
+    package func removeVersion(_ number: Int, of name: FunctionName) async throws {
+        guard try await !store.awaitedVersions(of: name).contains(number) else {
+            throw Failure(
+                .conflict, "accepted invocations wait for version \(number) of \(name): try again once they have run")
+        }
+        _ = try await change(name) { traffic throws(Failure) in try traffic.remove(number, of: name) }
+    }
+
+    // MARK: - Aliases
+
+    /// - Parameter precondition: on the alias as it is.
+    /// - Returns: the alias, and whether it is new.
+    /// - Throws: `Failure` not_found, invalid_request or conflict, `PreconditionFailed`, or what the store says.
+    package func put(
+        _ alias: Alias, of name: FunctionName, _ precondition: Precondition? = nil
+    ) async throws -> (Alias, isNew: Bool) {
+        let known = snapshot.alias(alias.name, of: name)
+        let traffic = try await change(name) { traffic in
+            try precondition?.check(traffic.aliases[alias.name].map(\.tag))
+            _ = try traffic.put(alias, of: name)
+        }
+        return (traffic.aliases[alias.name] ?? alias, isNew: known == nil)
+    }
+
+    /// - Throws: as `put`.
+    package func removeAlias(
+        _ alias: String, of name: FunctionName, _ precondition: Precondition? = nil
+    ) async throws {
+        _ = try await change(name) { traffic in
+            if traffic.aliases[alias] != nil { try precondition?.check(traffic.aliases[alias].map(\.tag)) }
+            try traffic.remove(alias, of: name)
+        }
+    }
+
+    /// Pins `live` to what it served before, or to `number`.
+    /// - Throws: as `put`.
+    package func rollBack(
+        _ name: FunctionName, to number: Int?, now: String, _ precondition: Precondition? = nil
+    ) async throws -> Alias {
+        try await change(name) { traffic in
+            try precondition?.check(traffic.live.tag)
+            try traffic.rollBack(to: number, of: name, now: now)
+        }.live
+    }
+
+    private func change(
+        _ name: FunctionName, _ decide: @escaping @Sendable (inout Traffic) throws -> Void
+    ) async throws -> Traffic {
+        let changed = try await store.changeTraffic(of: name, decide: decide) { [self] traffic in
+            state.withLock { $0.set(traffic, of: name) }
+        }
+        guard let changed else { throw Snapshot.unknown(name) }
+        return changed
     }
 }

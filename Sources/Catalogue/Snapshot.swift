@@ -1,51 +1,102 @@
 package import FunctionModel
+import Store
 
 /// What is served, as of one moment: immutable, so that an invocation reads it without a lock on the database.
 package struct Snapshot: Sendable {
-    /// Versions in ascending order; never empty.
-    private var functions: [FunctionName: [FunctionVersion]] = [:]
+    private struct Entry: Sendable {
+        /// In ascending order; never empty.
+        var versions: [FunctionVersion]
+        var traffic: Traffic
+        /// What `live` goes on to serve while its newest version is being made ready.
+        var held: FunctionVersion?
 
-    init(_ versions: [FunctionVersion]) {
-        for version in versions.sorted(by: { $0.number < $1.number }) {
-            functions[version.name, default: []].append(version)
+        func version(_ number: Int) -> FunctionVersion? { versions.last { $0.number == number } }
+    }
+
+    private var functions: [FunctionName: Entry] = [:]
+
+    init(_ versions: [FunctionVersion], _ stored: [StoredTraffic] = []) {
+        let known = Dictionary(stored.map { ($0.function, $0) }) { $1 }
+        for (name, own) in Dictionary(grouping: versions, by: \.name) {
+            let sorted = own.sorted { $0.number < $1.number }
+            let traffic = Traffic(
+                numbers: sorted.map(\.number), aliases: known[name]?.aliases ?? [], keep: known[name]?.keep,
+                createdAt: sorted.last?.createdAt ?? "")
+            functions[name] = Entry(versions: sorted, traffic: traffic)
         }
     }
 
     package var names: [FunctionName] { functions.keys.sorted() }
-    /// What is served when no version is named.
-    package var latestVersions: [FunctionVersion] { functions.values.compactMap(\.last) }
     package var count: Int { functions.count }
+    /// All that `live` sends somebody to: what is kept warm.
+    package var liveVersions: [FunctionVersion] { functions.values.flatMap(Self.live) }
+
+    private static func live(_ entry: Entry) -> [FunctionVersion] {
+        let live = entry.traffic.live
+        var numbers = Set(live.weights.keys)
+        if case .version(let number) = live.target { numbers.insert(number) } else { numbers.formUnion(entry.traffic.numbers.suffix(1)) }
+        return entry.versions.filter { numbers.contains($0.number) }
+    }
+
+    package func liveVersions(of name: FunctionName) -> [FunctionVersion] { functions[name].map(Self.live) ?? [] }
 
     /// All versions of a function, in ascending order; empty when there is no such function.
-    package func versions(of name: FunctionName) -> [FunctionVersion] { functions[name] ?? [] }
+    package func versions(of name: FunctionName) -> [FunctionVersion] { functions[name]?.versions ?? [] }
 
-    package func latest(_ name: FunctionName) -> FunctionVersion? { functions[name]?.last }
+    package func latest(_ name: FunctionName) -> FunctionVersion? { functions[name]?.versions.last }
 
-    package func version(_ number: Int, of name: FunctionName) -> FunctionVersion? {
-        functions[name]?.first { $0.number == number }
-    }
+    package func version(_ number: Int, of name: FunctionName) -> FunctionVersion? { functions[name]?.version(number) }
 
     /// Whether this version is (still) there.
     package func has(_ version: FunctionVersion) -> Bool {
-        guard let versions = functions[version.name] else { return false }
+        guard let versions = functions[version.name]?.versions else { return false }
         return versions.last == version || versions.contains(version)
     }
 
+    /// Whether an alias sends somebody to this version.
+    package func isServed(_ version: FunctionVersion) -> Bool {
+        guard let entry = functions[version.name], has(version) else { return false }
+        return entry.held == version || entry.traffic.served.contains(version.number)
+    }
+
+    // MARK: - Aliases
+
+    /// By name; empty when there is no such function.
+    package func aliases(of name: FunctionName) -> [Alias] {
+        functions[name]?.traffic.aliases.values.sorted { $0.name < $1.name } ?? []
+    }
+
+    package func alias(_ alias: String, of name: FunctionName) -> Alias? { functions[name]?.traffic.aliases[alias] }
+
     /// The version that is meant.
+    /// - Parameter key: what decides between two versions of one alias; asked where there are two, with the name of the header
+    ///   whose value it is, or nil for the invocation's id.
     /// - Throws: `Failure` not_found, saying what there is.
-    package func resolve(_ reference: FunctionReference) throws(Failure) -> FunctionVersion {
+    package func resolve(
+        _ reference: FunctionReference, key: (String?) -> String = { _ in "" }
+    ) throws(Failure) -> FunctionVersion {
         let name = reference.name
-        guard let latest = latest(name) else { throw Self.unknown(name) }
+        guard let entry = functions[name], let latest = entry.versions.last else { throw Self.unknown(name) }
         switch reference.qualifier {
-        case .unqualified, .alias("latest"): return latest
-        case .alias(let alias):
-            throw Failure(
-                .notFound,
-                "\(name) has no alias \"\(alias.prefix(bytes: 80))\"; \"latest\" always names the newest version")
+        case .alias(Alias.latest): return latest
+        case .unqualified: return Self.pick(entry.traffic.live, entry, latest, key)
+        case .alias(let text):
+            guard let alias = entry.traffic.aliases[text] else { throw Traffic.unknown(text, of: name) }
+            return Self.pick(alias, entry, latest, key)
         case .version(let number):
-            if let version = version(number, of: name) { return version }
+            if let version = entry.version(number) { return version }
             throw Failure(.notFound, "\(name) has no version \(number); the newest is \(latest.number)")
         }
+    }
+
+    private static func pick(
+        _ alias: Alias, _ entry: Entry, _ latest: FunctionVersion, _ key: (String?) -> String
+    ) -> FunctionVersion {
+        guard !alias.weights.isEmpty || alias.target != .latest else {
+            return alias.name == Alias.live ? entry.held ?? latest : latest
+        }
+        let number = alias.number(for: alias.weights.isEmpty ? "" : key(alias.header), newest: latest.number)
+        return entry.version(number) ?? latest  // there is always one: none goes while an alias names it
     }
 
     package static func unknown(_ name: FunctionName) -> Failure {
@@ -61,15 +112,15 @@ package struct Snapshot: Sendable {
     }
 
     /// Digests that versions name.
-    package var bundleDigests: Set<String> { Set(functions.values.flatMap { $0.map(\.bundle) }) }
+    package var bundleDigests: Set<String> { Set(functions.values.flatMap { $0.versions.map(\.bundle) }) }
 
     /// What the bundles of all versions take on the disk, each counted once, and how many versions there are.
     /// - Parameter key: only of versions that this key uploaded; nil: of all.
     package func stored(by key: String? = nil) -> (bytes: Int, count: Int) {
         var bundles: [String: Int] = [:]
         var count = 0
-        for versions in functions.values {
-            for version in versions where key == nil || version.key == key {
+        for entry in functions.values {
+            for version in entry.versions where key == nil || version.key == key {
                 bundles[version.bundle] = version.storedBytes
                 count += 1
             }
@@ -77,11 +128,31 @@ package struct Snapshot: Sendable {
         return (bundles.values.reduce(0, +), count)
     }
 
-    /// - Parameter most: versions of the function that are kept.
-    mutating func add(_ version: FunctionVersion, keeping most: Int) {
-        functions[version.name, default: []].append(version)
-        let surplus = (functions[version.name]?.count ?? 0) - most
-        if surplus > 0 { functions[version.name]?.removeFirst(surplus) }
+    // MARK: - Changes
+
+    mutating func add(_ version: FunctionVersion, _ traffic: Traffic, held: Bool) {
+        var entry = functions[version.name] ?? Entry(versions: [], traffic: traffic)
+        let served = entry.held ?? entry.versions.last
+        entry.versions.append(version)
+        entry.held = held ? served : nil
+        functions[version.name] = entry
+        set(traffic, of: version.name)
     }
+
+    mutating func release(_ version: FunctionVersion) {
+        guard functions[version.name]?.versions.last == version else { return }
+        functions[version.name]?.held = nil
+    }
+
+    /// Versions that it does not have go.
+    mutating func set(_ traffic: Traffic, of name: FunctionName) {
+        guard var entry = functions[name] else { return }
+        let numbers = Set(traffic.numbers)
+        entry.versions.removeAll { !numbers.contains($0.number) }
+        entry.traffic = traffic
+        if let held = entry.held, !numbers.contains(held.number) { entry.held = nil }
+        functions[name] = entry.versions.isEmpty ? nil : entry
+    }
+
     mutating func remove(_ name: FunctionName) { functions[name] = nil }
 }

@@ -13,19 +13,23 @@ import Synchronization
 package final class Deployment: Sendable {
     /// What of others it needs, handed in: a service does not know its neighbours.
     package struct Others: Sendable {
-        /// A new version is there. It may be served, and what is served no more may end.
-        package var committed: @Sendable (FunctionVersion) -> Void
+        /// Of this function other versions are served than before. What is served no more may end.
+        package var served: @Sendable (FunctionName) -> Void
+        /// Starts the workers that a version keeps warm, and waits until they are there, or until that takes too long.
+        package var warm: @Sendable (FunctionVersion) async -> Void
         /// The function is gone.
         package var removed: @Sendable (FunctionName) -> Void
         /// Bundles that workers or what waits for one still use.
         package var bundlesInUse: @Sendable () -> Set<String>
 
         package init(
-            committed: @escaping @Sendable (FunctionVersion) -> Void,
+            served: @escaping @Sendable (FunctionName) -> Void,
+            warm: @escaping @Sendable (FunctionVersion) async -> Void = { _ in },
             removed: @escaping @Sendable (FunctionName) -> Void,
             bundlesInUse: @escaping @Sendable () -> Set<String>
         ) {
-            self.committed = committed
+            self.served = served
+            self.warm = warm
             self.removed = removed
             self.bundlesInUse = bundlesInUse
         }
@@ -50,7 +54,7 @@ package final class Deployment: Sendable {
     private let state = Mutex(State())
 
     private struct State {
-        var others = Others(committed: { _ in }, removed: { _ in }, bundlesInUse: { [] })
+        var others = Others(served: { _ in }, removed: { _ in }, bundlesInUse: { [] })
         var wantsCollection = false
     }
 
@@ -83,11 +87,13 @@ package final class Deployment: Sendable {
     package func discard(_ arrival: BundleStore.Arrival) { bundles.discard(arrival) }
 
     /// Takes a whole upload in. Nothing is answered before it would survive a crash.
-    /// - Parameter key: id of the key that uploads, for its quota.
-    /// - Throws: `UploadRefused`, or what the disk or database says.
+    /// - Parameters:
+    ///   - key: id of the key that uploads, for its quota.
+    ///   - keep: see `VersionDraft.keep`.
+    /// - Throws: `UploadRefused`, `PreconditionFailed`, or what the disk or database says.
     package func deploy(
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
-        key: String? = nil
+        key: String? = nil, keep: Int? = nil, precondition: Precondition? = nil
     ) async throws -> (FunctionVersion, isNew: Bool) {
         let size = arrival.size
         do {
@@ -105,13 +111,19 @@ package final class Deployment: Sendable {
             wantsCollection = true
         }
         try limits.quota.check(catalogue.snapshot, adding: stored.bytes, key: key)
-        let draft = VersionDraft(
+        var draft = VersionDraft(
             name: name, sha256: sha256, size: size, bundle: stored.digest, manifest: stored.manifest,
             executable: stored.executable, storedBytes: stored.bytes, key: key)
+        draft.keep = keep
+        draft.precondition = precondition
         try check(draft)
-        let result = try await catalogue.add(draft)
+        // Nobody is sent to a version whose workers are not there yet; who has it stored can rely on it, whatever follows.
+        let isWarm = draft.manifest.concurrency.warm > 0 && catalogue.snapshot.latest(name) != nil
+        let result = try await catalogue.add(draft, held: isWarm)
         if result.isNew {
-            others.committed(result.0)
+            if isWarm { await others.warm(result.0) }
+            catalogue.release(result.0)
+            others.served(name)
             logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
         }
         return result
@@ -143,12 +155,59 @@ package final class Deployment: Sendable {
 
     /// - Returns: false when there was no such function.
     /// - Throws: what the store says.
-    package func remove(_ name: FunctionName) async throws -> Bool {
-        let existed = try await catalogue.remove(name)
+    package func remove(_ name: FunctionName, _ precondition: Precondition? = nil) async throws -> Bool {
+        let existed = try await catalogue.remove(name, precondition)
         wantsCollection = true
         plans.forget(name)
         others.removed(name)
         return existed
+    }
+
+    /// - Throws: as `Catalogue.removeVersion`.
+    package func removeVersion(_ number: Int, of name: FunctionName) async throws {
+        try await catalogue.removeVersion(number, of: name)
+        wantsCollection = true
+        others.served(name)
+    }
+
+    // MARK: - Traffic
+
+    /// Sends those who name the alias elsewhere, once the workers are there that are kept warm for them.
+    /// - Returns: the alias, and whether it is new.
+    /// - Throws: as `Catalogue.put`.
+    package func put(
+        _ alias: Alias, of name: FunctionName, _ precondition: Precondition? = nil
+    ) async throws -> (Alias, isNew: Bool) {
+        if alias.name == Alias.live, case .version(let number) = alias.target { await warm(number, of: name) }
+        for number in alias.name == Alias.live ? alias.weights.keys.sorted() : [] { await warm(number, of: name) }
+        let result = try await catalogue.put(alias, of: name, precondition)
+        others.served(name)
+        return result
+    }
+
+    /// - Throws: as `Catalogue.removeAlias`.
+    package func removeAlias(_ alias: String, of name: FunctionName, _ precondition: Precondition? = nil) async throws {
+        try await catalogue.removeAlias(alias, of: name, precondition)
+        others.served(name)
+    }
+
+    /// Pins `live` to what it served before, or to `number`.
+    /// - Throws: as `Catalogue.rollBack`.
+    package func rollBack(
+        _ name: FunctionName, to number: Int?, _ precondition: Precondition? = nil
+    ) async throws -> Alias {
+        let aim = number ?? catalogue.snapshot.alias(Alias.live, of: name)?.previous
+        if let aim { await warm(aim, of: name) }
+        let alias = try await catalogue.rollBack(name, to: number, now: timestamp(), precondition)
+        others.served(name)
+        return alias
+    }
+
+    private func warm(_ number: Int, of name: FunctionName) async {
+        guard let version = catalogue.snapshot.version(number, of: name), version.manifest.concurrency.warm > 0 else {
+            return
+        }
+        await others.warm(version)
     }
 
     // MARK: - Plans

@@ -60,6 +60,9 @@ struct Call: Sendable {
     /// A parameter of the path; empty where there is none.
     func parameter(_ name: String) -> String { context.parameters.get(name) ?? "" }
 
+    /// What its `If-Match` asks of what is there.
+    var precondition: Precondition? { Precondition(ifMatch: request.headers[.ifMatch]) }
+
     func query(_ key: String) -> String? { request.uri.queryParameters.get(key) }
 
     /// A whole number in the query, within bounds.

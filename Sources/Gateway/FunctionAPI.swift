@@ -61,31 +61,33 @@ struct FunctionAPI: Sendable {
                     id: "putFunction", summary: "Upload a function",
                     about:
                         "An executable as it is, with the manifest's fields as query parameters; or an archive with function.yaml at its root.",
-                    parameters: OpenAPI.manifestParameters,
+                    parameters: OpenAPI.manifestParameters + [Self.keep, Self.ifMatch],
                     body: ["application/octet-stream": .bytes, "application/zip": .bytes, "application/gzip": .bytes],
                     answers: [
-                        .json("A new version", .schema("Function"), status: 201),
-                        .json("Nothing changed; no new version", .schema("Function"), status: 200),
-                    ], fails: [400, 413, 503]), handle: upload),
+                        .tagged("A new version", .schema("Function"), status: 201),
+                        .tagged("Nothing changed; no new version", .schema("Function")),
+                    ], fails: [400, 412, 413, 503]), handle: upload),
             Endpoint(
                 .get, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
                 Operation(
                     id: "getFunction", summary: "Show the newest version",
-                    answers: [.json("The function", .schema("Function"))], fails: [400, 404])
+                    answers: [.tagged("The function", .schema("Function"))], fails: [400, 404])
             ) { call in
                 let reference = try call.reference
-                var document = FunctionDocument(try services.catalogue.snapshot.resolve(reference))
+                let newest = FunctionReference(reference.name, .alias(Alias.latest))
+                let version = try services.catalogue.snapshot.resolve(newest)
+                var document = FunctionDocument(version)
                 document.refused = services.journal.refusals.all(of: reference.name)
-                return try Response.json(document)
+                return try Response.json(document).tagged(version)
             },
             Endpoint(
                 .delete, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
                 Operation(
                     id: "deleteFunction", summary: "Delete a function with all its versions",
-                    answers: [.empty("Deleted")], fails: [400, 404])
+                    parameters: [Self.ifMatch], answers: [.empty("Deleted")], fails: [400, 404, 412])
             ) { call in
                 let name = try call.name
-                guard try await services.deployment.remove(name) else {
+                guard try await services.deployment.remove(name, call.precondition) else {
                     throw Failure(.notFound, "there is no function named \(name)")
                 }
                 return Response(status: .noContent)
@@ -120,6 +122,11 @@ struct FunctionAPI: Sendable {
             },
         ]
     }
+
+    private static let keep = Operation.Parameter.query(
+        "keep", .integer(0...Traffic.maxKeep).with(["default": .number(Traffic.usualKeep)]),
+        "How many old versions that no alias names are kept from now on")
+    private static let ifMatch = Operation.Parameter.header("If-Match", "An ETag: 412 when what is there is another")
 
     private static func page(of what: String) -> Operation.Answer {
         .json(
@@ -162,7 +169,8 @@ struct FunctionAPI: Sendable {
     private func upload(_ call: Call) async throws -> Response {
         let name = try call.name, request = call.request
         let format = try format(of: request)
-        let query = Gateway.decodedQuery(of: request)
+        let keep = try call.number("keep", in: 0...Traffic.maxKeep)
+        let query = Gateway.decodedQuery(of: request).filter { $0.name != "keep" }
         let manifest: Manifest
         switch format {
         case .executable:
@@ -183,9 +191,10 @@ struct FunctionAPI: Sendable {
         let (version, isNew) = try await uploads.holding("uploads") { [manifest] in
             let arrival = try await receive(call)
             return try await services.deployment.deploy(
-                arrival, format: format, manifest: manifest, name: name, key: call.principal.keyID)
+                arrival, format: format, manifest: manifest, name: name, key: call.principal.keyID, keep: keep,
+                precondition: call.precondition)
         }
-        var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok)
+        var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok).tagged(version)
         response.headers[.location] = "/v1/functions/\(name)"
         return response
     }
@@ -241,5 +250,14 @@ struct FunctionAPI: Sendable {
     private func append(_ bytes: ByteBuffer, to arrival: BundleStore.Arrival) async throws {
         guard bytes.readableBytes > 0 else { return }
         try await offload { try bytes.withUnsafeReadableBytes { try arrival.append($0) } }
+    }
+}
+
+extension Response {
+    /// With the ETag of the version that it tells of.
+    fileprivate func tagged(_ version: FunctionVersion) -> Response {
+        var response = self
+        response.headers[.eTag] = "\"\(version.revision)\""
+        return response
     }
 }

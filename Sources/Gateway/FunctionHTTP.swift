@@ -47,7 +47,8 @@ struct FunctionHTTP: Sendable {
         let name = try Gateway.name(part.removingPercentEncoding ?? part)
         var headers = request.headers
         // Read once: what says who may call it, and what is called, is one and the same version.
-        let served = services.catalogue.snapshot.latest(name)
+        let id = InvocationID.make()
+        let served = try? services.catalogue.snapshot.resolve(FunctionReference(name)) { Gateway.shareKey($0, request.headers, id) }
         let principal: Principal
         if let served, served.manifest.auth == .none {
             // Open to all: an Authorization that is not this host's is the function's affair.
@@ -59,7 +60,6 @@ struct FunctionHTTP: Sendable {
         let isHolder = principal.isHolder
         if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see
         guard let version = served else { throw Snapshot.unknown(name) }
-        let id = InvocationID.make()
         let event = try await event(of: request, headers, context, id: id, name: name)
         try services.catalogue.snapshot.require(version)
         // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.

@@ -26,7 +26,7 @@ struct InvocationAPI: Sendable {
                     about:
                         "The body is the event; empty stands for null. The result's bytes come back. A token of scope invoke is enough.",
                     parameters: [
-                        .version, .query("alias", .text, "An alias; today only latest"),
+                        .version, .query("alias", .text, "An alias; default: live"),
                         .header("Prefer", "respond-async: 202 at once, the result later"),
                     ],
                     body: ["application/json": [:], "application/octet-stream": .bytes], isBodyRequired: false,
@@ -62,12 +62,13 @@ struct InvocationAPI: Sendable {
         let request = call.request, principal = call.principal
         let name = try call.name
         let number = try call.number("version", in: 1...Int.max)
+        let id = InvocationID.make()
         let version = try services.catalogue.snapshot.resolve(
-            FunctionReference(name, version: number, alias: call.query("alias")))
+            FunctionReference(name, version: number, alias: call.query("alias"))
+        ) { Gateway.shareKey($0, request.headers, id) }
         let isJSON = try EventType.isJSON(request.headers[.contentType], for: version)
         let event = try await intake.event(of: request, call.context, for: name.text, isJSON: isJSON)
         try services.catalogue.snapshot.require(version)
-        let id = InvocationID.make()
         if prefersAsync(request) {
             try await services.events.accept(
                 Invocation(

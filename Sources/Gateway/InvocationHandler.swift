@@ -32,6 +32,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// The invocation that is being read or runs.
     private struct Current {
+        var id = ""
         var version: FunctionVersion?
         var principal = Principal.anonymous
         var failure: Failure?
@@ -91,7 +92,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 refuse(Failure(.invalidRequest, flaw), status: 421, context)
             } else if passed == 0, let plain = PlainInvocation(head) {
                 state = .reading
-                begin(plain)
+                begin(plain, head)
             } else {
                 passed += 1
                 context.fireChannelRead(wrapInboundOut(part))
@@ -130,8 +131,9 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         answer(InvocationAnswer(failure, status: status), closes: true, context)
     }
 
-    private func begin(_ invocation: PlainInvocation) {
-        current = Current()
+    private func begin(_ invocation: PlainInvocation, _ head: HTTPRequest) {
+        let id = InvocationID.make()
+        current = Current(id: id)
         current.traceparent = invocation.traceparent.flatMap(TraceContext.parent)
         let bearer = invocation.authorization.map { header in
             if let lastBearer, lastBearer.header.isSame(as: header) { lastBearer } else { Bearer(header) }
@@ -142,7 +144,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             // Whether the token still stands for a key is looked up each time.
             current.principal = try gateway.services.access.principal(bearer, needing: .invoke)
             let version = try gateway.services.catalogue.snapshot.resolve(
-                FunctionReference(Gateway.name(invocation.function)))
+                FunctionReference(Gateway.name(invocation.function))
+            ) { Gateway.shareKey($0, head.headerFields, id) }
             isJSON = try EventType.isJSON(invocation.contentType, for: version)
             current.version = version
             let limit = gateway.services.maxEvent
@@ -186,7 +189,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             return answer(InvocationAnswer(error), closes: false, context)
         }
         state = .running
-        let id = InvocationID.make()
+        let id = current.id
         let cancellation = Cancellation()
         current.cancellation = cancellation
         let loop = context.eventLoop

@@ -35,6 +35,13 @@ extension OpenAPI {
             "id": .text, "name": .text, "scope": .words(Principal.Role.allCases.map(\.rawValue)), "createdAt": .date,
             "token": .text.about("only in the answer to its making"),
         ]),
+        "Alias": .record(
+            [
+                "alias": .text,
+                "version": .object(["oneOf": [["type": "integer", "minimum": 1], ["const": "latest"]]]),
+                "weights": .object(["type": "object", "additionalProperties": ["type": "number"]]),
+                "header": .text, "updatedAt": .text,
+            ], required: ["alias", "version", "weights", "updatedAt"]),
         "Policy": policy, "Problem": problem,
     ]
 

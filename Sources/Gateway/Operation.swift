@@ -19,7 +19,7 @@ struct Operation: Sendable {
         }
         static let cursor = Parameter(name: "cursor", schema: .text, about: "next of the page before")
         static let version = Parameter(
-            name: "version", schema: ["type": "integer", "minimum": 1], about: "A version's number; default: the newest"
+            name: "version", schema: ["type": "integer", "minimum": 1], about: "A version's number; default: the one that live names"
         )
     }
 
@@ -34,6 +34,12 @@ struct Operation: Sendable {
 
         static func json(_ about: String, _ schema: JSONValue, status: Int = 200) -> Answer {
             Answer(status: status, about: about, content: ["application/json": schema])
+        }
+        /// With an ETag.
+        static func tagged(_ about: String, _ schema: JSONValue, status: Int = 200) -> Answer {
+            Answer(
+                status: status, about: about, content: ["application/json": schema],
+                headers: ["ETag": ["schema": .text]])
         }
         static func empty(_ about: String) -> Answer { Answer(status: 204, about: about) }
         /// A function's.

@@ -119,6 +119,10 @@ struct ProblemMiddleware: RouterMiddleware {
             return try await next(request, context)
         } catch let failure as Failure {
             return try Problem(failure).response()
+        } catch let failed as PreconditionFailed {
+            let there = failed.tag.map { "what is there has the ETag \"\($0)\"" } ?? "there is nothing"
+            let failure = Failure(.conflict, "If-Match means something else: \(there); read it again, and decide anew")
+            return try Problem(failure, status: 412).response()
         } catch let refused as UploadRefused {
             return try Problem(Failure(refused.cause, refused.description)).response()
         } catch let error as HTTPError where error.status == .notFound {

@@ -66,13 +66,13 @@ package final class Supervisor: Sendable {
 
         pool.setFunctions(
             WorkerPool.Functions(
-                isCurrent: { catalogue.snapshot.latest($0.name) == $0 }, plan: { try deployment.plan(for: $0) }))
+                isCurrent: { catalogue.snapshot.isServed($0) }, plan: { try deployment.plan(for: $0) }))
         deployment.tell(
             Deployment.Others(
-                committed: { version in
-                    pool.retireOutdated()
-                    pool.serve(version)
+                served: { name in
+                    pool.serveOnly(catalogue.snapshot.liveVersions(of: name), of: name)
                 },
+                warm: { await pool.warm($0) },
                 removed: { name in
                     pool.retireOutdated()
                     journal.forget(name)
@@ -92,7 +92,7 @@ package final class Supervisor: Sendable {
 
     /// Starts what is to be kept warm. Call once, when the host serves.
     package func warmUp() {
-        for version in catalogue.snapshot.latestVersions {
+        for version in catalogue.snapshot.liveVersions {
             do {
                 _ = try deployment.runtimes.roots.prepared(for: version.manifest)
                 pool.serve(version)

@@ -11,18 +11,38 @@ package protocol Store: Sendable {
     /// All versions that there are, in no order. Blocks: asked once, at the start.
     func versions() throws -> [FunctionVersion]
 
+    /// Aliases of all functions, as far as they were changed, in no order. Blocks: asked once, at the start.
+    func traffic() throws -> [StoredTraffic]
+
     /// Enters what was uploaded as its function's next version, under the next number that the function has never had, unless
-    /// its newest is the same. Of the others the newest `kept` stay, and those for which an accepted invocation waits.
-    /// - Parameter committed: told of a new version, in the order of commits, before this returns.
+    /// its newest is the same. Which others stay, `Traffic.add` says.
+    /// - Parameter committed: told of a new version, and of all that there is then, in the order of commits, before this returns.
     /// - Returns: the version, and whether it is new.
+    /// - Throws: `PreconditionFailed`.
     func commit(
-        _ draft: VersionDraft, keeping kept: Int, committed: @escaping @Sendable (FunctionVersion) -> Void
+        _ draft: VersionDraft, committed: @escaping @Sendable (FunctionVersion, Traffic) -> Void
     ) async throws -> (FunctionVersion, isNew: Bool)
 
-    /// Removes a function; its numbers stay used.
+    /// Changes what a function's aliases name, or which versions there are.
+    /// - Parameters:
+    ///   - decide: what is wanted, from what there is; whatever it throws is thrown on, and nothing changes.
+    ///   - committed: told of what there is then, in the order of commits, before this returns.
+    /// - Returns: nil when there is no such function.
+    func changeTraffic(
+        of name: FunctionName, decide: @escaping @Sendable (inout Traffic) throws -> Void,
+        committed: @escaping @Sendable (Traffic) -> Void
+    ) async throws -> Traffic?
+
+    /// Versions for which accepted invocations wait.
+    func awaitedVersions(of name: FunctionName) async throws -> Set<Int>
+
+    /// Removes a function, if its newest revision is what `precondition` means; its numbers stay used.
     /// - Parameter committed: told in the order of commits, before this returns.
     /// - Returns: false when there was no such function.
-    func removeFunction(_ name: FunctionName, committed: @escaping @Sendable () -> Void) async throws -> Bool
+    /// - Throws: `PreconditionFailed`.
+    func removeFunction(
+        _ name: FunctionName, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool
 
     // MARK: Keys
 
@@ -62,6 +82,10 @@ package struct VersionDraft: Sendable {
     package var executable: Executable?
     package var storedBytes: Int
     package var key: String?
+    /// So many old versions that no alias names are to be kept from now on; nil: as before.
+    package var keep: Int?
+    /// On the newest revision.
+    package var precondition: Precondition?
 
     package init(
         name: FunctionName, sha256: String, size: Int, bundle: String, manifest: Manifest, executable: Executable?,
@@ -82,5 +106,20 @@ package struct VersionDraft: Sendable {
         FunctionVersion(
             name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
             manifest: manifest, executable: executable, storedBytes: storedBytes, key: key)
+    }
+}
+
+/// A function's aliases as a store has them.
+package struct StoredTraffic: Sendable, Hashable {
+    package let function: FunctionName
+    /// Those that somebody has changed.
+    package let aliases: [Alias]
+    /// Nil: nobody has said.
+    package let keep: Int?
+
+    package init(function: FunctionName, aliases: [Alias], keep: Int?) {
+        self.function = function
+        self.aliases = aliases
+        self.keep = keep
     }
 }

@@ -68,5 +68,11 @@ var migrator: DatabaseMigrator {
         }
         try database.create(index: "revision", on: "version", columns: ["revision"], options: .unique)
     }
+    migrator.registerMigration("6 aliases") { database in
+        try database.alter(table: "function") { table in
+            table.add(column: "aliases", .text)
+            table.add(column: "keep", .integer)
+        }
+    }
     return migrator
 }

@@ -34,13 +34,15 @@ package final class SQLiteStore: Store {
     }
 
     package func commit(
-        _ draft: VersionDraft, keeping kept: Int, committed: @escaping @Sendable (FunctionVersion) -> Void
+        _ draft: VersionDraft, committed: @escaping @Sendable (FunctionVersion, Traffic) -> Void
     ) async throws -> (FunctionVersion, isNew: Bool) {
         try await database.write { database in
             let name = draft.name.text
             let newest = try VersionRecord.filter(Column("name") == name).order(Column("number").desc).fetchOne(
                 database)?.version()
+            try draft.precondition?.check(newest.map { "\($0.revision)" })
             if let newest, newest.sha256 == draft.sha256, try Self.isSame(newest.manifest, draft.manifest) {
+                try draft.keep.map { try Self.write(keep: $0, of: draft.name, in: database) }
                 return (newest, isNew: false)
             }
             // A number is never used again, also not by a function that was deleted and made anew.
@@ -48,19 +50,20 @@ package final class SQLiteStore: Store {
                 database, sql: "SELECT lastNumber FROM function WHERE name = ?", arguments: [name])
             let number = max(last ?? 0, newest?.number ?? 0) + 1
             let version = draft.version(number: number, createdAt: timestamp())
+            var traffic = try Self.traffic(of: draft.name, in: database) ?? Traffic(numbers: [])
+            // What was accepted for one is still to be run.
+            let surplus = traffic.add(
+                number, keep: draft.keep, awaited: try Self.awaited(of: draft.name, in: database),
+                now: version.createdAt)
             try VersionRecord(version).insert(database)
             try database.execute(
                 sql: "INSERT INTO function (name, lastNumber) VALUES (?, ?) "
                     + "ON CONFLICT (name) DO UPDATE SET lastNumber = excluded.lastNumber",
                 arguments: [name, number])
-            try database.execute(
-                sql: "DELETE FROM version WHERE name = ? AND number NOT IN "
-                    + "(SELECT number FROM version WHERE name = ? ORDER BY number DESC LIMIT ?) "
-                    // What was accepted for one is still to be run.
-                    + "AND number NOT IN (SELECT number FROM queued WHERE name = ?)",
-                arguments: [name, name, kept + 1, name])
+            try Self.write(traffic, without: surplus, of: draft.name, in: database)
+            try draft.keep.map { try Self.write(keep: $0, of: draft.name, in: database) }
             // In the order of commits: whoever commits later is seen later.
-            database.afterNextTransaction { _ in committed(version) }
+            database.afterNextTransaction { [traffic] _ in committed(version, traffic) }
             return (version, isNew: true)
         }
     }
@@ -73,9 +76,17 @@ package final class SQLiteStore: Store {
     }
 
     package func removeFunction(
-        _ name: FunctionName, committed: @escaping @Sendable () -> Void
+        _ name: FunctionName, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
     ) async throws -> Bool {
         try await database.write { database in
+            if let precondition {
+                let newest = try String.fetchOne(
+                    database, sql: "SELECT revision FROM version WHERE name = ? ORDER BY number DESC",
+                    arguments: [name.text])
+                if newest != nil { try precondition.check(newest) }
+            }
+            try database.execute(
+                sql: "UPDATE function SET aliases = NULL, keep = NULL WHERE name = ?", arguments: [name.text])
             let count = try VersionRecord.filter(Column("name") == name.text).deleteAll(database)
             database.afterNextTransaction { _ in committed() }
             return count > 0

@@ -184,6 +184,20 @@ struct PoolMachine: Sendable {
         return replenish(key, now)
     }
 
+    /// Whether none of the version's workers is on its way, or is not to be waited for.
+    func hasReady(_ version: FunctionVersion) -> Bool {
+        guard let key = versions.id(of: version), versions[key]?.isBackingOff == false else { return true }
+        return !workers.values.contains { $0.version == key && $0.state == .starting }
+    }
+
+    /// Of this function only these versions are kept warm.
+    mutating func coolDown(_ name: FunctionName, except kept: Set<RevisionID>) -> [Action] {
+        for key in versions.ids where versions[key]?.name == name {
+            if versions[key].map({ !kept.contains($0.version.revision) }) == true { versions[key]?.isWarm = false }
+        }
+        return []
+    }
+
     /// Ends the idle workers of versions that are not served any more. What runs goes on.
     mutating func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
         var actions: [Action] = []

@@ -84,6 +84,9 @@ struct VersionState: Sendable {
     /// A worker ended before it was of any use. Returns what to say of it, the first time and each time the number doubles.
     mutating func crashed(_ now: Instant) -> String? { health.crashed(now) }
 
+    /// Whether its last workers ended before they were of use.
+    var isBackingOff: Bool { health.crashes > 0 }
+
     mutating func tick(_ now: Instant) { demand.tick(now) }
 
     // MARK: - What follows

@@ -35,6 +35,8 @@ struct VersionTable: Sendable {
         free.append(id)
     }
 
+    func id(of version: FunctionVersion) -> ID? { numbers[version.revision] }
+
     var ids: [ID] { Array(numbers.values) }
     var all: [VersionState] { states.compactMap { $0 } }
 }

@@ -56,7 +56,13 @@ package final class WorkerPool: Sendable {
         /// When the next tick is due, if any is.
         var tickAt: ContinuousClock.Instant?
         var machineTick = ContinuousClock.now
+        /// Those that are made ready before anybody is sent to them, and how often at once.
+        var warming: [RevisionID: Int] = [:]
         var functions = Functions(isCurrent: { _ in true }, plan: { _ in throw SystemError("make a plan", EINVAL) })
+
+        func isCurrent(_ version: FunctionVersion) -> Bool {
+            warming[version.revision] != nil || functions.isCurrent(version)
+        }
     }
 
     /// What the machine decided, with the things themselves.
@@ -172,10 +178,39 @@ package final class WorkerPool: Sendable {
         }
     }
 
+    /// Of this function these versions are kept warm from now on, and no others; the idle workers of versions that are not served
+    /// any more end.
+    package func serveOnly(_ versions: [FunctionVersion], of name: FunctionName) {
+        act { $0.machine.coolDown(name, except: Set(versions.map(\.revision))) }
+        retireOutdated()
+        for version in versions { serve(version) }
+    }
+
+    /// Starts the workers that the version keeps warm, though nobody is sent to it yet, and waits until one of them is ready; not
+    /// longer than `limits.init` allows, nor than `longestWarmUp`.
+    package func warm(_ version: FunctionVersion) async {
+        act { state in
+            state.warming[version.revision, default: 0] += 1
+            return state.machine.serves(version, now: .now)
+        }
+        defer {
+            state.withLock { state in
+                let left = state.warming[version.revision, default: 1] - 1
+                state.warming[version.revision] = left > 0 ? left : nil
+            }
+        }
+        let end = ContinuousClock.now + min(version.manifest.limits.initialization.duration, Self.longestWarmUp)
+        while ContinuousClock.now < end, state.withLock({ !$0.machine.hasReady(version) }) {
+            guard (try? await Task.sleep(for: .milliseconds(5))) != nil else { return }
+        }
+    }
+
+    private static let longestWarmUp = Duration.seconds(30)
+
     /// Ends the idle workers of versions that are not served any more.
     package func retireOutdated() {
-        let isCurrent = state.withLock { $0.functions.isCurrent }
-        act { $0.machine.outdated(isCurrent, now: .now) }
+        let (isCurrent, warming) = state.withLock { ($0.functions.isCurrent, $0.warming) }
+        act { $0.machine.outdated({ warming[$0.revision] != nil || isCurrent($0) }, now: .now) }
     }
 
     /// From now on nothing is started ahead of need; what comes, waits or runs goes on.
@@ -248,7 +283,7 @@ package final class WorkerPool: Sendable {
         case .idle(let memory):
             act { state in
                 state.machine.becameIdle(
-                    worker.id, memory: memory, isCurrent: state.functions.isCurrent(worker.version), now: .now)
+                    worker.id, memory: memory, isCurrent: state.isCurrent(worker.version), now: .now)
             }
         case .ended:
             act { state in

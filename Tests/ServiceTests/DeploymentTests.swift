@@ -14,7 +14,8 @@ import Testing
     /// A data directory with all that stands on it, and what was told of it.
     private final class Site: Sendable {
         struct Told {
-            var committed: [Int] = []
+            var served: [Int] = []
+            var warmed: [Int] = []
             var removed: [String] = []
             var inUse: Set<String> = []
         }
@@ -36,7 +37,15 @@ import Testing
                 limits: limits, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             deployment.tell(
                 .init(
-                    committed: { [weak self] version in self?.told.withLock { $0.committed.append(version.number) } },
+                    served: { [weak self] name in
+                        let number = self?.catalogue.snapshot.liveVersions(of: name).first?.number
+                        self?.told.withLock { $0.served.append(number ?? 0) }
+                    },
+                    warm: { [weak self] version in
+                        // Nobody is sent to it yet.
+                        let served = try? self?.catalogue.snapshot.resolve(FunctionReference(version.name))
+                        self?.told.withLock { $0.warmed.append(served == version ? -1 : version.number) }
+                    },
                     removed: { [weak self] name in self?.told.withLock { $0.removed.append(name.text) } },
                     bundlesInUse: { [weak self] in self?.told.withLock { $0.inUse } ?? [] }))
         }
@@ -62,6 +71,20 @@ import Testing
         }
     }
 
+    /// Workers that are kept warm are there before anybody is sent to their version, whichever way it comes to be served.
+    @Test func warmBeforeTrafficMoves() async throws {
+        let site = try Site()
+        let (first, _) = try await site.deploy(script) { $0.concurrency.warm = 1 }
+        #expect(site.told.withLock { $0.warmed } == [], "there is nobody to keep waiting")
+        let (second, _) = try await site.deploy(script + "#") { $0.concurrency.warm = 1 }
+        #expect(site.told.withLock { $0.warmed } == [2])
+        _ = try await site.deployment.rollBack(first.name, to: nil)
+        #expect(site.told.withLock { $0.warmed } == [2, 1])
+        let half = Alias(name: Alias.live, target: .latest, weights: [1: 0.5], updatedAt: "")
+        _ = try await site.deployment.put(half, of: second.name)
+        #expect(site.told.withLock { $0.warmed }.count == 3)
+    }
+
     private let script = "#!/bin/sh\necho hello\n"
 
     @Test func checksCommitsAndTells() async throws {
@@ -71,7 +94,7 @@ import Testing
         #expect(version.executable == .script(interpreter: "/bin/sh", argument: nil))
         #expect(site.catalogue.snapshot.has(version) && site.bundles.contains(version.bundle))
         #expect(try await site.deploy(script).isNew == false)
-        #expect(site.told.withLock { $0.committed } == [1], "nobody is told of what is there already")
+        #expect(site.told.withLock { $0.served } == [1], "nobody is told of what is there already")
         #expect(try site.deployment.plan(for: version).number == site.deployment.plan(for: version).number)
         #expect(site.incoming.isEmpty)
     }
@@ -81,7 +104,7 @@ import Testing
         let site = try Site()
         await #expect(throws: UploadRefused.self) { try await site.deploy(text) }
         #expect(site.catalogue.snapshot.count == 0 && site.incoming.isEmpty)
-        #expect(site.told.withLock { $0.committed }.isEmpty)
+        #expect(site.told.withLock { $0.served }.isEmpty)
     }
 
     @Test func limitsAreTheFinalManifests() async throws {
@@ -107,7 +130,7 @@ import Testing
         site.store.fails = true
         await #expect(throws: MemoryStore.Failed.self) { try await site.deploy(script + "true\n") }
         #expect(site.catalogue.snapshot.latest(version.name) == version)
-        #expect(site.told.withLock { $0.committed } == [1])
+        #expect(site.told.withLock { $0.served } == [1])
     }
 
     @Test func bundlesGoWhenNobodyNamesOrUsesThem() async throws {

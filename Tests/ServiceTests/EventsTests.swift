@@ -20,7 +20,7 @@ import Testing
     }
 
     private func committed() async throws -> FunctionVersion {
-        try await store.commit(try draft("f"), keeping: 20) { _ in }.0
+        try await store.commit(try draft("f")) { _, _ in }.0
     }
 
     /// Runs what is queued until all has ended.

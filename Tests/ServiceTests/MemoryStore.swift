@@ -8,6 +8,7 @@ final class MemoryStore: Store {
     private struct State {
         var versions: [FunctionVersion] = []
         var lastNumbers: [FunctionName: Int] = [:]
+        var traffic: [FunctionName: Traffic] = [:]
         var keys: [AccessKey] = []
         var queued: [(item: QueuedInvocation, starts: Int)] = []
         var finished: [String: FinishedInvocation] = [:]
@@ -33,27 +34,60 @@ final class MemoryStore: Store {
     func versions() throws -> [FunctionVersion] { try change { $0.versions } }
 
     func commit(
-        _ draft: VersionDraft, keeping kept: Int, committed: @escaping @Sendable (FunctionVersion) -> Void
+        _ draft: VersionDraft, committed: @escaping @Sendable (FunctionVersion, Traffic) -> Void
     ) async throws -> (FunctionVersion, isNew: Bool) {
         try change { state in
             let own = state.versions.filter { $0.name == draft.name }
+            try draft.precondition?.check(own.last.map { "\($0.revision)" })
             if let newest = own.last, newest.sha256 == draft.sha256, newest.manifest == draft.manifest {
                 return (newest, false)
             }
             let version = draft.version(
                 number: (state.lastNumbers[draft.name] ?? 0) + 1, createdAt: "2026-01-01T00:00:00.000Z")
             state.lastNumbers[draft.name] = version.number
-            let waited = Set(state.queued.map(\.item.version))
-            let surplus = own.dropLast(kept).filter { !waited.contains($0.number) }
-            state.versions.removeAll { surplus.contains($0) }
+            var traffic = state.traffic[draft.name] ?? Traffic(numbers: [])
+            let surplus = traffic.add(
+                version.number, keep: draft.keep, awaited: Set(state.queued.map(\.item.version)), now: version.createdAt)
+            state.versions.removeAll { $0.name == draft.name && surplus.contains($0.number) }
             state.versions.append(version)
-            committed(version)
+            state.traffic[draft.name] = traffic
+            committed(version, traffic)
             return (version, true)
         }
     }
 
-    func removeFunction(_ name: FunctionName, committed: @escaping @Sendable () -> Void) async throws -> Bool {
+    func traffic() throws -> [StoredTraffic] {
         try change { state in
+            state.traffic.map { StoredTraffic(function: $0, aliases: Array($1.aliases.values), keep: $1.keep) }
+        }
+    }
+
+    func changeTraffic(
+        of name: FunctionName, decide: @escaping @Sendable (inout Traffic) throws -> Void,
+        committed: @escaping @Sendable (Traffic) -> Void
+    ) async throws -> Traffic? {
+        try change { state in
+            guard var traffic = state.traffic[name] else { return nil }
+            try decide(&traffic)
+            state.traffic[name] = traffic
+            state.versions.removeAll { $0.name == name && !traffic.numbers.contains($0.number) }
+            committed(traffic)
+            return traffic
+        }
+    }
+
+    func awaitedVersions(of name: FunctionName) async throws -> Set<Int> {
+        try change { state in Set(state.queued.map(\.item).filter { $0.function == name }.map(\.version)) }
+    }
+
+    func removeFunction(
+        _ name: FunctionName, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool {
+        try change { state in
+            if let newest = state.versions.last(where: { $0.name == name }) {
+                try precondition?.check("\(newest.revision)")
+            }
+            state.traffic[name] = nil
             let before = state.versions.count
             state.versions.removeAll { $0.name == name }
             committed()

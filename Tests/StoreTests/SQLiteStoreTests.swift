@@ -27,6 +27,13 @@ import Testing
         try await check { try await $0.oldOnesMakeRoomButForThoseThatAreWaitedFor() }
     }
     @Test func toldInTheOrderOfCommits() async throws { try await check { try await $0.toldInTheOrderOfCommits() } }
+    @Test func aliasesAreThereAgainAndGoWithTheirFunction() async throws {
+        try await check { try await $0.aliasesAreThereAgainAndGoWithTheirFunction() }
+    }
+    @Test func whatIsRefusedChangesNothing() async throws {
+        try await check { try await $0.whatIsRefusedChangesNothing() }
+    }
+    @Test func versionsGoByTraffic() async throws { try await check { try await $0.versionsGoByTraffic() } }
     @Test func keysComeAndGo() async throws { try await check { try await $0.keysComeAndGo() } }
     @Test func acceptedOnesOutlive() async throws {
         try await check { try await $0.acceptedOnesOutliveAndKeepTheirOrder() }

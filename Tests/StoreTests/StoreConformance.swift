@@ -27,10 +27,12 @@ struct StoreConformance {
             executable: .staticELF, storedBytes: 10, key: "k")
     }
 
-    private func commit(_ store: any Store, _ draft: VersionDraft, keeping kept: Int = 20) async throws
+    private func commit(_ store: any Store, _ draft: VersionDraft, keeping kept: Int? = nil) async throws
         -> FunctionVersion
     {
-        try await store.commit(draft, keeping: kept) { _ in }.0
+        var draft = draft
+        draft.keep = kept
+        return try await store.commit(draft) { _, _ in }.0
     }
 
     // MARK: - Functions
@@ -39,17 +41,17 @@ struct StoreConformance {
         let store = try open(), a = try name("a")
         #expect(try await commit(store, draft(a, "1")).number == 1)
         #expect(try await commit(store, draft(a, "2")).number == 2)
-        #expect(try await store.removeFunction(a) {})
-        #expect(try await store.removeFunction(a) {} == false)
+        #expect(try await store.removeFunction(a, nil) {})
+        #expect(try await store.removeFunction(a, nil) {} == false)
         #expect(try await commit(try open(), draft(a, "1")).number == 3)
         #expect(try await commit(store, draft(try name("b"))).number == 1)
     }
 
     func theSameIsNoNewVersion() async throws {
         let store = try open(), a = try name("a")
-        let (first, isNew) = try await store.commit(draft(a), keeping: 20) { _ in }
+        let (first, isNew) = try await store.commit(draft(a)) { _, _ in }
         let told = Told()
-        let (second, isNewToo) = try await store.commit(draft(a), keeping: 20) { told.add($0.number) }
+        let (second, isNewToo) = try await store.commit(draft(a)) { version, _ in told.add(version.number) }
         #expect(isNew && !isNewToo && first == second && told.numbers.isEmpty)
         let other = try await commit(store, draft(a, run: "y"))
         #expect(other.number == 2 && other != first, "another manifest is another version")
@@ -80,7 +82,7 @@ struct StoreConformance {
             for number in 0..<40 {
                 let draft = draft(a, "\(number)")
                 tasks.addTask {
-                    _ = try await store.commit(draft, keeping: 100) { version in
+                    _ = try await store.commit(draft) { version, _ in
                         told.add(version.number)
                     }
                 }
@@ -88,6 +90,57 @@ struct StoreConformance {
             try await tasks.waitForAll()
         }
         #expect(told.numbers == Array(1...40))
+    }
+
+    // MARK: - Traffic
+
+    func aliasesAreThereAgainAndGoWithTheirFunction() async throws {
+        let store = try open(), a = try name("a")
+        for number in 1...3 { _ = try await commit(store, draft(a, "\(number)"), keeping: 7) }
+        let alias = Alias(
+            name: "b", target: .version(1), weights: [2: 0.25], header: "x-user", updatedAt: "2026-01-01T00:00:00.000Z")
+        let told = Told()
+        let changed = try await store.changeTraffic(of: a) { _ = try $0.put(alias, of: a) } committed: {
+            told.add($0.aliases.count)
+        }
+        #expect(changed?.aliases["b"] == alias && told.numbers == [2])
+        let read = try #require(try open().traffic().first { $0.function == a })
+        #expect(read.aliases.contains(alias) && read.keep == 7)
+        #expect(try await store.removeFunction(a, nil) {})
+        #expect(try open().traffic().allSatisfy { $0.aliases.isEmpty && $0.keep == nil })
+        #expect(try await store.changeTraffic(of: a) { _ in } committed: { _ in } == nil)
+    }
+
+    func whatIsRefusedChangesNothing() async throws {
+        let store = try open(), a = try name("a")
+        let version = try await commit(store, draft(a))
+        await #expect(throws: Failure.self) {
+            try await store.changeTraffic(of: a) { traffic in
+                _ = try traffic.put(Alias(name: "b", updatedAt: ""), of: a)
+                throw Failure(.conflict, "no")
+            } committed: { _ in Issue.record("told of what was refused") }
+        }
+        #expect(try open().traffic().allSatisfy { $0.aliases.allSatisfy { $0.name == Alias.live } })
+        var other = draft(a, "other")
+        other.precondition = Precondition(ifMatch: "\"x\"")
+        let refused = other
+        await #expect(throws: PreconditionFailed.self) { try await store.commit(refused) { _, _ in } }
+        other.precondition = Precondition(ifMatch: "\"x\", \"\(version.revision)\"")
+        #expect(try await commit(store, other).number == 2)
+        await #expect(throws: PreconditionFailed.self) {
+            try await store.removeFunction(a, Precondition(ifMatch: "\"\(version.revision)\"")) {}
+        }
+        #expect(try open().versions().count == 2)
+    }
+
+    func versionsGoByTraffic() async throws {
+        let store = try open(), a = try name("a")
+        for number in 1...3 { _ = try await commit(store, draft(a, "\(number)")) }
+        _ = try await store.changeTraffic(of: a) { try $0.remove(2, of: a) } committed: { _ in }
+        #expect(try open().versions().map(\.number).sorted() == [1, 3])
+        try await store.enqueue(
+            QueuedInvocation(id: "i", function: a, version: 3, event: Data("{}".utf8), traceparent: nil))
+        #expect(try await store.awaitedVersions(of: a) == [3])
     }
 
     // MARK: - Keys
@@ -131,7 +184,7 @@ struct StoreConformance {
     func whatWasForVersionsThatHaveGoneIsForgotten() async throws {
         let store = try open(), version = try await commit(store, draft(try name("a")))
         try await accept(store, "i", for: version)
-        _ = try await store.removeFunction(version.name) {}
+        _ = try await store.removeFunction(version.name, nil) {}
         #expect(try store.takeUpUnfinished(atMost: 10).isEmpty)
     }
 

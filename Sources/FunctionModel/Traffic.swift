@@ -1,0 +1,162 @@
+/// A function's versions and what names them: how they may change, decided on numbers alone. Whoever stores it does so whole.
+package struct Traffic: Sendable, Hashable {
+    /// Numbers of the versions, ascending.
+    package private(set) var numbers: [Int]
+    /// By name; `live` is always there.
+    package private(set) var aliases: [String: Alias]
+    /// So many old versions that no alias names are kept.
+    package private(set) var keep: Int
+
+    package static let usualKeep = 20
+    package static let maxAliases = 100
+    package static let maxKeep = 1000
+
+    /// - Parameters:
+    ///   - aliases: as far as somebody has changed them.
+    ///   - keep: nil: nobody has said.
+    ///   - createdAt: of the newest version.
+    package init(numbers: [Int], aliases: [Alias] = [], keep: Int? = nil, createdAt: String = "") {
+        self.numbers = numbers.sorted()
+        self.keep = keep ?? Self.usualKeep
+        self.aliases = Dictionary(aliases.map { ($0.name, $0) }) { $1 }
+        if self.aliases[Alias.live] == nil {
+            let previous = self.numbers.dropLast().last
+            self.aliases[Alias.live] = Alias(name: Alias.live, previous: previous, updatedAt: createdAt)
+        }
+    }
+
+    package var newest: Int? { numbers.last }
+    package var live: Alias { aliases[Alias.live] ?? Alias(name: Alias.live, updatedAt: "") }
+
+    /// Versions that some alias can send somebody to, the newest among them.
+    package var served: Set<Int> {
+        Set(named.union(numbers.suffix(1)))
+    }
+
+    /// Those that an alias names by number.
+    private var named: Set<Int> {
+        var named: Set<Int> = []
+        for alias in aliases.values {
+            if case .version(let number) = alias.target { named.insert(number) }
+            named.formUnion(alias.weights.keys)
+        }
+        return named
+    }
+
+    // MARK: - Versions
+
+    /// A new version is there.
+    /// - Parameters:
+    ///   - keep: nil: as before.
+    ///   - awaited: versions for which accepted invocations wait.
+    /// - Returns: versions that are to go.
+    package mutating func add(_ number: Int, keep: Int? = nil, awaited: Set<Int> = [], now: String) -> [Int] {
+        if let keep { self.keep = keep }
+        if live.target == .latest {
+            let before = newest
+            aliases[Alias.live]?.previous = before
+            aliases[Alias.live]?.updatedAt = now
+        }
+        numbers.append(number)
+        let needed = named.union(awaited)
+        let unnamed = numbers.dropLast().filter { !needed.contains($0) }
+        let surplus = unnamed.dropLast(max(0, self.keep))
+        numbers.removeAll { surplus.contains($0) }
+        return Array(surplus)
+    }
+
+    /// - Throws: `Failure` not_found, or conflict while something names it.
+    package mutating func remove(_ number: Int, of name: FunctionName) throws(Failure) {
+        guard numbers.contains(number) else { throw missing(number, name) }
+        let naming = aliases.values.filter { alias in
+            alias.weights[number] != nil || alias.target == .version(number)
+                || (alias.target == .latest && number == newest)
+        }
+        if let alias = naming.map(\.name).min() {
+            throw Failure(
+                .conflict,
+                "the alias \"\(alias)\" of \(name) names version \(number): point it elsewhere first (PUT /v1/functions/\(name)/aliases/\(alias)), or delete the function"
+            )
+        }
+        numbers.removeAll { $0 == number }
+    }
+
+    // MARK: - Aliases
+
+    /// - Parameter alias: checked as text already.
+    /// - Returns: whether it is new.
+    /// - Throws: `Failure` invalid_request or conflict.
+    package mutating func put(_ alias: Alias, of name: FunctionName) throws(Failure) -> Bool {
+        guard alias.name != Alias.latest else {
+            throw Failure(.conflict, "latest always names the newest version; give the alias another name")
+        }
+        let isNew = aliases[alias.name] == nil
+        if isNew, aliases.count > Self.maxAliases {
+            throw Failure(.conflict, "\(name) has \(Self.maxAliases) aliases already, which is the most; delete one first")
+        }
+        var named = Array(alias.weights.keys)
+        if case .version(let number) = alias.target { named.append(number) }
+        for number in named.sorted() where !numbers.contains(number) {
+            throw Failure(.invalidRequest, missing(number, name).detail)
+        }
+        let main = mainNumber(of: alias)
+        if alias.weights[main] != nil {
+            throw Failure(
+                .invalidRequest,
+                "weights: version \(main) is what the alias names already; weights are parts that go to other versions")
+        }
+        guard alias.weights.values.allSatisfy({ $0 > 0 && $0 <= 1 }), alias.weights.values.reduce(0, +) <= 1 + 1e-9
+        else {
+            throw Failure(
+                .invalidRequest,
+                #"weights: each is a part of 1, such as {"4": 0.1}, and together they are 1 at most; the rest goes to version"#
+            )
+        }
+        var entered = alias
+        entered.previous = aliases[alias.name].flatMap { old in
+            let before = mainNumber(of: old)
+            return before == mainNumber(of: alias) ? old.previous : before
+        }
+        aliases[alias.name] = entered
+        return isNew
+    }
+
+    /// - Throws: `Failure` not_found, or conflict for `live`.
+    package mutating func remove(_ alias: String, of name: FunctionName) throws(Failure) {
+        guard alias != Alias.live, alias != Alias.latest else {
+            throw Failure(
+                .conflict, #"\#(alias) cannot be deleted; PUT {"version": "latest"} has live follow the newest version again"#)
+        }
+        guard aliases.removeValue(forKey: alias) != nil else { throw Self.unknown(alias, of: name) }
+    }
+
+    /// Pins `live` to the version that it served before.
+    /// - Parameter number: to this one instead.
+    /// - Throws: `Failure` not_found or conflict.
+    package mutating func rollBack(to number: Int?, of name: FunctionName, now: String) throws(Failure) {
+        guard let number = number ?? live.previous else {
+            throw Failure(
+                .conflict, "live of \(name) has served no other version before: there is nothing to go back to")
+        }
+        guard numbers.contains(number) else { throw missing(number, name) }
+        let alias = Alias(name: Alias.live, target: .version(number), header: live.header, updatedAt: now)
+        _ = try put(alias, of: name)
+    }
+
+    package static func unknown(_ alias: String, of name: FunctionName) -> Failure {
+        Failure(
+            .notFound,
+            "\(name) has no alias \"\(alias.prefix(bytes: 80))\"; GET /v1/functions/\(name)/aliases lists what there is, and \"latest\" always names the newest version"
+        )
+    }
+
+    /// Without its weights.
+    private func mainNumber(of alias: Alias) -> Int {
+        if case .version(let number) = alias.target { return number }
+        return newest ?? 0
+    }
+
+    private func missing(_ number: Int, _ name: FunctionName) -> Failure {
+        Failure(.notFound, "\(name) has no version \(number); the newest is \(newest ?? 0)")
+    }
+}

@@ -1,0 +1,77 @@
+import Foundation
+package import FunctionModel
+import GRDB
+package import Store
+
+extension SQLiteStore {
+    package func traffic() throws -> [StoredTraffic] {
+        try database.read { database in
+            try Row.fetchAll(database, sql: "SELECT name, aliases, keep FROM function").compactMap { row in
+                try FunctionName(row["name"] as String).map {
+                    StoredTraffic(function: $0, aliases: try Self.aliases(row["aliases"]), keep: row["keep"])
+                }
+            }
+        }
+    }
+
+    package func changeTraffic(
+        of name: FunctionName, decide: @escaping @Sendable (inout Traffic) throws -> Void,
+        committed: @escaping @Sendable (Traffic) -> Void
+    ) async throws -> Traffic? {
+        try await database.write { database in
+            guard var traffic = try Self.traffic(of: name, in: database) else { return nil }
+            let before = traffic
+            try decide(&traffic)
+            let gone = Set(before.numbers).subtracting(traffic.numbers)
+            try Self.write(traffic, without: Array(gone), of: name, in: database)
+            database.afterNextTransaction { [traffic] _ in committed(traffic) }
+            return traffic
+        }
+    }
+
+    package func awaitedVersions(of name: FunctionName) async throws -> Set<Int> {
+        try await database.read { try Self.awaited(of: name, in: $0) }
+    }
+
+    // MARK: - In a transaction
+
+    /// Nil when there is no version.
+    static func traffic(of name: FunctionName, in database: Database) throws -> Traffic? {
+        let rows = try Row.fetchAll(
+            database, sql: "SELECT number, createdAt FROM version WHERE name = ? ORDER BY number",
+            arguments: [name.text])
+        guard let newest = rows.last else { return nil }
+        let known = try Row.fetchOne(
+            database, sql: "SELECT aliases, keep FROM function WHERE name = ?", arguments: [name.text])
+        return Traffic(
+            numbers: rows.map { $0["number"] }, aliases: try aliases(known?["aliases"]), keep: known?["keep"],
+            createdAt: newest["createdAt"])
+    }
+
+    static func awaited(of name: FunctionName, in database: Database) throws -> Set<Int> {
+        try Set(Int.fetchAll(database, sql: "SELECT number FROM queued WHERE name = ?", arguments: [name.text]))
+    }
+
+    static func write(
+        _ traffic: Traffic, without gone: [Int], of name: FunctionName, in database: Database
+    ) throws {
+        for number in gone {
+            try database.execute(
+                sql: "DELETE FROM version WHERE name = ? AND number = ?", arguments: [name.text, number])
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let aliases = try encoder.encode(traffic.aliases.values.sorted { $0.name < $1.name })
+        try database.execute(
+            sql: "UPDATE function SET aliases = ? WHERE name = ?",
+            arguments: [String(decoding: aliases, as: UTF8.self), name.text])
+    }
+
+    static func write(keep: Int, of name: FunctionName, in database: Database) throws {
+        try database.execute(sql: "UPDATE function SET keep = ? WHERE name = ?", arguments: [keep, name.text])
+    }
+
+    private static func aliases(_ text: String?) throws -> [Alias] {
+        try text.map { try JSONDecoder().decode([Alias].self, from: Data($0.utf8)) } ?? []
+    }
+}
