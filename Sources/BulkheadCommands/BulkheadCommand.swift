@@ -15,7 +15,8 @@ package struct BulkheadCommand: ParsableCommand {
         version: version,
         subcommands: [
             ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
-            ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self, RollbackCommand.self, KeysCommand.self,
+            ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
+            RollbackCommand.self, KeysCommand.self,
             DoctorCommand.self,
         ])
 

@@ -69,7 +69,9 @@ struct AliasCommand: ParsableCommand {
         var alias: String
         @Argument(help: "A version's number, or latest to follow the newest.")
         var version: String
-        @Option(name: .customLong("weight"), help: "VERSION=PART, such as 4=0.1: that part of 1 goes there instead. May be repeated.")
+        @Option(
+            name: .customLong("weight"),
+            help: "VERSION=PART, such as 4=0.1: that part of 1 goes there instead. May be repeated.")
         var weights: [String] = []
         @Option(help: "A request's header whose value decides between two versions, instead of the invocation's id.")
         var header: String?

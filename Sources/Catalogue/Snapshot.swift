@@ -34,7 +34,11 @@ package struct Snapshot: Sendable {
     private static func live(_ entry: Entry) -> [FunctionVersion] {
         let live = entry.traffic.live
         var numbers = Set(live.weights.keys)
-        if case .version(let number) = live.target { numbers.insert(number) } else { numbers.formUnion(entry.traffic.numbers.suffix(1)) }
+        if case .version(let number) = live.target {
+            numbers.insert(number)
+        } else {
+            numbers.formUnion(entry.traffic.numbers.suffix(1))
+        }
         return entry.versions.filter { numbers.contains($0.number) }
     }
 

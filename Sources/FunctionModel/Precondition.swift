@@ -12,7 +12,10 @@ package struct Precondition: Sendable, Hashable {
             return
         }
         // A weak tag never matches where strong comparison is asked for.
-        tags = Set(parts.filter { $0.count >= 2 && $0.first == "\"" && $0.last == "\"" }.map { String($0.dropFirst().dropLast()) })
+        tags = Set(
+            parts.filter { $0.count >= 2 && $0.first == "\"" && $0.last == "\"" }.map {
+                String($0.dropFirst().dropLast())
+            })
     }
 
     /// - Parameter tag: what is there; nil: nothing.

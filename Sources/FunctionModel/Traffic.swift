@@ -92,7 +92,8 @@ package struct Traffic: Sendable, Hashable {
         }
         let isNew = aliases[alias.name] == nil
         if isNew, aliases.count > Self.maxAliases {
-            throw Failure(.conflict, "\(name) has \(Self.maxAliases) aliases already, which is the most; delete one first")
+            throw Failure(
+                .conflict, "\(name) has \(Self.maxAliases) aliases already, which is the most; delete one first")
         }
         var named = Array(alias.weights.keys)
         if case .version(let number) = alias.target { named.append(number) }
@@ -125,7 +126,8 @@ package struct Traffic: Sendable, Hashable {
     package mutating func remove(_ alias: String, of name: FunctionName) throws(Failure) {
         guard alias != Alias.live, alias != Alias.latest else {
             throw Failure(
-                .conflict, #"\#(alias) cannot be deleted; PUT {"version": "latest"} has live follow the newest version again"#)
+                .conflict,
+                #"\#(alias) cannot be deleted; PUT {"version": "latest"} has live follow the newest version again"#)
         }
         guard aliases.removeValue(forKey: alias) != nil else { throw Self.unknown(alias, of: name) }
     }

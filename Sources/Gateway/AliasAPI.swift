@@ -179,7 +179,8 @@ struct AliasAPI: Sendable {
     private func put(_ call: Call) async throws -> Response {
         let name = try call.name, text = call.parameter("alias")
         let body = try await intake.event(of: call.request, call.context, for: nil, isJSON: true).bytes
-        let wanted: AliasRequest = try Self.decode(body, #"an alias is made from {"version": 3, "weights": {"4": 0.1}}"#)
+        let wanted: AliasRequest = try Self.decode(
+            body, #"an alias is made from {"version": 3, "weights": {"4": 0.1}}"#)
         guard text == Alias.latest || Alias.isName(text) else {
             throw Failure(.invalidRequest, "\"\(text.prefix(bytes: 80))\" is no alias: it takes \(Alias.nameRule)")
         }

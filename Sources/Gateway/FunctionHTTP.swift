@@ -48,7 +48,9 @@ struct FunctionHTTP: Sendable {
         var headers = request.headers
         // Read once: what says who may call it, and what is called, is one and the same version.
         let id = InvocationID.make()
-        let served = try? services.catalogue.snapshot.resolve(FunctionReference(name)) { Gateway.shareKey($0, request.headers, id) }
+        let served = try? services.catalogue.snapshot.resolve(FunctionReference(name)) {
+            Gateway.shareKey($0, request.headers, id)
+        }
         let principal: Principal
         if let served, served.manifest.auth == .none {
             // Open to all: an Authorization that is not this host's is the function's affair.

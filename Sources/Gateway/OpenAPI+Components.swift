@@ -133,7 +133,8 @@ extension OpenAPI {
         uniqueKeysWithValues: [
             (400, "invalid_request: what is wrong and what is accepted"), (401, "unauthorized"),
             (403, "forbidden: the token is for less"), (404, "not_found"),
-            (409, "conflict: it cannot be done as things stand; detail says why"), (413, "payload_too_large"),
+            (409, "conflict: it cannot be done as things stand; detail says why"), (412, "conflict: If-Match means another state than what is there"),
+            (413, "payload_too_large"),
             (429, "throttled; Retry-After says when"), (500, "launch_failed: stage and errno"),
             (
                 502,

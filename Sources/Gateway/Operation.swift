@@ -19,7 +19,8 @@ struct Operation: Sendable {
         }
         static let cursor = Parameter(name: "cursor", schema: .text, about: "next of the page before")
         static let version = Parameter(
-            name: "version", schema: ["type": "integer", "minimum": 1], about: "A version's number; default: the one that live names"
+            name: "version", schema: ["type": "integer", "minimum": 1],
+            about: "A version's number; default: the one that live names"
         )
     }
 

@@ -129,9 +129,4 @@ extension PoolMachine {
         load.live -= 1
         load.memory -= workers[id]?.memory ?? 0
     }
-
-    mutating func forgetIfUnused(_ key: VersionTable.ID, _ now: Instant) {
-        guard let state = versions[key], state.isUnused(now), !line.holds(state.name) else { return }
-        versions.forget(key)
-    }
 }

@@ -21,6 +21,7 @@ struct PoolMachine: Sendable {
     var nextWorker = 1
     var load = PoolLoad()
     private var pace = Pace()
+    /// Whether nothing is started ahead of need any more.
     var isDraining = false
 
     init(options: Options) { self.options = options }
@@ -171,7 +172,7 @@ struct PoolMachine: Sendable {
             actions = [.note(version, note)]
         }
         actions += serve(now) + replenish(worker.version, now)
-        forgetIfUnused(worker.version, now)
+        versions.forgetIfUnused(worker.version, now, line)
         return actions
     }
 
@@ -190,14 +191,6 @@ struct PoolMachine: Sendable {
         return !workers.values.contains { $0.version == key && $0.state == .starting }
     }
 
-    /// Of this function only these versions are kept warm.
-    mutating func coolDown(_ name: FunctionName, except kept: Set<RevisionID>) -> [Action] {
-        for key in versions.ids where versions[key]?.name == name {
-            if versions[key].map({ !kept.contains($0.version.revision) }) == true { versions[key]?.isWarm = false }
-        }
-        return []
-    }
-
     /// Ends the idle workers of versions that are not served any more. What runs goes on.
     mutating func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
         var actions: [Action] = []
@@ -205,13 +198,10 @@ struct PoolMachine: Sendable {
             guard let state = versions[key], !isCurrent(state.version) else { continue }
             versions[key]?.isWarm = false
             for idle in state.idle { actions += retire(idle.id) }
-            forgetIfUnused(key, now)
+            versions.forgetIfUnused(key, now, line)
         }
         return actions
     }
-
-    /// From now on nothing is started ahead of need.
-    mutating func drain() { isDraining = true }
 
     /// Time has passed; some ten times a second is enough.
     mutating func tick(now: Instant) -> [Action] {
@@ -235,7 +225,7 @@ struct PoolMachine: Sendable {
                 actions += retire(idle.id)
             }
             actions += replenish(key, now)
-            forgetIfUnused(key, now)
+            versions.forgetIfUnused(key, now, line)
         }
         return actions + serve(now)
     }

@@ -37,6 +37,18 @@ struct VersionTable: Sendable {
 
     func id(of version: FunctionVersion) -> ID? { numbers[version.revision] }
 
+    mutating func forgetIfUnused(_ id: ID, _ now: Instant, _ line: WaitingLine) {
+        guard let state = states[id], state.isUnused(now), !line.holds(state.name) else { return }
+        forget(id)
+    }
+
+    /// Of this function only these versions are kept warm.
+    mutating func coolDown(_ name: FunctionName, except kept: Set<RevisionID>) {
+        for id in states.indices where states[id]?.name == name {
+            if states[id].map({ !kept.contains($0.version.revision) }) == true { states[id]?.isWarm = false }
+        }
+    }
+
     var ids: [ID] { Array(numbers.values) }
     var all: [VersionState] { states.compactMap { $0 } }
 }

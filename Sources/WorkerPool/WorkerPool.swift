@@ -181,7 +181,7 @@ package final class WorkerPool: Sendable {
     /// Of this function these versions are kept warm from now on, and no others; the idle workers of versions that are not served
     /// any more end.
     package func serveOnly(_ versions: [FunctionVersion], of name: FunctionName) {
-        act { $0.machine.coolDown(name, except: Set(versions.map(\.revision))) }
+        state.withLock { $0.machine.versions.coolDown(name, except: Set(versions.map(\.revision))) }
         retireOutdated()
         for version in versions { serve(version) }
     }
@@ -214,7 +214,7 @@ package final class WorkerPool: Sendable {
     }
 
     /// From now on nothing is started ahead of need; what comes, waits or runs goes on.
-    package func drain() { state.withLock { $0.machine.drain() } }
+    package func drain() { state.withLock { $0.machine.isDraining = true } }
 
     /// Ends every worker, busy ones too.
     package func retireAll() {

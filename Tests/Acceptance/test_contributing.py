@@ -48,7 +48,7 @@ def test_the_example_route_and_key(host, example_folder, tmp_path):
     for number in ["2", "0", "-1", "x", "99999999999999999999"]:
         assert host.get(f"/v1/functions/{name}/versions/{number}").status == 404, number
     wrong = host.request("POST", f"/v1/functions/{name}/versions/1", b"")
-    assert wrong.status == 405 and wrong["Allow"] == "GET, HEAD"
+    assert wrong.status == 405 and wrong["Allow"] == "GET, DELETE, HEAD"
     assert host.get(f"/v1/functions/{name}/versions/1", token=None).status == 401
     refused = host.upload(name, example_folder("echo") / "echo", [("description", "x" * 257)], expect=None)
     assert refused.status == 400 and "256 bytes" in refused.json()["detail"]

@@ -52,7 +52,8 @@ import Testing
         #expect((0.094...0.106).contains(share), "\(share)")
         #expect(keys.allSatisfy { served(traffic, $0) == served(traffic, $0) })
         #expect(Set(keys.map { served(traffic, $0) }) == [3, 4])
-        _ = try traffic.put(Alias(name: "live", target: .latest, weights: [1: 0.5, 2: 0.5], updatedAt: now), of: name())
+        _ = try traffic.put(
+            Alias(name: "live", target: .latest, weights: [1: 0.5, 2: 0.5], updatedAt: now), of: name())
         #expect(Set(keys.map { served(traffic, $0) }) == [1, 2])
     }
 
@@ -75,7 +76,9 @@ import Testing
             #expect(throws: Failure.self, "\(alias)") { try traffic.put(alias, of: name()) }
         }
         #expect(traffic == before)
-        for number in 0..<Traffic.maxAliases { _ = try traffic.put(Alias(name: "a\(number)", updatedAt: now), of: name()) }
+        for number in 0..<Traffic.maxAliases {
+            _ = try traffic.put(Alias(name: "a\(number)", updatedAt: now), of: name())
+        }
         #expect(throws: Failure.self) { try traffic.put(Alias(name: "one-more", updatedAt: now), of: name()) }
         #expect(throws: Failure.self) { try traffic.remove("live", of: name()) }
         #expect(throws: Failure.self) { try traffic.remove("none", of: name()) }

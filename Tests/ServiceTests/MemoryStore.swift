@@ -47,7 +47,8 @@ final class MemoryStore: Store {
             state.lastNumbers[draft.name] = version.number
             var traffic = state.traffic[draft.name] ?? Traffic(numbers: [])
             let surplus = traffic.add(
-                version.number, keep: draft.keep, awaited: Set(state.queued.map(\.item.version)), now: version.createdAt)
+                version.number, keep: draft.keep, awaited: Set(state.queued.map(\.item.version)), now: version.createdAt
+            )
             state.versions.removeAll { $0.name == draft.name && surplus.contains($0.number) }
             state.versions.append(version)
             state.traffic[draft.name] = traffic

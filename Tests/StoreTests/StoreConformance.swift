@@ -100,7 +100,9 @@ struct StoreConformance {
         let alias = Alias(
             name: "b", target: .version(1), weights: [2: 0.25], header: "x-user", updatedAt: "2026-01-01T00:00:00.000Z")
         let told = Told()
-        let changed = try await store.changeTraffic(of: a) { _ = try $0.put(alias, of: a) } committed: {
+        let changed = try await store.changeTraffic(of: a) {
+            _ = try $0.put(alias, of: a)
+        } committed: {
             told.add($0.aliases.count)
         }
         #expect(changed?.aliases["b"] == alias && told.numbers == [2])
@@ -108,7 +110,10 @@ struct StoreConformance {
         #expect(read.aliases.contains(alias) && read.keep == 7)
         #expect(try await store.removeFunction(a, nil) {})
         #expect(try open().traffic().allSatisfy { $0.aliases.isEmpty && $0.keep == nil })
-        #expect(try await store.changeTraffic(of: a) { _ in } committed: { _ in } == nil)
+        #expect(
+            try await store.changeTraffic(of: a) { _ in
+            } committed: { _ in
+            } == nil)
     }
 
     func whatIsRefusedChangesNothing() async throws {
@@ -118,7 +123,9 @@ struct StoreConformance {
             try await store.changeTraffic(of: a) { traffic in
                 _ = try traffic.put(Alias(name: "b", updatedAt: ""), of: a)
                 throw Failure(.conflict, "no")
-            } committed: { _ in Issue.record("told of what was refused") }
+            } committed: { _ in
+                Issue.record("told of what was refused")
+            }
         }
         #expect(try open().traffic().allSatisfy { $0.aliases.allSatisfy { $0.name == Alias.live } })
         var other = draft(a, "other")
@@ -136,7 +143,10 @@ struct StoreConformance {
     func versionsGoByTraffic() async throws {
         let store = try open(), a = try name("a")
         for number in 1...3 { _ = try await commit(store, draft(a, "\(number)")) }
-        _ = try await store.changeTraffic(of: a) { try $0.remove(2, of: a) } committed: { _ in }
+        _ = try await store.changeTraffic(of: a) {
+            try $0.remove(2, of: a)
+        } committed: { _ in
+        }
         #expect(try open().versions().map(\.number).sorted() == [1, 3])
         try await store.enqueue(
             QueuedInvocation(id: "i", function: a, version: 3, event: Data("{}".utf8), traceparent: nil))
