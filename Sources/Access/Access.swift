@@ -10,6 +10,8 @@ package final class Access: Sendable {
         var keys: [String: AccessKey]  // by hash
         /// Tokens that were presented and known, by themselves: a hash for each request costs more than the rest of its check.
         var presented: [String: AccessKey] = [:]
+        /// By the key's id.
+        var buckets: [String: TokenBucket] = [:]
     }
 
     private let store: any Store
@@ -28,8 +30,12 @@ package final class Access: Sendable {
 
     /// The principal that an `Authorization` header stands for.
     /// - Parameter bearer: nil where a request has none.
-    /// - Throws: `Failure` unauthorized, or forbidden when its role does not include `role`.
-    package func principal(_ bearer: Bearer?, needing role: Principal.Role) throws(Failure) -> Principal {
+    /// - Parameter function: which one it has to do with; nil: with none, or with more than one.
+    /// - Throws: `Failure` unauthorized; forbidden when its role does not include `role`, or its functions not `function`;
+    ///   throttled beyond its rate.
+    package func principal(
+        _ bearer: Bearer?, needing role: Principal.Role, on function: FunctionName? = nil
+    ) throws(Failure) -> Principal {
         guard let bearer else {
             throw Failure(
                 .unauthorized, "this route needs an Authorization: Bearer token; the first is in the host's admin.token"
@@ -42,7 +48,28 @@ package final class Access: Sendable {
             throw Failure(
                 .forbidden, "the token \"\(key.name)\" is for \(key.role.rawValue) only; this needs \(role.rawValue)")
         }
-        return .key(id: key.id, name: key.name, role: key.role)
+        if let expiresAt = key.expiresAt, wallClockMilliseconds() >= expiresAt {
+            throw Failure(.unauthorized, "the token \"\(key.name)\" has expired; ask for a new one")
+        }
+        if let function, !key.functions.includes(function) {
+            throw Failure(
+                .forbidden,
+                "the token \"\(key.name)\" is for functions named \(key.functions.patterns.joined(separator: ", ")) only, and \(function) is none of them"
+            )
+        }
+        if let rate = key.rate { try take(rate, of: key) }
+        return .key(Principal.Holder(id: key.id, name: key.name, role: key.role, functions: key.functions))
+    }
+
+    private func take(_ rate: Rate, of key: AccessKey) throws(Failure) {
+        let now = ContinuousClock.now
+        let refused = state.withLock { $0.buckets[key.id, default: TokenBucket(rate, now: now)].take(now) }
+        guard let refused else { return }
+        var failure = Failure(
+            .throttled(retryAfter: refused.secondsToNext),
+            "the token \"\(key.name)\" may be used \(rate) and has been; the next use is in \(refused.secondsToNext) s")
+        failure.rate = refused
+        throw failure
     }
 
     /// The key a token stands for. Compared by hash: equal time for right and wrong ones.
@@ -64,21 +91,33 @@ package final class Access: Sendable {
 
     /// Makes a token. It is told here and never again.
     /// - Throws: what the store says.
-    package func makeKey(name: String, role: Principal.Role) async throws -> (AccessKey, token: String) {
+    package func makeKey(_ draft: KeyDraft) async throws -> (AccessKey, token: String) {
         let token = Self.makeToken()
-        return (try await enter(token, name: name, role: role), token)
+        return (try await enter(token, draft), token)
     }
 
     /// Enters a given token, such as the one in `admin.token`.
     /// - Throws: what the store says.
-    package func enter(_ token: String, name: String, role: Principal.Role) async throws -> AccessKey {
+    package func enter(_ token: String, _ draft: KeyDraft) async throws -> AccessKey {
         let hash = Self.hash(of: token)
         if let known = state.withLock({ $0.keys[hash] }) { return known }
         let key = AccessKey(
-            id: String(hash.prefix(12)), name: name, role: role, createdAt: timestamp(), hash: hash)
+            id: String(hash.prefix(12)), name: draft.name, role: draft.role, functions: draft.functions,
+            rate: draft.rate, createdAt: timestamp(), expiresAt: draft.expiresAt, hash: hash)
         try await store.add(key)
         state.withLock { $0.keys[hash] = key }
         return key
+    }
+
+    /// The key of whoever runs the host.
+    /// - Parameter token: one that was made earlier; nil: a new one.
+    /// - Throws: what the store says.
+    package func enterAdmin(_ token: String? = nil) async throws -> String {
+        let token = token ?? Self.makeToken()
+        var draft = KeyDraft(name: "admin.token")
+        draft.role = .admin
+        _ = try await enter(token, draft)
+        return token
     }
 
     /// - Returns: false when there is no such key.
@@ -88,6 +127,7 @@ package final class Access: Sendable {
         state.withLock { state in
             state.keys = state.keys.filter { $0.value.id != id }
             state.presented = [:]
+            state.buckets[id] = nil
         }
         return existed
     }

@@ -199,7 +199,9 @@ struct KeysCommand: ParsableCommand {
     fileprivate struct Key: Decodable {
         let id: String
         let name: String
-        let scope: String
+        let role: String
+        let functions: [String]?
+        let expiresAt: String?
         let createdAt: String
         let token: String?
     }
@@ -218,7 +220,13 @@ struct KeysCommand: ParsableCommand {
             let answer = try host.client().get(.GET, "/v1/keys")
             if host.json { return printJSON(answer) }
             let keys = try JSONDecoder().decode(Page.self, from: answer.body).keys
-            printTable([["ID", "NAME", "SCOPE", "CREATED"]] + keys.map { [$0.id, $0.name, $0.scope, $0.createdAt] })
+            let rows = keys.map {
+                [
+                    $0.id, $0.name, $0.role, $0.functions?.joined(separator: ",") ?? "*", $0.createdAt,
+                    $0.expiresAt ?? "never",
+                ]
+            }
+            printTable([["ID", "NAME", "ROLE", "FUNCTIONS", "CREATED", "EXPIRES"]] + rows)
         }
     }
 
@@ -229,13 +237,28 @@ struct KeysCommand: ParsableCommand {
         @Argument(help: "A name to know it by.")
         var name: String
 
-        @Option(help: "invoke or admin.")
-        var scope = "invoke"
+        @Option(name: [.customLong("role"), .customLong("scope")], help: "invoke, deploy or admin.")
+        var role = "invoke"
+
+        @Option(
+            name: .customLong("function"),
+            help: "A name it is for, in which * stands for any letters. May be repeated. Default: all.")
+        var functions: [String] = []
+
+        @Option(name: .customLong("expires"), help: "When it ends, such as 2030-01-01T00:00:00Z. Default: never.")
+        var expiresAt: String?
+
+        @Option(help: "How often it may be used, such as 10/s.")
+        var rate: String?
 
         @OptionGroup var host: HostOptions
 
         func run() throws {
-            let body = try JSONEncoder().encode(["name": name, "scope": scope])
+            var members: [String: Any] = ["name": name, "role": role]
+            if !functions.isEmpty { members["functions"] = functions }
+            if let expiresAt { members["expiresAt"] = expiresAt }
+            if let rate { members["rate"] = rate }
+            let body = try JSONSerialization.data(withJSONObject: members)
             let answer = try host.client().get(.POST, "/v1/keys", body: Array(body), contentType: "application/json")
             if host.json { return printJSON(answer) }
             print(try JSONDecoder().decode(Key.self, from: answer.body).token ?? "")

@@ -132,10 +132,9 @@ struct ServeCommand: ParsableCommand {
         // A token that is in the file but not in a catalogue that knows others was revoked, and stays so.
         if let token = data.token {
             if host.access.key(for: token) == nil, !host.access.keys.isEmpty { return }
-            _ = try await host.access.enter(token, name: "admin.token", role: .admin)
+            _ = try await host.access.enterAdmin(token)
         } else {
-            let (_, token) = try await host.access.makeKey(name: "admin.token", role: .admin)
-            try writePrivately(token, to: data.tokenFile)
+            try writePrivately(try await host.access.enterAdmin(), to: data.tokenFile)
         }
     }
 }

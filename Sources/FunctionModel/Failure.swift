@@ -38,6 +38,9 @@ package struct Failure: Error, Sendable, Hashable {
         case launchFailed(stage: String, errno: String)
     }
 
+    /// Of a rate that was used up.
+    package var rate: RateState?
+
     /// The ends of what it wrote, 4 KiB at most each: for `exit` and `signal`.
     package struct Ends: Sendable, Hashable {
         package var stdout = ""

@@ -80,13 +80,6 @@ private struct AliasRequest: Decodable {
     }
 }
 
-private struct AnyKey: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-}
-
 /// Which version invocations go to: aliases, shares, and the way back.
 struct AliasAPI: Sendable {
     let services: Services
@@ -108,7 +101,7 @@ struct AliasAPI: Sendable {
     var endpoints: [Endpoint] {
         [
             Endpoint(
-                .get, RoutePath(Self.aliases), needs: .role(.admin),
+                .get, RoutePath(Self.aliases), needs: .onFunction(.deploy),
                 Operation(
                     id: "listAliases", summary: "List aliases",
                     answers: [
@@ -124,7 +117,7 @@ struct AliasAPI: Sendable {
                 ])
             },
             Endpoint(
-                .get, RoutePath(Self.aliases + "/{alias}"), needs: .role(.admin),
+                .get, RoutePath(Self.aliases + "/{alias}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "getAlias", summary: "Show an alias", answers: [.tagged("The alias", .schema("Alias"))],
                     fails: [400, 404])
@@ -137,7 +130,7 @@ struct AliasAPI: Sendable {
                 return try response(alias)
             },
             Endpoint(
-                .put, RoutePath(Self.aliases + "/{alias}"), needs: .role(.admin),
+                .put, RoutePath(Self.aliases + "/{alias}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "putAlias", summary: "Point an alias to a version, or to two in shares",
                     about:
@@ -147,7 +140,7 @@ struct AliasAPI: Sendable {
                         .tagged("Changed", .schema("Alias")), .tagged("New", .schema("Alias"), status: 201),
                     ], fails: [400, 404, 409, 412, 413, 503]), handle: put),
             Endpoint(
-                .delete, RoutePath(Self.aliases + "/{alias}"), needs: .role(.admin),
+                .delete, RoutePath(Self.aliases + "/{alias}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "deleteAlias", summary: "Delete an alias", parameters: [Self.ifMatch],
                     answers: [.empty("Deleted")], fails: [400, 404, 409, 412])
@@ -156,7 +149,7 @@ struct AliasAPI: Sendable {
                 return Response(status: .noContent)
             },
             Endpoint(
-                .post, RoutePath("/v1/functions/{name}/rollback"), needs: .role(.admin),
+                .post, RoutePath("/v1/functions/{name}/rollback"), needs: .onFunction(.deploy),
                 Operation(
                     id: "rollback", summary: "Pin live to the version that it served before",
                     parameters: [Self.ifMatch],
@@ -165,7 +158,7 @@ struct AliasAPI: Sendable {
                     ], isBodyRequired: false, answers: [.tagged("live", .schema("Alias"))],
                     fails: [400, 404, 409, 412, 413, 503]), handle: rollBack),
             Endpoint(
-                .delete, RoutePath("/v1/functions/{name}/versions/{number}"), needs: .role(.admin),
+                .delete, RoutePath("/v1/functions/{name}/versions/{number}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "deleteVersion", summary: "Delete a version that no alias names",
                     answers: [.empty("Deleted")], fails: [400, 404, 409])
@@ -179,7 +172,7 @@ struct AliasAPI: Sendable {
     private func put(_ call: Call) async throws -> Response {
         let name = try call.name, text = call.parameter("alias")
         let body = try await intake.event(of: call.request, call.context, for: nil, isJSON: true).bytes
-        let wanted: AliasRequest = try Self.decode(
+        let wanted: AliasRequest = try JSONRequest.decode(
             body, #"an alias is made from {"version": 3, "weights": {"4": 0.1}}"#)
         guard text == Alias.latest || Alias.isName(text) else {
             throw Failure(.invalidRequest, "\"\(text.prefix(bytes: 80))\" is no alias: it takes \(Alias.nameRule)")
@@ -197,19 +190,9 @@ struct AliasAPI: Sendable {
         let body = try await intake.event(of: call.request, call.context, for: nil, isJSON: true).bytes
         let isEmpty = body.readableBytes == 0 || body.readableBytesView.elementsEqual("null".utf8)
         let wanted: RollbackRequest =
-            isEmpty ? RollbackRequest() : try Self.decode(body, #"the body is empty or {"to": 3}"#)
+            isEmpty ? RollbackRequest() : try JSONRequest.decode(body, #"the body is empty or {"to": 3}"#)
         let alias = try await services.deployment.rollBack(name, to: wanted.to, call.precondition)
         return try response(alias)
-    }
-
-    private static func decode<Wanted: Decodable>(_ body: ByteBuffer, _ accepted: String) throws -> Wanted {
-        do {
-            return try JSONDecoder().decode(Wanted.self, from: Data(body.readableBytesView))
-        } catch let failure as Failure {
-            throw failure
-        } catch {
-            throw Failure(.invalidRequest, accepted)
-        }
     }
 
     private func response(_ alias: Alias, isNew: Bool = false) throws -> Response {

@@ -10,6 +10,8 @@ struct Endpoint: Sendable {
         case nothing
         /// A key with this role.
         case role(Principal.Role)
+        /// A key with this role, and for the function that the path names.
+        case onFunction(Principal.Role)
         /// What the function's manifest says; the endpoint looks itself.
         case functionsOwn
     }
@@ -100,7 +102,13 @@ extension Gateway {
         _ endpoint: Endpoint, _ request: Request, _ context: GatewayContext
     ) async throws -> Response {
         var principal = Principal.anonymous
-        if case .role(let role) = endpoint.needs { principal = try Self.authorize(request, role, services) }
+        switch endpoint.needs {
+        case .nothing, .functionsOwn: break
+        case .role(let role): principal = try Self.authorize(request, role, services)
+        case .onFunction(let role):
+            let name = context.parameters.get("name").flatMap { FunctionName($0) }
+            principal = try Self.authorize(request, role, on: name, services)
+        }
         return try await endpoint.handle(Call(request: request, context: context, principal: principal))
     }
 }

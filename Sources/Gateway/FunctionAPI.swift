@@ -50,13 +50,13 @@ struct FunctionAPI: Sendable {
     var endpoints: [Endpoint] {
         [
             Endpoint(
-                .get, RoutePath("/v1/functions"), needs: .role(.admin),
+                .get, RoutePath("/v1/functions"), needs: .role(.deploy),
                 Operation(
                     id: "listFunctions", summary: "List functions, newest version of each",
                     parameters: [.page(upTo: 1000), .cursor], answers: [Self.page(of: "functions")], fails: [400, 503])
             ) { call in try await lists.holding("lists") { try list(call) } },
             Endpoint(
-                .put, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
+                .put, RoutePath("/v1/functions/{name}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "putFunction", summary: "Upload a function",
                     about:
@@ -68,7 +68,7 @@ struct FunctionAPI: Sendable {
                         .tagged("Nothing changed; no new version", .schema("Function")),
                     ], fails: [400, 412, 413, 503]), handle: upload),
             Endpoint(
-                .get, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
+                .get, RoutePath("/v1/functions/{name}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "getFunction", summary: "Show the newest version",
                     answers: [.tagged("The function", .schema("Function"))], fails: [400, 404])
@@ -81,7 +81,7 @@ struct FunctionAPI: Sendable {
                 return try Response.json(document).tagged(version)
             },
             Endpoint(
-                .delete, RoutePath("/v1/functions/{name}"), needs: .role(.admin),
+                .delete, RoutePath("/v1/functions/{name}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "deleteFunction", summary: "Delete a function with all its versions",
                     parameters: [Self.ifMatch], answers: [.empty("Deleted")], fails: [400, 404, 412])
@@ -93,14 +93,14 @@ struct FunctionAPI: Sendable {
                 return Response(status: .noContent)
             },
             Endpoint(
-                .get, RoutePath("/v1/functions/{name}/versions"), needs: .role(.admin),
+                .get, RoutePath("/v1/functions/{name}/versions"), needs: .onFunction(.deploy),
                 Operation(
                     id: "listVersions", summary: "List versions, oldest first",
                     parameters: [.page(upTo: 1000), .cursor], answers: [Self.page(of: "versions")],
                     fails: [400, 404, 503])
             ) { call in try await lists.holding("lists") { try versions(call) } },
             Endpoint(
-                .get, RoutePath("/v1/functions/{name}/versions/{number}"), needs: .role(.admin),
+                .get, RoutePath("/v1/functions/{name}/versions/{number}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "getVersion", summary: "Show a version", answers: [.json("The version", .schema("Function"))],
                     fails: [400, 404])
@@ -110,7 +110,7 @@ struct FunctionAPI: Sendable {
                 return try Response.json(FunctionDocument(try services.catalogue.snapshot.resolve(reference)))
             },
             Endpoint(
-                .get, RoutePath("/v1/functions/{name}/policy"), needs: .role(.admin),
+                .get, RoutePath("/v1/functions/{name}/policy"), needs: .onFunction(.deploy),
                 Operation(
                     id: "getPolicy", summary: "Say what a function may do", parameters: [.version],
                     answers: [.json("The policy", .schema("Policy"))], fails: [400, 404, 409])
@@ -142,7 +142,7 @@ struct FunctionAPI: Sendable {
         let limit = try call.number("limit", in: 1...1000) ?? 100
         let cursor = call.query("cursor") ?? ""
         let snapshot = services.catalogue.snapshot
-        let names = snapshot.names.filter { $0.text > cursor }
+        let names = snapshot.names.filter { $0.text > cursor && call.principal.functions.includes($0) }
         let page = names.prefix(limit)
         return try Response.json(
             FunctionPage(

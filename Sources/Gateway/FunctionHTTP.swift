@@ -54,10 +54,10 @@ struct FunctionHTTP: Sendable {
         let principal: Principal
         if let served, served.manifest.auth == .none {
             // Open to all: an Authorization that is not this host's is the function's affair.
-            principal = (try? Gateway.authorize(request, .invoke, services)) ?? .anonymous
+            principal = (try? Gateway.authorize(request, .invoke, on: name, services)) ?? .anonymous
         } else {
             // Without a token a caller does not even learn which functions there are.
-            principal = try Gateway.authorize(request, .invoke, services)
+            principal = try Gateway.authorize(request, .invoke, on: name, services)
         }
         let isHolder = principal.isHolder
         if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see

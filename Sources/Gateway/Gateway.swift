@@ -38,9 +38,9 @@ package struct Gateway: Sendable {
     /// Who asks.
     /// - Throws: `Failure` unauthorized or forbidden.
     static func authorize(
-        _ request: Request, _ role: Principal.Role, _ services: Services
+        _ request: Request, _ role: Principal.Role, on function: FunctionName? = nil, _ services: Services
     ) throws(Failure) -> Principal {
-        try services.access.principal(request.headers[.authorization].map(Bearer.init), needing: role)
+        try services.access.principal(request.headers[.authorization].map(Bearer.init), needing: role, on: function)
     }
 
     /// - Throws: `Failure` invalid_request.

@@ -20,11 +20,11 @@ struct InvocationAPI: Sendable {
     var endpoints: [Endpoint] {
         [
             Endpoint(
-                .post, Self.path, needs: .role(.invoke),
+                .post, Self.path, needs: .onFunction(.invoke),
                 Operation(
                     id: "invoke", summary: "Invoke",
                     about:
-                        "The body is the event; empty stands for null. The result's bytes come back. A token of scope invoke is enough.",
+                        "The body is the event; empty stands for null. The result's bytes come back. A token of role invoke is enough.",
                     parameters: [
                         .version, .query("alias", .text, "An alias; default: live"),
                         .header("Prefer", "respond-async: 202 at once, the result later"),
@@ -47,7 +47,8 @@ struct InvocationAPI: Sendable {
                     answers: [.json("The invocation", .schema("Invocation"))], fails: [404, 503])
             ) { call in
                 let id = call.parameter("id")
-                guard let record = try await record(id) else {
+                // Of another function's there is nothing to be told, not even that it is there.
+                guard let record = try await record(id), call.principal.functions.includes(record.function) else {
                     throw Failure(
                         .notFound,
                         "no invocation \"\(id.prefix(bytes: 80))\" is known; the newest 10,000 are kept, and while this host runs"

@@ -142,7 +142,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var isJSON = true
         do throws(Failure) {
             // Whether the token still stands for a key is looked up each time.
-            current.principal = try gateway.services.access.principal(bearer, needing: .invoke)
+            current.principal = try gateway.services.access.principal(
+                bearer, needing: .invoke, on: FunctionName(invocation.function))
             let version = try gateway.services.catalogue.snapshot.resolve(
                 FunctionReference(Gateway.name(invocation.function))
             ) { Gateway.shareKey($0, head.headerFields, id) }

@@ -5,6 +5,8 @@ extension HTTPField.Name {
     // These are constants that parse.
     static let bulkheadInvocation = HTTPField.Name("Bulkhead-Invocation-Id")!
     static let bulkheadOutcome = HTTPField.Name("Bulkhead-Outcome")!
+    static let rateLimit = HTTPField.Name("RateLimit")!
+    static let rateLimitPolicy = HTTPField.Name("RateLimit-Policy")!
     static let bulkheadVersion = HTTPField.Name("Bulkhead-Version")!
     static let bulkheadStart = HTTPField.Name("Bulkhead-Start")!
     static let bulkheadUsage = HTTPField.Name("Bulkhead-Usage")!

@@ -1,6 +1,7 @@
 import Access
 import Foundation
 import FunctionModel
+import HostSystem
 import Hummingbird
 import NIOCore
 import Store
@@ -8,23 +9,110 @@ import Store
 private struct KeyDocument: Encodable {
     let id: String
     let name: String
-    let scope: Principal.Role
+    let role: Principal.Role
+    let functions: [String]?
+    let rate: String?
     let createdAt: String
+    let expiresAt: String?
     /// Only in the answer to its making.
     var token: String?
 
     init(_ key: AccessKey, token: String? = nil) {
         id = key.id
         name = key.name
-        scope = key.role
+        role = key.role
+        functions = key.functions.isAll ? nil : key.functions.patterns
+        rate = key.rate.map { "\($0)" }
         createdAt = key.createdAt
+        expiresAt = key.expiresAt.map { KeyTime.text($0) }
         self.token = token
     }
 }
 
+/// Times as keys have them: RFC 3339, kept as milliseconds since 1970.
+private enum KeyTime {
+    static func milliseconds(_ text: String) -> Int? {
+        guard text.utf8.count <= 40, text.isASCII else { return nil }
+        let plain = try? Date(text, strategy: .iso8601)
+        let fine = try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        guard let date = plain ?? fine, (0..<253_402_300_800).contains(date.timeIntervalSince1970) else { return nil }
+        return Int((date.timeIntervalSince1970 * 1000).rounded())
+    }
+
+    static func text(_ milliseconds: Int) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(
+            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+}
+
 private struct KeyRequest: Decodable {
-    let name: String
-    var scope: Principal.Role?
+    let draft: KeyDraft
+
+    private enum Keys: String, CodingKey, CaseIterable { case name, role, scope, functions, expiresAt, rate }
+
+    init(from decoder: any Decoder) throws {
+        let known = Set(Keys.allCases.map(\.rawValue))
+        for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
+            throw Failure(
+                .invalidRequest,
+                "\"\(key.stringValue.prefix(bytes: 40))\" is not taken; a key has name, role, functions, expiresAt and rate"
+            )
+        }
+        let members = try decoder.container(keyedBy: Keys.self)
+        guard let name = try? members.decode(String.self, forKey: .name), (1...100).contains(name.count) else {
+            throw Failure(.invalidRequest, "name: up to 100 characters by which people know the key")
+        }
+        var draft = KeyDraft(name: name)
+        // Its name before it had three values.
+        let role = members.contains(.role) ? Keys.role : .scope
+        if let text = try members.text(role) {
+            guard let known = Principal.Role(rawValue: text) else {
+                throw Failure(
+                    .invalidRequest,
+                    "role: \(Principal.Role.allCases.map(\.rawValue).joined(separator: ", ")); not \"\(text.prefix(bytes: 40))\""
+                )
+            }
+            draft.role = known
+        }
+        if members.contains(.functions), try !members.decodeNil(forKey: .functions) {
+            guard let patterns = try? members.decode([String].self, forKey: .functions), !patterns.isEmpty,
+                let scope = FunctionScope(checking: patterns)
+            else {
+                throw Failure(
+                    .invalidRequest,
+                    #"functions: a list of names, in which * stands for any letters, such as ["a-*"]; leave it out for all"#
+                )
+            }
+            guard draft.role != .admin else {
+                throw Failure(
+                    .invalidRequest, "functions: an admin's key is for all of them; use role deploy or invoke")
+            }
+            draft.functions = scope
+        }
+        if let text = try members.text(.rate) {
+            guard let rate = Rate(text) else { throw Failure(.invalidRequest, "rate: \(Rate.rule)") }
+            draft.rate = rate
+        }
+        if let text = try members.text(.expiresAt) {
+            guard let time = KeyTime.milliseconds(text), time > wallClockMilliseconds() else {
+                throw Failure(
+                    .invalidRequest, "expiresAt: a time to come, as RFC 3339 has it, such as 2030-01-01T00:00:00Z")
+            }
+            draft.expiresAt = time
+        }
+        self.draft = draft
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// Nil where it is not there, or null.
+    fileprivate func text(_ key: Key) throws -> String? {
+        guard contains(key), try !decodeNil(forKey: key) else { return nil }
+        guard let text = try? decode(String.self, forKey: key) else {
+            throw Failure(.invalidRequest, "\(key.stringValue): a string is wanted")
+        }
+        return text
+    }
 }
 
 /// Who may do what.
@@ -48,7 +136,9 @@ struct KeyAPI: Sendable {
                         "application/json": .record(
                             [
                                 "name": .text,
-                                "scope": .words(Principal.Role.allCases.map(\.rawValue)).with(["default": "invoke"]),
+                                "role": .words(Principal.Role.allCases.map(\.rawValue)).with(["default": "invoke"]),
+                                "functions": .list(of: .text, "Names, in which * stands for any letters"),
+                                "rate": .text.about(Rate.rule), "expiresAt": .date,
                             ], required: ["name"])
                     ], answers: [.json("The key, with its token", .schema("Key"), status: 201)], fails: [400, 413, 503]),
                 handle: makeKey),
@@ -68,12 +158,8 @@ struct KeyAPI: Sendable {
 
     private func makeKey(_ call: Call) async throws -> Response {
         let body = try await intake.event(of: call.request, call.context, for: nil, isJSON: true).bytes
-        guard let wanted = try? JSONDecoder().decode(KeyRequest.self, from: Data(body.readableBytesView)),
-            (1...100).contains(wanted.name.count)
-        else {
-            throw Failure(.invalidRequest, #"a key is made from {"name": "…", "scope": "admin" or "invoke"}"#)
-        }
-        let (key, token) = try await services.access.makeKey(name: wanted.name, role: wanted.scope ?? .invoke)
+        let wanted: KeyRequest = try JSONRequest.decode(body, #"a key is made from {"name": "…", "role": "invoke"}"#)
+        let (key, token) = try await services.access.makeKey(wanted.draft)
         return try Response.json(KeyDocument(key, token: token), status: .created)
     }
 }

@@ -19,7 +19,7 @@ struct LogAPI: Sendable {
     var endpoints: [Endpoint] {
         [
             Endpoint(
-                .get, RoutePath("/v1/functions/{name}/logs"), needs: .role(.admin),
+                .get, RoutePath("/v1/functions/{name}/logs"), needs: .onFunction(.deploy),
                 Operation(
                     id: "logs", summary: "Newest log lines", about: "Accept: text/event-stream follows.",
                     parameters: [

@@ -32,7 +32,9 @@ extension OpenAPI {
                 "source": .words(["function", "host"]).about("who wrote the line"),
             ], required: ["time", "version", "text", "source"]),
         "Key": .record([
-            "id": .text, "name": .text, "scope": .words(Principal.Role.allCases.map(\.rawValue)), "createdAt": .date,
+            "id": .text, "name": .text, "role": .words(Principal.Role.allCases.map(\.rawValue)), "createdAt": .date,
+            "functions": .list(of: .text, "names, in which * stands for any letters; absent: all"),
+            "rate": .text, "expiresAt": .date,
             "token": .text.about("only in the answer to its making"),
         ]),
         "Alias": .record(
@@ -133,7 +135,8 @@ extension OpenAPI {
         uniqueKeysWithValues: [
             (400, "invalid_request: what is wrong and what is accepted"), (401, "unauthorized"),
             (403, "forbidden: the token is for less"), (404, "not_found"),
-            (409, "conflict: it cannot be done as things stand; detail says why"), (412, "conflict: If-Match means another state than what is there"),
+            (409, "conflict: it cannot be done as things stand; detail says why"),
+            (412, "conflict: If-Match means another state than what is there"),
             (413, "payload_too_large"),
             (429, "throttled; Retry-After says when"), (500, "launch_failed: stage and errno"),
             (

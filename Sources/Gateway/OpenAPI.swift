@@ -38,9 +38,9 @@ struct OpenAPI {
         let needs: (security: JSONValue, fails: [Int]) =
             switch endpoint.needs {
             case .nothing: ([], [])
-            case .role(.invoke): ([["token": []]], [401])
-            case .role: ([["token": []]], [401, 403])
-            case .functionsOwn: ([["token": []], [:]], [401, 403])
+            case .role(.invoke): ([["token": []]], [401, 429])
+            case .role, .onFunction: ([["token": []]], [401, 403, 429])
+            case .functionsOwn: ([["token": []], [:]], [401, 403, 429])
             }
         var value: [String: JSONValue] = [
             "summary": .string(operation.summary), "operationId": .string(id), "security": needs.security,

@@ -14,6 +14,7 @@ struct Problem: Encodable {
     /// Nil where it is nobody's business.
     private let failure: Failure?
     private var retryAfter: Int?
+    private var rate: RateState?
     private var isOfTheHost = false
 
     /// - Parameter isHolder: whether it is told to the holder of a token. What went wrong inside a function, or in starting
@@ -25,6 +26,7 @@ struct Problem: Encodable {
         self.invocationID = invocationID
         self.failure = isTold ? failure : nil
         retryAfter = failure.retryAfter
+        rate = failure.rate
     }
 
     /// Of the host's own: no invocation's outcome, and so without one (RFC 9457, 4.2.1).
@@ -71,6 +73,10 @@ struct Problem: Encodable {
     var headers: HTTPFields {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+        if let rate {
+            headers[.rateLimit] = rate.limit
+            headers[.rateLimitPolicy] = rate.policy
+        }
         if status == 401 { headers[.wwwAuthenticate] = "Bearer realm=\"bulkhead\"" }
         return headers
     }

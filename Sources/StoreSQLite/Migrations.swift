@@ -74,5 +74,12 @@ var migrator: DatabaseMigrator {
             table.add(column: "keep", .integer)
         }
     }
+    migrator.registerMigration("7 what keys are for") { database in
+        try database.alter(table: "key") { table in
+            table.add(column: "functions", .text)
+            table.add(column: "rate", .text)
+            table.add(column: "expiresAt", .integer)
+        }
+    }
     return migrator
 }

@@ -62,6 +62,10 @@ struct KeyRecord: Codable, FetchableRecord, PersistableRecord {
     var scope: Principal.Role
     var createdAt: String
     var hash: String
+    /// Separated by spaces; nil: all.
+    var functions: String?
+    var rate: String?
+    var expiresAt: Int?
 
     init(_ key: AccessKey) {
         id = key.id
@@ -69,9 +73,18 @@ struct KeyRecord: Codable, FetchableRecord, PersistableRecord {
         scope = key.role
         createdAt = key.createdAt
         hash = key.hash
+        functions = key.functions.isAll ? nil : key.functions.patterns.joined(separator: " ")
+        rate = key.rate.map { "\($0)" }
+        expiresAt = key.expiresAt
     }
 
-    var key: AccessKey { AccessKey(id: id, name: name, role: scope, createdAt: createdAt, hash: hash) }
+    var key: AccessKey {
+        let patterns = functions?.split(separator: " ").map(String.init) ?? []
+        return AccessKey(
+            id: id, name: name, role: scope, functions: FunctionScope(patterns: patterns),
+            rate: rate.flatMap(Rate.init),
+            createdAt: createdAt, expiresAt: expiresAt, hash: hash)
+    }
 }
 
 /// An accepted invocation as a row.

@@ -838,7 +838,7 @@ def test_serve_survives_its_supervisor(hosts):
     host = hosts()
     name = unique_name("kept")
     host.upload(name, b"#!/bin/sh\nprintf kept\n", expect=[201])
-    made = host.request("POST", "/v1/keys", b'{"name":"kept","scope":"invoke"}', {"Content-Type": "application/json"})
+    made = host.request("POST", "/v1/keys", b'{"name":"kept","role":"invoke"}', {"Content-Type": "application/json"})
     assert made.status == 201, made
     key, before, url = made.json()["token"], supervisor_of(host), host.url
     killed = kill_supervisor(host)

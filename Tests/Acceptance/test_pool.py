@@ -368,7 +368,7 @@ def test_a_slow_event_is_taken(host, example):
 def test_a_revoked_token_is_known_no_more(host, example):
     """Also where it was presented, and remembered, before."""
     name = example("echo")
-    made = host.request("POST", "/v1/keys", b'{"name":"passing","scope":"invoke"}', {"Content-Type": "application/json"}).json()
+    made = host.request("POST", "/v1/keys", b'{"name":"passing","role":"invoke"}', {"Content-Type": "application/json"}).json()
     assert host.invoke(name, 1, token=made["token"]).status == 200
     assert host.request("DELETE", f"/v1/keys/{made['id']}").status == 204
     problem(host.invoke(name, 1, token=made["token"]), "unauthorized")

@@ -98,7 +98,7 @@ def test_a_revoked_admin_token_stays_revoked(hosts):
     """The next start read it from its file and let it in again."""
     host = hosts()
     keys = host.get("/v1/keys").json()["keys"]
-    other = host.request("POST", "/v1/keys", b'{"name":"other","scope":"admin"}').json()["token"]
+    other = host.request("POST", "/v1/keys", b'{"name":"other","role":"admin"}').json()["token"]
     admin = next(key["id"] for key in keys if key["name"] == "admin.token")
     assert host.request("DELETE", f"/v1/keys/{admin}").status == 204
     assert host.get("/v1/functions").status == 401

@@ -46,7 +46,7 @@ def test_bytes_have_a_bound(hosts):
 
 def test_each_key_has_its_own_bound(hosts):
     host = hosts(configuration="maxVersionsByKey: 1\n")
-    reply = host.request("POST", "/v1/keys", json.dumps({"name": "other", "scope": "admin"}).encode(),
+    reply = host.request("POST", "/v1/keys", json.dumps({"name": "other", "role": "admin"}).encode(),
                          {"Content-Type": "application/json"})
     other = reply.json()["token"]
     host.upload("mine", script(1))

@@ -157,7 +157,9 @@ struct StoreConformance {
 
     func keysComeAndGo() async throws {
         let store = try open()
-        let key = AccessKey(id: "1", name: "n", role: .invoke, createdAt: "2026-01-01T00:00:00.000Z", hash: "h")
+        let key = AccessKey(
+            id: "1", name: "n", role: .deploy, functions: FunctionScope(patterns: ["a-*", "b"]), rate: Rate("10/s"),
+            createdAt: "2026-01-01T00:00:00.000Z", expiresAt: 1_800_000_000_000, hash: "h")
         try await store.add(key)
         #expect(try open().keys() == [key])
         #expect(try await store.removeKey(id: "1"))

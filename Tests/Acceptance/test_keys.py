@@ -1,0 +1,157 @@
+"""Keys: what each role may do, to which functions, until when, and how often."""
+
+import json
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from bulkhead_host import unique_name
+from checks import problem
+
+SCRIPT = b"#!/bin/sh\necho 1\n"
+
+
+def ask(host, **wanted):
+    return host.request("POST", "/v1/keys", json.dumps(wanted).encode(), {"Content-Type": "application/json"})
+
+
+def make(host, **wanted):
+    reply = ask(host, name="test", **wanted)
+    assert reply.status == 201, reply
+    return reply.json()
+
+
+def token(host, **wanted):
+    return make(host, **wanted)["token"]
+
+
+# What is done, and the least role that may do it.
+DEEDS = {
+    "list functions": ("deploy", lambda host, name, key: host.get("/v1/functions", token=key)),
+    "upload": ("deploy", lambda host, name, key: host.upload(name, SCRIPT, token=key, expect=None)),
+    "show": ("deploy", lambda host, name, key: host.get(f"/v1/functions/{name}", token=key)),
+    "versions": ("deploy", lambda host, name, key: host.get(f"/v1/functions/{name}/versions", token=key)),
+    "policy": ("deploy", lambda host, name, key: host.get(f"/v1/functions/{name}/policy", token=key)),
+    "logs": ("deploy", lambda host, name, key: host.get(f"/v1/functions/{name}/logs", token=key)),
+    "aliases": ("deploy", lambda host, name, key: host.get(f"/v1/functions/{name}/aliases", token=key)),
+    "point an alias": ("deploy", lambda host, name, key: host.request("PUT", f"/v1/functions/{name}/aliases/a", b'{"version":1}', token=key)),
+    "roll back": ("deploy", lambda host, name, key: host.request("POST", f"/v1/functions/{name}/rollback", b'{"to":1}', token=key)),
+    "invoke": ("invoke", lambda host, name, key: host.invoke(name, None, token=key)),
+    "invoke by HTTP": ("invoke", lambda host, name, key: host.get(f"/fn/{name}", token=key)),
+    "invoke later": ("invoke", lambda host, name, key: host.invoke(name, None, headers={"Prefer": "respond-async"}, token=key)),
+    "list keys": ("admin", lambda host, name, key: host.get("/v1/keys", token=key)),
+    "make keys": ("admin", lambda host, name, key: host.request("POST", "/v1/keys", b'{"name":"x"}', token=key)),
+    "revoke keys": ("admin", lambda host, name, key: host.request("DELETE", "/v1/keys/none", token=key)),
+}
+RANKS = ["invoke", "deploy", "admin"]
+
+
+@pytest.mark.parametrize("role", RANKS)
+def test_roles(host, role):
+    name, key = unique_name("key"), token(host, role=role)
+    host.upload(name, SCRIPT)
+    for deed, (least, act) in DEEDS.items():
+        reply = act(host, name, key)
+        if RANKS.index(role) >= RANKS.index(least):
+            assert reply.status in (200, 201, 202, 404) and (reply.status != 404 or deed == "revoke keys"), (deed, reply)
+        else:
+            assert role in problem(reply, "forbidden")["detail"], deed
+    host.delete(name)
+
+
+def test_functions(host):
+    """For some functions only: of others it learns nothing, not even that they are there."""
+    stem = unique_name("key")
+    mine, other = f"{stem}-mine-1", f"{stem}-other"
+    for role in ("deploy", "invoke"):
+        key = token(host, role=role, functions=[f"{stem}-mine-*", f"{stem}-x"])
+        host.upload(mine, SCRIPT)
+        host.upload(other, SCRIPT)
+        for deed, (least, act) in DEEDS.items():
+            if least == "admin" or (role == "invoke" and least == "deploy") or deed == "list functions":
+                continue
+            assert act(host, mine, key).status in (200, 201, 202), deed
+            problem(act(host, other, key), "forbidden")
+            problem(act(host, unique_name("nothing"), key), "forbidden")
+        theirs = host.invoke(other, None)["Bulkhead-Invocation-Id"]
+        problem(host.get(f"/v1/invocations/{theirs}", token=key), "not_found")
+        own = host.invoke(mine, None, token=key)["Bulkhead-Invocation-Id"]
+        assert host.get(f"/v1/invocations/{own}", token=key).status == 200
+    listed = host.get("/v1/functions", token=token(host, role="deploy", functions=[f"{stem}-*"])).json()["functions"]
+    assert {one["name"] for one in listed} == {mine, other}
+    made = make(host, role="deploy", functions=[f"{stem}-*"])
+    assert made["functions"] == [f"{stem}-*"] and made["role"] == "deploy"
+    assert next(one for one in host.get("/v1/keys").json()["keys"] if one["id"] == made["id"]) == {
+        key: value for key, value in made.items() if key != "token"}
+    for name in (mine, other):
+        host.delete(name)
+
+
+def test_expiry(host):
+    name = unique_name("key")
+    host.upload(name, SCRIPT)
+    until = datetime.now(timezone.utc) + timedelta(seconds=1.5)
+    made = make(host, expiresAt=until.isoformat().replace("+00:00", "Z"))
+    assert abs(datetime.fromisoformat(made["expiresAt"]) - until) < timedelta(milliseconds=2)
+    assert host.invoke(name, None, token=made["token"]).status == 200
+    time.sleep(2)
+    assert "expired" in problem(host.invoke(name, None, token=made["token"]), "unauthorized")["detail"]
+    problem(host.get(f"/fn/{name}", token=made["token"]), "unauthorized")
+
+
+def test_rate(host):
+    """Beyond its rate a key is told when it may be used again, and others go on."""
+    name = unique_name("key")
+    host.upload(name, SCRIPT)
+    key = token(host, rate="5/m")
+    replies = [host.invoke(name, None, token=key) for _ in range(7)]
+    assert [reply.status for reply in replies] == [200] * 5 + [429] * 2
+    told = problem(replies[-1], "throttled")
+    assert "5/m" in told["detail"]
+    assert replies[-1]["RateLimit-Policy"] == '"default";q=5;w=60' and replies[-1]["RateLimit"].startswith('"default";r=0;t=')
+    assert 1 <= int(replies[-1]["Retry-After"]) <= 13
+    via = host.get(f"/fn/{name}", token=key)
+    assert via.status == 429 and via["RateLimit-Policy"]
+    assert host.invoke(name, None).status == 200 and host.invoke(name, None, token=token(host, rate="5/m")).status == 200
+    quick = token(host, rate="20/s")
+    begun = time.monotonic()
+    statuses = []
+    while time.monotonic() - begun < 2:
+        statuses.append(host.get(f"/v1/invocations/{unique_name('none')}", token=quick).status)
+    assert 40 <= statuses.count(404) <= 62 and statuses.count(429) > 0, statuses.count(404)
+
+
+@pytest.mark.parametrize("wanted", [
+    {"role": "root"}, {"role": 1}, {"role": "invoke", "functions": []}, {"functions": "a"}, {"functions": ["A"]}, {"functions": ["a/b"]},
+    {"functions": [1]}, {"functions": ["a"] * 101}, {"role": "admin", "functions": ["a"]}, {"rate": "10"}, {"rate": "0/s"}, {"rate": "1/w"},
+    {"rate": 10}, {"rate": "99999999999999999999/s"}, {"expiresAt": "yesterday"}, {"expiresAt": "2020-01-01T00:00:00Z"}, {"expiresAt": 1},
+    {"expiresAt": "99999-01-01T00:00:00Z"}, {"expiresAt": "2030-02-30T00:00:00Z" * 9}, {"quota": "1/d"}, {"unknown": 1},
+], ids=json.dumps)
+def test_wrong_wishes(host, wanted):
+    before = len(host.get("/v1/keys").json()["keys"])
+    problem(ask(host, name="wrong", **wanted), "invalid_request")
+    assert len(host.get("/v1/keys").json()["keys"]) == before
+
+
+@pytest.mark.parametrize("name", [None, "", 1, "x" * 101, [], {}], ids=json.dumps)
+def test_wrong_names(host, name):
+    problem(ask(host, name=name), "invalid_request")
+
+
+def test_older_word(host):
+    """`scope`, as it was called when there were two of them."""
+    assert make(host, scope="admin")["role"] == "admin" and make(host)["role"] == "invoke"
+
+
+def test_commands(bulkhead, host):
+    def run(*arguments):
+        return bulkhead(*arguments, "--host", host.url, "--token", host.token)
+
+    made = json.loads(run("keys", "create", "ci", "--role", "deploy", "--function", "ci-*", "--rate", "10/s",
+                          "--expires", "2040-01-01T00:00:00Z", "--json").stdout)
+    assert (made["role"], made["functions"], made["rate"], made["expiresAt"]) == ("deploy", ["ci-*"], "10/s", "2040-01-01T00:00:00.000Z")
+    row = next(line for line in run("keys").stdout.splitlines() if line.startswith(made["id"]))
+    assert row.split()[1:4] == ["ci", "deploy", "ci-*"]
+    assert run("keys", "create", "x", "--rate", "often").returncode == 2
+    assert run("keys", "revoke", made["id"]).returncode == 0
