@@ -15,7 +15,8 @@ static void require(bool holds) {
 }
 
 /// What the walk over all ways says must hold for the one way that a call takes: is it let through, the profile allows it.
-static void compare(const struct sock_fprog *policy, const struct seccomp_data *call) {
+static void compare(const struct plan *plan, const struct seccomp_data *call) {
+    const struct sock_fprog *policy = &plan->filter;
     uint32_t verdict = filter_verdict(policy, call), action = verdict & SECCOMP_RET_ACTION_FULL;
     bool goes = action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_LOG || action == SECCOMP_RET_TRACE ||
                 (action == SECCOMP_RET_ERRNO && verdict & BH_UNTIL_LOCKED);
@@ -23,7 +24,7 @@ static void compare(const struct sock_fprog *policy, const struct seccomp_data *
     struct look exactly[6];
     for (uint8_t i = 0; i < 6; i++) exactly[i] = (struct look){i, BPF_JEQ, true, ~0u, (uint32_t)call->args[i]};
     unsigned steps = 1000;
-    require(call->arch == AUDIT_ARCH_X86_64 && profile_allows((uint32_t)call->nr, exactly, 6, &steps));
+    require(call->arch == AUDIT_ARCH_X86_64 && profile_allows((uint32_t)call->nr, plan->header->flags & BH_PLAN_OWN_NETWORK, exactly, 6, &steps));
 }
 
 /// Whatever was accepted, can be used: every string ends, every path is plain, every count fits.
@@ -53,10 +54,10 @@ static void use(const struct plan *plan) {
         uint32_t k = plan->filter.filter[i].k;
         for (int number = -1; number < 460; number++) {
             struct seccomp_data call = {.nr = number, .arch = AUDIT_ARCH_X86_64, .args = {k, k, k, k, k, k}};
-            compare(&plan->filter, &call);
+            compare(plan, &call);
         }
-        compare(&plan->filter, &(struct seccomp_data){.nr = (int)k, .arch = AUDIT_ARCH_X86_64, .args = {1, 2, 3, ~0ull, 5, 6}});
-        compare(&plan->filter, &(struct seccomp_data){.nr = (int)i, .arch = k, .args = {1, 2, 3, ~0ull, 5, 6}});
+        compare(plan, &(struct seccomp_data){.nr = (int)k, .arch = AUDIT_ARCH_X86_64, .args = {1, 2, 3, ~0ull, 5, 6}});
+        compare(plan, &(struct seccomp_data){.nr = (int)i, .arch = k, .args = {1, 2, 3, ~0ull, 5, 6}});
     }
 }
 
