@@ -130,6 +130,7 @@ let package = Package(
             name: "Access",
             dependencies: [
                 "FunctionModel", "HostSystem", "Store", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), logging,
             ]),
         .target(
             name: "Journal",

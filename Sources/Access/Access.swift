@@ -12,6 +12,9 @@ package final class Access: Sendable {
         var presented: [String: AccessKey] = [:]
         /// By the key's id.
         var buckets: [String: TokenBucket] = [:]
+        var uses: [String: KeyUse]
+        /// Whose uses the store does not know yet.
+        var unwritten: Set<String> = []
     }
 
     private let store: any Store
@@ -23,7 +26,8 @@ package final class Access: Sendable {
     /// - Throws: what the store says.
     package init(store: any Store) throws {
         self.store = store
-        state = Mutex(State(keys: Dictionary(try store.keys().map { ($0.hash, $0) }) { $1 }))
+        let keys = Dictionary(try store.keys().map { ($0.hash, $0) }) { $1 }
+        state = Mutex(State(keys: keys, uses: Dictionary(try store.keyUses().map { ($0.id, $0) }) { $1 }))
     }
 
     // MARK: - Who asks
@@ -44,12 +48,12 @@ package final class Access: Sendable {
         guard let token = bearer.token, let key = key(for: token) else {
             throw Failure(.unauthorized, "the token is not known to this host, or was revoked")
         }
+        if let expiresAt = key.expiresAt, wallClockMilliseconds() >= expiresAt {
+            throw Failure(.unauthorized, "the token \"\(key.name)\" has expired; ask for a new one")
+        }
         guard key.role.includes(role) else {
             throw Failure(
                 .forbidden, "the token \"\(key.name)\" is for \(key.role.rawValue) only; this needs \(role.rawValue)")
-        }
-        if let expiresAt = key.expiresAt, wallClockMilliseconds() >= expiresAt {
-            throw Failure(.unauthorized, "the token \"\(key.name)\" has expired; ask for a new one")
         }
         if let function, !key.functions.includes(function) {
             throw Failure(
@@ -58,6 +62,7 @@ package final class Access: Sendable {
             )
         }
         if let rate = key.rate { try take(rate, of: key) }
+        if let quota = key.quota { try count(quota, of: key) }
         return .key(Principal.Holder(id: key.id, name: key.name, role: key.role, functions: key.functions))
     }
 
@@ -70,6 +75,59 @@ package final class Access: Sendable {
             "the token \"\(key.name)\" may be used \(rate) and has been; the next use is in \(refused.secondsToNext) s")
         failure.rate = refused
         throw failure
+    }
+
+    private func count(_ quota: Rate, of key: AccessKey) throws(Failure) {
+        let now = wallClockMilliseconds() / 1000, length = quota.window.seconds
+        let isLeft = state.withLock { state in
+            var use = state.uses[key.id] ?? KeyUse(id: key.id, window: 0, count: 0)
+            if use.window != now / length { use = KeyUse(id: key.id, window: now / length, count: 0) }
+            guard use.count < quota.count else { return false }
+            use.count += 1
+            state.uses[key.id] = use
+            state.unwritten.insert(key.id)
+            return true
+        }
+        guard !isLeft else { return }
+        let refused = RateState(rate: quota, secondsToNext: length - now % length)
+        var failure = Failure(
+            .throttled(retryAfter: refused.secondsToNext),
+            "the token \"\(key.name)\" has a quota of \(quota), which is used up; the next time begins in \(refused.secondsToNext) s"
+        )
+        failure.rate = refused
+        throw failure
+    }
+
+    /// Has the store know how often keys with quotas were used.
+    /// - Throws: what the store says; it is tried again the next time.
+    package func writeUses() async throws {
+        let uses = state.withLock { state in
+            defer { state.unwritten = [] }
+            return state.unwritten.compactMap { state.uses[$0] }
+        }
+        guard !uses.isEmpty else { return }
+        do {
+            try await store.set(uses)
+        } catch {
+            state.withLock { $0.unwritten.formUnion(uses.map(\.id)) }
+            throw error
+        }
+    }
+
+    // MARK: - Who changed what
+
+    /// - Throws: what the store says.
+    package func note(_ action: String, to target: String, by principal: Principal, from address: String) async throws {
+        guard case .key(let holder) = principal else { return }
+        try await store.append(
+            AuditEntry(
+                time: timestamp(), key: holder.id, name: holder.name, action: action, target: target, from: address))
+    }
+
+    /// The newest first.
+    /// - Throws: what the store says.
+    package func audit(before: Int64?, limit: Int) async throws -> [AuditEntry] {
+        try await store.audit(before: before, limit: limit)
     }
 
     /// The key a token stands for. Compared by hash: equal time for right and wrong ones.
@@ -103,7 +161,7 @@ package final class Access: Sendable {
         if let known = state.withLock({ $0.keys[hash] }) { return known }
         let key = AccessKey(
             id: String(hash.prefix(12)), name: draft.name, role: draft.role, functions: draft.functions,
-            rate: draft.rate, createdAt: timestamp(), expiresAt: draft.expiresAt, hash: hash)
+            rate: draft.rate, quota: draft.quota, createdAt: timestamp(), expiresAt: draft.expiresAt, hash: hash)
         try await store.add(key)
         state.withLock { $0.keys[hash] = key }
         return key
@@ -128,6 +186,8 @@ package final class Access: Sendable {
             state.keys = state.keys.filter { $0.value.id != id }
             state.presented = [:]
             state.buckets[id] = nil
+            state.uses[id] = nil
+            state.unwritten.remove(id)
         }
         return existed
     }

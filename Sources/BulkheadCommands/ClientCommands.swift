@@ -251,6 +251,9 @@ struct KeysCommand: ParsableCommand {
         @Option(help: "How often it may be used, such as 10/s.")
         var rate: String?
 
+        @Option(help: "How often in each minute, hour or day of UTC, such as 10000/d. Counted also over a restart.")
+        var quota: String?
+
         @OptionGroup var host: HostOptions
 
         func run() throws {
@@ -258,6 +261,7 @@ struct KeysCommand: ParsableCommand {
             if !functions.isEmpty { members["functions"] = functions }
             if let expiresAt { members["expiresAt"] = expiresAt }
             if let rate { members["rate"] = rate }
+            if let quota { members["quota"] = quota }
             let body = try JSONSerialization.data(withJSONObject: members)
             let answer = try host.client().get(.POST, "/v1/keys", body: Array(body), contentType: "application/json")
             if host.json { return printJSON(answer) }

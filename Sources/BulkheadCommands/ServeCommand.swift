@@ -114,6 +114,7 @@ struct ServeCommand: ParsableCommand {
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: BundleCollection(host.deployment, logger: logger)),
+                .init(service: KeyUseWriter(host.access, logger: logger)),
                 .init(service: EventRunner(host.events)), .init(service: listener),
                 .init(service: DrainService(host: host)),
             ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)

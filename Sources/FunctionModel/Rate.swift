@@ -64,6 +64,11 @@ package struct RateState: Sendable, Hashable {
     package let rate: Rate
     package let secondsToNext: Int
 
+    package init(rate: Rate, secondsToNext: Int) {
+        self.rate = rate
+        self.secondsToNext = secondsToNext
+    }
+
     /// `RateLimit`
     package var limit: String { "\"default\";r=0;t=\(secondsToNext)" }
     /// `RateLimit-Policy`

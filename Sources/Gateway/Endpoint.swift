@@ -37,6 +37,14 @@ struct Endpoint: Sendable {
     /// Those that are told one by one where an endpoint takes any.
     static let knownMethods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
 
+    /// Whether it changes what the host is to do: that is noted. Invoking does not.
+    var changes: Bool {
+        switch needs {
+        case .role(let role), .onFunction(let role): method != .get && role != .invoke
+        case .nothing, .functionsOwn: false
+        }
+    }
+
     var methods: [HTTPRequest.Method] { method.map { [$0] } ?? Self.knownMethods }
 }
 
@@ -109,7 +117,10 @@ extension Gateway {
             let name = context.parameters.get("name").flatMap { FunctionName($0) }
             principal = try Self.authorize(request, role, on: name, services)
         }
-        return try await endpoint.handle(Call(request: request, context: context, principal: principal))
+        let call = Call(request: request, context: context, principal: principal)
+        let response = try await endpoint.handle(call)
+        await note(endpoint, call, response)
+        return response
     }
 }
 

@@ -28,7 +28,7 @@ package struct Gateway: Sendable {
         FunctionAPI(services: services).endpoints
             + InvocationAPI(services: services, intake: intake, watch: watch).endpoints
             + LogAPI(services: services).endpoints + KeyAPI(services: services, intake: intake).endpoints
-            + AliasAPI(services: services, intake: intake).endpoints
+            + AliasAPI(services: services, intake: intake).endpoints + AuditAPI(services: services).endpoints
             + FunctionHTTP(services: services, intake: intake, watch: watch).endpoints
             + MetaAPI(services: services).endpoints
     }

@@ -12,6 +12,7 @@ private struct KeyDocument: Encodable {
     let role: Principal.Role
     let functions: [String]?
     let rate: String?
+    let quota: String?
     let createdAt: String
     let expiresAt: String?
     /// Only in the answer to its making.
@@ -23,6 +24,7 @@ private struct KeyDocument: Encodable {
         role = key.role
         functions = key.functions.isAll ? nil : key.functions.patterns
         rate = key.rate.map { "\($0)" }
+        quota = key.quota.map { "\($0)" }
         createdAt = key.createdAt
         expiresAt = key.expiresAt.map { KeyTime.text($0) }
         self.token = token
@@ -48,14 +50,14 @@ private enum KeyTime {
 private struct KeyRequest: Decodable {
     let draft: KeyDraft
 
-    private enum Keys: String, CodingKey, CaseIterable { case name, role, scope, functions, expiresAt, rate }
+    private enum Keys: String, CodingKey, CaseIterable { case name, role, scope, functions, expiresAt, rate, quota }
 
     init(from decoder: any Decoder) throws {
         let known = Set(Keys.allCases.map(\.rawValue))
         for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
             throw Failure(
                 .invalidRequest,
-                "\"\(key.stringValue.prefix(bytes: 40))\" is not taken; a key has name, role, functions, expiresAt and rate"
+                "\"\(key.stringValue.prefix(bytes: 40))\" is not taken; a key has name, role, functions, expiresAt, rate and quota"
             )
         }
         let members = try decoder.container(keyedBy: Keys.self)
@@ -92,6 +94,10 @@ private struct KeyRequest: Decodable {
         if let text = try members.text(.rate) {
             guard let rate = Rate(text) else { throw Failure(.invalidRequest, "rate: \(Rate.rule)") }
             draft.rate = rate
+        }
+        if let text = try members.text(.quota) {
+            guard let quota = Rate(text) else { throw Failure(.invalidRequest, "quota: \(Rate.rule)") }
+            draft.quota = quota
         }
         if let text = try members.text(.expiresAt) {
             guard let time = KeyTime.milliseconds(text), time > wallClockMilliseconds() else {
@@ -138,7 +144,9 @@ struct KeyAPI: Sendable {
                                 "name": .text,
                                 "role": .words(Principal.Role.allCases.map(\.rawValue)).with(["default": "invoke"]),
                                 "functions": .list(of: .text, "Names, in which * stands for any letters"),
-                                "rate": .text.about(Rate.rule), "expiresAt": .date,
+                                "rate": .text.about(Rate.rule),
+                                "quota": .text.about("\(Rate.rule): in each minute, hour or day of UTC"),
+                                "expiresAt": .date,
                             ], required: ["name"])
                     ], answers: [.json("The key, with its token", .schema("Key"), status: 201)], fails: [400, 413, 503]),
                 handle: makeKey),

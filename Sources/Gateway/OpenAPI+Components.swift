@@ -34,7 +34,7 @@ extension OpenAPI {
         "Key": .record([
             "id": .text, "name": .text, "role": .words(Principal.Role.allCases.map(\.rawValue)), "createdAt": .date,
             "functions": .list(of: .text, "names, in which * stands for any letters; absent: all"),
-            "rate": .text, "expiresAt": .date,
+            "rate": .text, "quota": .text, "expiresAt": .date,
             "token": .text.about("only in the answer to its making"),
         ]),
         "Alias": .record(

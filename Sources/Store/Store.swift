@@ -52,6 +52,18 @@ package protocol Store: Sendable {
     /// - Returns: false when there is no such key.
     func removeKey(id: String) async throws -> Bool
 
+    /// How often keys were used. Blocks: asked once, at the start.
+    func keyUses() throws -> [KeyUse]
+    /// These are how often they were used by now.
+    func set(_ uses: [KeyUse]) async throws
+
+    // MARK: What was changed
+
+    func append(_ entry: AuditEntry) async throws
+    /// The newest first.
+    /// - Parameter before: only older ones than this position; nil: all.
+    func audit(before: Int64?, limit: Int) async throws -> [AuditEntry]
+
     // MARK: Accepted invocations
 
     /// Enters an accepted invocation.

@@ -81,5 +81,16 @@ var migrator: DatabaseMigrator {
             table.add(column: "expiresAt", .integer)
         }
     }
+    migrator.registerMigration("8 quotas, and who changed what") { database in
+        try database.alter(table: "key") { table in
+            table.add(column: "quota", .text)
+            table.add(column: "usedWindow", .integer)
+            table.add(column: "usedCount", .integer)
+        }
+        try database.create(table: "audit") { table in
+            table.autoIncrementedPrimaryKey("position")
+            for column in ["time", "key", "name", "action", "target", "from"] { table.column(column, .text).notNull() }
+        }
+    }
     return migrator
 }

@@ -65,6 +65,7 @@ struct KeyRecord: Codable, FetchableRecord, PersistableRecord {
     /// Separated by spaces; nil: all.
     var functions: String?
     var rate: String?
+    var quota: String?
     var expiresAt: Int?
 
     init(_ key: AccessKey) {
@@ -75,6 +76,7 @@ struct KeyRecord: Codable, FetchableRecord, PersistableRecord {
         hash = key.hash
         functions = key.functions.isAll ? nil : key.functions.patterns.joined(separator: " ")
         rate = key.rate.map { "\($0)" }
+        quota = key.quota.map { "\($0)" }
         expiresAt = key.expiresAt
     }
 
@@ -83,7 +85,7 @@ struct KeyRecord: Codable, FetchableRecord, PersistableRecord {
         return AccessKey(
             id: id, name: name, role: scope, functions: FunctionScope(patterns: patterns),
             rate: rate.flatMap(Rate.init),
-            createdAt: createdAt, expiresAt: expiresAt, hash: hash)
+            quota: quota.flatMap(Rate.init), createdAt: createdAt, expiresAt: expiresAt, hash: hash)
     }
 }
 

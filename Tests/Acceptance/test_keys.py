@@ -8,6 +8,7 @@ import pytest
 
 from bulkhead_host import unique_name
 from checks import problem
+from conftest import new_host
 
 SCRIPT = b"#!/bin/sh\necho 1\n"
 
@@ -122,11 +123,67 @@ def test_rate(host):
     assert 40 <= statuses.count(404) <= 62 and statuses.count(429) > 0, statuses.count(404)
 
 
+def test_quota(workspace):
+    """Counted for a whole day of UTC, by whatever route, and over a restart."""
+    own = new_host(workspace, "quota")
+    own.start()
+    own.upload("f", SCRIPT)
+    key = token(own, quota="4/d")
+    assert own.invoke("f", None, token=key).status == own.get("/fn/f", token=key).status == 200
+    problem(own.get("/v1/keys", token=key), "forbidden")  # what is refused costs nothing
+    time.sleep(1.2)
+    own.kill()
+    own.start()
+    try:
+        replies = [own.invoke("f", None, token=key) for _ in range(4)]
+        assert [reply.status for reply in replies] == [200, 200, 429, 429]
+        told = problem(replies[-1], "throttled")
+        assert "4/d" in told["detail"] and replies[-1]["RateLimit-Policy"] == '"default";q=4;w=86400'
+        now = datetime.now(timezone.utc)
+        until = (now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now).total_seconds()
+        assert abs(int(replies[-1]["Retry-After"]) - until) < 5
+        assert own.invoke("f", None).status == 200
+    finally:
+        own.stop()
+
+
+def test_audit(host):
+    """Who changed what, when, from where; what is only asked, refused or invoked stands not there."""
+    name = unique_name("audit")
+    made = make(host, role="deploy", functions=[name])
+    key = made["token"]
+
+    def mine():
+        entries = host.get("/v1/audit", query=[("limit", 1000)]).json()["audit"]
+        return [entry for entry in entries if entry["key"] == made["id"]]
+
+    host.upload(name, SCRIPT, token=key)
+    host.request("PUT", f"/v1/functions/{name}/aliases/a", b'{"version":1}', token=key)
+    problem(host.request("PUT", f"/v1/functions/{name}/aliases/b", b'{"version":9}', token=key), "invalid_request")
+    problem(host.request("DELETE", f"/v1/functions/{unique_name('other')}", token=key), "forbidden")
+    host.invoke(name, None, token=key)
+    host.get(f"/v1/functions/{name}", token=key)
+    assert host.request("DELETE", f"/v1/functions/{name}", token=key).status == 204
+    entries = mine()
+    assert [(entry["action"], entry["target"]) for entry in entries] == [
+        ("deleteFunction", f"/v1/functions/{name}"), ("putAlias", f"/v1/functions/{name}/aliases/a"), ("putFunction", f"/v1/functions/{name}")]
+    assert all(entry["name"] == "test" and entry["from"] == "127.0.0.1" for entry in entries)
+    assert [entry["time"] for entry in entries] == sorted((entry["time"] for entry in entries), reverse=True)
+    first = host.get("/v1/audit", query=[("limit", 2)]).json()
+    rest = host.get("/v1/audit", query=[("limit", 1), ("cursor", first["next"])]).json()
+    assert len(first["audit"]) == 2 and rest["audit"][0] == entries[2]
+    assert entries[0] == first["audit"][0]
+    assert key not in json.dumps(entries)
+    problem(host.get("/v1/audit", token=key), "forbidden")
+    problem(host.get("/v1/audit", query=[("limit", 0)]), "invalid_request")
+    problem(host.get("/v1/audit", token=None), "unauthorized")
+
+
 @pytest.mark.parametrize("wanted", [
     {"role": "root"}, {"role": 1}, {"role": "invoke", "functions": []}, {"functions": "a"}, {"functions": ["A"]}, {"functions": ["a/b"]},
     {"functions": [1]}, {"functions": ["a"] * 101}, {"role": "admin", "functions": ["a"]}, {"rate": "10"}, {"rate": "0/s"}, {"rate": "1/w"},
     {"rate": 10}, {"rate": "99999999999999999999/s"}, {"expiresAt": "yesterday"}, {"expiresAt": "2020-01-01T00:00:00Z"}, {"expiresAt": 1},
-    {"expiresAt": "99999-01-01T00:00:00Z"}, {"expiresAt": "2030-02-30T00:00:00Z" * 9}, {"quota": "1/d"}, {"unknown": 1},
+    {"expiresAt": "99999-01-01T00:00:00Z"}, {"expiresAt": "2030-02-30T00:00:00Z" * 9}, {"quota": "1"}, {"quota": 1}, {"quota": "1/y"}, {"unknown": 1},
 ], ids=json.dumps)
 def test_wrong_wishes(host, wanted):
     before = len(host.get("/v1/keys").json()["keys"])

@@ -86,6 +86,38 @@ import Testing
         #expect(outcomes == [nil, nil, nil, .throttled, .throttled])
     }
 
+    /// A quota outlives the process that counts.
+    @Test func quotasHold() async throws {
+        let store = MemoryStore()
+        let access = try Access(store: store)
+        var wanted = draft("some", .invoke)
+        wanted.quota = Rate("3/d")
+        let (_, token) = try await access.makeKey(wanted)
+        #expect(outcome(access, "Bearer \(token)", needing: .invoke) == nil)
+        #expect(outcome(access, "Bearer \(token)", needing: .admin) == .forbidden, "which costs nothing")
+        store.fails = true
+        await #expect(throws: MemoryStore.Failed.self) { try await access.writeUses() }
+        store.fails = false
+        try await access.writeUses()
+        let again = try Access(store: store)
+        let outcomes = (0..<3).map { _ in outcome(again, "Bearer \(token)", needing: .invoke) }
+        #expect(outcomes == [nil, nil, .throttled])
+        do throws(Failure) {
+            _ = try again.principal(Bearer("Bearer \(token)"), needing: .invoke)
+        } catch {
+            #expect(error.rate?.policy == "\"default\";q=3;w=86400" && (1...86_400).contains(error.retryAfter ?? 0))
+        }
+    }
+
+    @Test func changesAreNoted() async throws {
+        let access = try Access(store: MemoryStore())
+        let ci = Principal.key(.init(id: "1", name: "ci", role: .deploy))
+        try await access.note("putFunction", to: "/v1/functions/a", by: ci, from: "127.0.0.1")
+        try await access.note("putFunction", to: "/v1/functions/b", by: .anonymous, from: "127.0.0.1")
+        let entries = try await access.audit(before: nil, limit: 10)
+        #expect(entries.map(\.target) == ["/v1/functions/a"] && entries.first?.name == "ci")
+    }
+
     @Test func aKeyIsWhoItIs() async throws {
         let store = MemoryStore()
         let access = try Access(store: store)

@@ -10,6 +10,8 @@ final class MemoryStore: Store {
         var lastNumbers: [FunctionName: Int] = [:]
         var traffic: [FunctionName: Traffic] = [:]
         var keys: [AccessKey] = []
+        var uses: [String: KeyUse] = [:]
+        var audit: [AuditEntry] = []
         var queued: [(item: QueuedInvocation, starts: Int)] = []
         var finished: [String: FinishedInvocation] = [:]
         var fails = false
@@ -103,6 +105,23 @@ final class MemoryStore: Store {
             let before = state.keys.count
             state.keys.removeAll { $0.id == id }
             return state.keys.count < before
+        }
+    }
+
+    func keyUses() throws -> [KeyUse] { try change { Array($0.uses.values) } }
+    func set(_ uses: [KeyUse]) async throws { try change { state in for use in uses { state.uses[use.id] = use } } }
+
+    func append(_ entry: AuditEntry) async throws {
+        try change { state in
+            state.audit.append(
+                AuditEntry(
+                    position: Int64(state.audit.count + 1), time: entry.time, key: entry.key, name: entry.name,
+                    action: entry.action, target: entry.target, from: entry.from))
+        }
+    }
+    func audit(before: Int64?, limit: Int) async throws -> [AuditEntry] {
+        try change { state in
+            Array(state.audit.filter { $0.position < before ?? .max }.reversed().prefix(limit))
         }
     }
 

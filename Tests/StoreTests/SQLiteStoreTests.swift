@@ -35,6 +35,7 @@ import Testing
     }
     @Test func versionsGoByTraffic() async throws { try await check { try await $0.versionsGoByTraffic() } }
     @Test func keysComeAndGo() async throws { try await check { try await $0.keysComeAndGo() } }
+    @Test func usesAndChangesAreKept() async throws { try await check { try await $0.usesAndChangesAreKept() } }
     @Test func acceptedOnesOutlive() async throws {
         try await check { try await $0.acceptedOnesOutliveAndKeepTheirOrder() }
     }

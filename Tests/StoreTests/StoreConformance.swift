@@ -159,12 +159,32 @@ struct StoreConformance {
         let store = try open()
         let key = AccessKey(
             id: "1", name: "n", role: .deploy, functions: FunctionScope(patterns: ["a-*", "b"]), rate: Rate("10/s"),
+            quota: Rate("5/d"),
             createdAt: "2026-01-01T00:00:00.000Z", expiresAt: 1_800_000_000_000, hash: "h")
         try await store.add(key)
         #expect(try open().keys() == [key])
         #expect(try await store.removeKey(id: "1"))
         #expect(try await store.removeKey(id: "1") == false)
         #expect(try open().keys().isEmpty)
+    }
+
+    func usesAndChangesAreKept() async throws {
+        let store = try open()
+        for id in ["1", "2"] {
+            try await store.add(AccessKey(id: id, name: "n", role: .invoke, createdAt: "", hash: id))
+        }
+        try await store.set([KeyUse(id: "1", window: 7, count: 3), KeyUse(id: "none", window: 7, count: 3)])
+        try await store.set([KeyUse(id: "1", window: 8, count: 1), KeyUse(id: "2", window: 9, count: 2)])
+        let uses = try open().keyUses().sorted { $0.id < $1.id }.filter { $0.id != "none" }
+        #expect(uses == [KeyUse(id: "1", window: 8, count: 1), KeyUse(id: "2", window: 9, count: 2)])
+        for number in 1...5 {
+            try await store.append(
+                AuditEntry(time: "t", key: "k", name: "n", action: "a\(number)", target: "/x", from: "127.0.0.1"))
+        }
+        let newest = try await open().audit(before: nil, limit: 2)
+        #expect(newest.map(\.action) == ["a5", "a4"])
+        let older = try await store.audit(before: newest.last?.position, limit: 10)
+        #expect(older.map(\.action) == ["a3", "a2", "a1"] && older.first?.target == "/x")
     }
 
     // MARK: - Accepted invocations
