@@ -144,8 +144,13 @@ package struct Snapshot: Sendable {
     }
 
     mutating func release(_ version: FunctionVersion) {
-        guard functions[version.name]?.versions.last == version else { return }
-        functions[version.name]?.held = nil
+        guard let entry = functions[version.name], let held = entry.held, entry.versions.contains(version) else { return }
+        if entry.versions.last == version {
+            functions[version.name]?.held = nil
+        } else if held.number < version.number {
+            // A newer one is on its way; until then this one.
+            functions[version.name]?.held = version
+        }
     }
 
     /// Versions that it does not have go.
