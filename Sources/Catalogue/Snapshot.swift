@@ -144,7 +144,9 @@ package struct Snapshot: Sendable {
     }
 
     mutating func release(_ version: FunctionVersion) {
-        guard let entry = functions[version.name], let held = entry.held, entry.versions.contains(version) else { return }
+        guard let entry = functions[version.name], let held = entry.held, entry.versions.contains(version) else {
+            return
+        }
         if entry.versions.last == version {
             functions[version.name]?.held = nil
         } else if held.number < version.number {
