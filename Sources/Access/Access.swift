@@ -70,11 +70,9 @@ package final class Access: Sendable {
         let now = ContinuousClock.now
         let refused = state.withLock { $0.buckets[key.id, default: TokenBucket(rate, now: now)].take(now) }
         guard let refused else { return }
-        var failure = Failure(
-            .throttled(retryAfter: refused.secondsToNext),
+        throw Failure(
+            beyond: refused,
             "the token \"\(key.name)\" may be used \(rate) and has been; the next use is in \(refused.secondsToNext) s")
-        failure.rate = refused
-        throw failure
     }
 
     private func count(_ quota: Rate, of key: AccessKey) throws(Failure) {
@@ -90,12 +88,10 @@ package final class Access: Sendable {
         }
         guard !isLeft else { return }
         let refused = RateState(rate: quota, secondsToNext: length - now % length)
-        var failure = Failure(
-            .throttled(retryAfter: refused.secondsToNext),
+        throw Failure(
+            beyond: refused,
             "the token \"\(key.name)\" has a quota of \(quota), which is used up; the next time begins in \(refused.secondsToNext) s"
         )
-        failure.rate = refused
-        throw failure
     }
 
     /// Has the store know how often keys with quotas were used.

@@ -40,11 +40,7 @@ package final class Catalogue: Sendable {
 
     /// - Throws: `Failure` not_found, or conflict while an alias names it or accepted invocations wait for it.
     package func removeVersion(_ number: Int, of name: FunctionName) async throws {
-        guard try await !store.awaitedVersions(of: name).contains(number) else {
-            throw Failure(
-                .conflict, "accepted invocations wait for version \(number) of \(name): try again once they have run")
-        }
-        _ = try await change(name) { traffic throws(Failure) in try traffic.remove(number, of: name) }
+        try await change(name) { traffic, awaited in try traffic.remove(number, of: name, awaited: awaited) }
     }
 
     // MARK: - Aliases
@@ -55,19 +51,18 @@ package final class Catalogue: Sendable {
     package func put(
         _ alias: Alias, of name: FunctionName, _ precondition: Precondition? = nil
     ) async throws -> (Alias, isNew: Bool) {
-        let known = snapshot.alias(alias.name, of: name)
-        let traffic = try await change(name) { traffic in
+        try await change(name) { traffic, _ in
             try precondition?.check(traffic.aliases[alias.name].map(\.tag))
-            _ = try traffic.put(alias, of: name)
+            let isNew = try traffic.put(alias, of: name)
+            return (traffic.aliases[alias.name] ?? alias, isNew)
         }
-        return (traffic.aliases[alias.name] ?? alias, isNew: known == nil)
     }
 
     /// - Throws: as `put`.
     package func removeAlias(
         _ alias: String, of name: FunctionName, _ precondition: Precondition? = nil
     ) async throws {
-        _ = try await change(name) { traffic in
+        try await change(name) { traffic, _ in
             if traffic.aliases[alias] != nil { try precondition?.check(traffic.aliases[alias].map(\.tag)) }
             try traffic.remove(alias, of: name)
         }
@@ -78,19 +73,20 @@ package final class Catalogue: Sendable {
     package func rollBack(
         _ name: FunctionName, to number: Int?, now: String, _ precondition: Precondition? = nil
     ) async throws -> Alias {
-        try await change(name) { traffic in
+        try await change(name) { traffic, _ in
             try precondition?.check(traffic.live.tag)
             try traffic.rollBack(to: number, of: name, now: now)
-        }.live
+            return traffic.live
+        }
     }
 
-    private func change(
-        _ name: FunctionName, _ decide: @escaping @Sendable (inout Traffic) throws -> Void
-    ) async throws -> Traffic {
-        let changed = try await store.changeTraffic(of: name, decide: decide) { [self] traffic in
+    private func change<Value: Sendable>(
+        _ name: FunctionName, _ decide: @escaping @Sendable (inout Traffic, _ awaited: Set<Int>) throws -> Value
+    ) async throws -> Value {
+        let value = try await store.changeTraffic(of: name, decide: decide) { [self] traffic in
             state.withLock { $0.set(traffic, of: name) }
         }
-        guard let changed else { throw Snapshot.unknown(name) }
-        return changed
+        guard let value else { throw Snapshot.unknown(name) }
+        return value
     }
 }

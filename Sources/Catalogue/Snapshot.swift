@@ -33,12 +33,7 @@ package struct Snapshot: Sendable {
 
     private static func live(_ entry: Entry) -> [FunctionVersion] {
         let live = entry.traffic.live
-        var numbers = Set(live.weights.keys)
-        if case .version(let number) = live.target {
-            numbers.insert(number)
-        } else {
-            numbers.formUnion(entry.traffic.numbers.suffix(1))
-        }
+        let numbers = live.named.union([live.main(newest: entry.traffic.newest ?? 0)])
         return entry.versions.filter { numbers.contains($0.number) }
     }
 

@@ -178,8 +178,7 @@ package final class Deployment: Sendable {
     package func put(
         _ alias: Alias, of name: FunctionName, _ precondition: Precondition? = nil
     ) async throws -> (Alias, isNew: Bool) {
-        if alias.name == Alias.live, case .version(let number) = alias.target { await warm(number, of: name) }
-        for number in alias.name == Alias.live ? alias.weights.keys.sorted() : [] { await warm(number, of: name) }
+        if alias.name == Alias.live { for number in alias.named.sorted() { await warm(number, of: name) } }
         let result = try await catalogue.put(alias, of: name, precondition)
         others.served(name)
         return result

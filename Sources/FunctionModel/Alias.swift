@@ -57,15 +57,25 @@ package struct Alias: Sendable, Hashable, Codable {
     /// Which version one invocation goes to.
     /// - Parameter key: what decides, the same for whoever is to stay with one version.
     package func number(for key: String, newest: Int) -> Int {
-        var number = newest
-        if case .version(let pinned) = target { number = pinned }
-        guard !weights.isEmpty else { return number }
+        guard !weights.isEmpty else { return main(newest: newest) }
         var point = Self.point(of: key)
         for (other, weight) in weights.sorted(by: { $0.key < $1.key }) {
             if point < weight { return other }
             point -= weight
         }
-        return number
+        return main(newest: newest)
+    }
+
+    /// The version that it names beside its weights.
+    package func main(newest: Int) -> Int {
+        if case .version(let pinned) = target { pinned } else { newest }
+    }
+
+    /// The versions that it names by their numbers.
+    package var named: Set<Int> {
+        var named = Set(weights.keys)
+        if case .version(let number) = target { named.insert(number) }
+        return named
     }
 
     /// A number from 0 up to 1 that is always the same for `key`: FNV-1a, and a last mixing (of MurmurHash3), since keys differ

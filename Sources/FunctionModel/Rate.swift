@@ -74,3 +74,11 @@ package struct RateState: Sendable, Hashable {
     /// `RateLimit-Policy`
     package var policy: String { "\"default\";q=\(rate.count);w=\(rate.window.seconds)" }
 }
+
+extension Failure {
+    /// For a rate that is used up.
+    package init(beyond state: RateState, _ detail: String) {
+        self.init(.throttled(retryAfter: state.secondsToNext), detail)
+        rate = state
+    }
+}

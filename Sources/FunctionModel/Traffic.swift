@@ -36,10 +36,7 @@ package struct Traffic: Sendable, Hashable {
     /// Those that an alias names by number.
     private var named: Set<Int> {
         var named: Set<Int> = []
-        for alias in aliases.values {
-            if case .version(let number) = alias.target { named.insert(number) }
-            named.formUnion(alias.weights.keys)
-        }
+        for alias in aliases.values { named.formUnion(alias.named) }
         return named
     }
 
@@ -65,12 +62,16 @@ package struct Traffic: Sendable, Hashable {
         return Array(surplus)
     }
 
-    /// - Throws: `Failure` not_found, or conflict while something names it.
-    package mutating func remove(_ number: Int, of name: FunctionName) throws(Failure) {
+    /// - Parameter awaited: versions for which accepted invocations wait.
+    /// - Throws: `Failure` not_found, or conflict while something names it or waits for it.
+    package mutating func remove(_ number: Int, of name: FunctionName, awaited: Set<Int> = []) throws(Failure) {
         guard numbers.contains(number) else { throw missing(number, name) }
+        guard !awaited.contains(number) else {
+            throw Failure(
+                .conflict, "accepted invocations wait for version \(number) of \(name): try again once they have run")
+        }
         let naming = aliases.values.filter { alias in
-            alias.weights[number] != nil || alias.target == .version(number)
-                || (alias.target == .latest && number == newest)
+            alias.named.contains(number) || (alias.target == .latest && number == newest)
         }
         if let alias = naming.map(\.name).min() {
             throw Failure(
@@ -95,12 +96,10 @@ package struct Traffic: Sendable, Hashable {
             throw Failure(
                 .conflict, "\(name) has \(Self.maxAliases) aliases already, which is the most; delete one first")
         }
-        var named = Array(alias.weights.keys)
-        if case .version(let number) = alias.target { named.append(number) }
-        for number in named.sorted() where !numbers.contains(number) {
+        for number in alias.named.sorted() where !numbers.contains(number) {
             throw Failure(.invalidRequest, missing(number, name).detail)
         }
-        let main = mainNumber(of: alias)
+        let main = alias.main(newest: newest ?? 0)
         if alias.weights[main] != nil {
             throw Failure(
                 .invalidRequest,
@@ -115,8 +114,8 @@ package struct Traffic: Sendable, Hashable {
         }
         var entered = alias
         entered.previous = aliases[alias.name].flatMap { old in
-            let before = mainNumber(of: old)
-            return before == mainNumber(of: alias) ? old.previous : before
+            let before = old.main(newest: newest ?? 0)
+            return before == main ? old.previous : before
         }
         aliases[alias.name] = entered
         return isNew
@@ -150,12 +149,6 @@ package struct Traffic: Sendable, Hashable {
             .notFound,
             "\(name) has no alias \"\(alias.prefix(bytes: 80))\"; GET /v1/functions/\(name)/aliases lists what there is, and \"latest\" always names the newest version"
         )
-    }
-
-    /// Without its weights.
-    private func mainNumber(of alias: Alias) -> Int {
-        if case .version(let number) = alias.target { return number }
-        return newest ?? 0
     }
 
     private func missing(_ number: Int, _ name: FunctionName) -> Failure {

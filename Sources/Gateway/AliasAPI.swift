@@ -46,13 +46,7 @@ private struct AliasRequest: Decodable {
     private enum Keys: String, CodingKey, CaseIterable { case version, weights, header, alias, updatedAt }
 
     init(from decoder: any Decoder) throws {
-        let known = Set(Keys.allCases.map(\.rawValue))
-        for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
-            throw Failure(
-                .invalidRequest,
-                "\"\(key.stringValue.prefix(bytes: 40))\" is unknown; an alias has version, weights and header")
-        }
-        let members = try decoder.container(keyedBy: Keys.self)
+        let members = try decoder.members(Keys.self, taken: "an alias has version, weights and header")
         if let number = try? members.decode(Int.self, forKey: .version), number > 0 {
             target = .version(number)
         } else if let text = try? members.decode(String.self, forKey: .version), text == Alias.latest {
@@ -86,7 +80,6 @@ struct AliasAPI: Sendable {
     let intake: EventIntake
 
     private static let aliases = "/v1/functions/{name}/aliases"
-    private static let ifMatch = Operation.Parameter.header("If-Match", "An ETag: 412 when what is there is another")
     private static let body: JSONValue = .record(
         [
             "version": .object(["oneOf": [["type": "integer", "minimum": 1], ["const": "latest"]]]),
@@ -135,14 +128,14 @@ struct AliasAPI: Sendable {
                     id: "putAlias", summary: "Point an alias to a version, or to two in shares",
                     about:
                         "live is what invocations go to that name neither version nor alias; \"latest\" follows the newest version. Where it is live's, traffic moves once the workers are there that the version keeps warm.",
-                    parameters: [Self.ifMatch], body: ["application/json": Self.body],
+                    parameters: [.ifMatch], body: ["application/json": Self.body],
                     answers: [
                         .tagged("Changed", .schema("Alias")), .tagged("New", .schema("Alias"), status: 201),
                     ], fails: [400, 404, 409, 412, 413, 503]), handle: put),
             Endpoint(
                 .delete, RoutePath(Self.aliases + "/{alias}"), needs: .onFunction(.deploy),
                 Operation(
-                    id: "deleteAlias", summary: "Delete an alias", parameters: [Self.ifMatch],
+                    id: "deleteAlias", summary: "Delete an alias", parameters: [.ifMatch],
                     answers: [.empty("Deleted")], fails: [400, 404, 409, 412])
             ) { call in
                 try await services.deployment.removeAlias(call.parameter("alias"), of: call.name, call.precondition)
@@ -152,7 +145,7 @@ struct AliasAPI: Sendable {
                 .post, RoutePath("/v1/functions/{name}/rollback"), needs: .onFunction(.deploy),
                 Operation(
                     id: "rollback", summary: "Pin live to the version that it served before",
-                    parameters: [Self.ifMatch],
+                    parameters: [.ifMatch],
                     body: [
                         "application/json": .record(["to": ["type": "integer", "minimum": 1]])
                     ], isBodyRequired: false, answers: [.tagged("live", .schema("Alias"))],
@@ -196,9 +189,7 @@ struct AliasAPI: Sendable {
     }
 
     private func response(_ alias: Alias, isNew: Bool = false) throws -> Response {
-        var response = try Response.json(AliasDocument(alias), status: isNew ? .created : .ok)
-        response.headers[.eTag] = "\"\(alias.tag)\""
-        return response
+        try Response.json(AliasDocument(alias), status: isNew ? .created : .ok).tagged(alias.tag)
     }
 }
 

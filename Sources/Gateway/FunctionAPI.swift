@@ -61,7 +61,7 @@ struct FunctionAPI: Sendable {
                     id: "putFunction", summary: "Upload a function",
                     about:
                         "An executable as it is, with the manifest's fields as query parameters; or an archive with function.yaml at its root.",
-                    parameters: OpenAPI.manifestParameters + [Self.keep, Self.ifMatch],
+                    parameters: OpenAPI.manifestParameters + [Self.keep, .ifMatch],
                     body: ["application/octet-stream": .bytes, "application/zip": .bytes, "application/gzip": .bytes],
                     answers: [
                         .tagged("A new version", .schema("Function"), status: 201),
@@ -78,13 +78,13 @@ struct FunctionAPI: Sendable {
                 let version = try services.catalogue.snapshot.resolve(newest)
                 var document = FunctionDocument(version)
                 document.refused = services.journal.refusals.all(of: reference.name)
-                return try Response.json(document).tagged(version)
+                return try Response.json(document).tagged("\(version.revision)")
             },
             Endpoint(
                 .delete, RoutePath("/v1/functions/{name}"), needs: .onFunction(.deploy),
                 Operation(
                     id: "deleteFunction", summary: "Delete a function with all its versions",
-                    parameters: [Self.ifMatch], answers: [.empty("Deleted")], fails: [400, 404, 412])
+                    parameters: [.ifMatch], answers: [.empty("Deleted")], fails: [400, 404, 412])
             ) { call in
                 let name = try call.name
                 guard try await services.deployment.remove(name, call.precondition) else {
@@ -126,7 +126,6 @@ struct FunctionAPI: Sendable {
     private static let keep = Operation.Parameter.query(
         "keep", .integer(0...Traffic.maxKeep).with(["default": .number(Traffic.usualKeep)]),
         "How many old versions that no alias names are kept from now on")
-    private static let ifMatch = Operation.Parameter.header("If-Match", "An ETag: 412 when what is there is another")
 
     private static func page(of what: String) -> Operation.Answer {
         .json(
@@ -194,7 +193,8 @@ struct FunctionAPI: Sendable {
                 arrival, format: format, manifest: manifest, name: name, key: call.principal.keyID, keep: keep,
                 precondition: call.precondition)
         }
-        var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok).tagged(version)
+        var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok).tagged(
+            "\(version.revision)")
         response.headers[.location] = "/v1/functions/\(name)"
         return response
     }
@@ -250,14 +250,5 @@ struct FunctionAPI: Sendable {
     private func append(_ bytes: ByteBuffer, to arrival: BundleStore.Arrival) async throws {
         guard bytes.readableBytes > 0 else { return }
         try await offload { try bytes.withUnsafeReadableBytes { try arrival.append($0) } }
-    }
-}
-
-extension Response {
-    /// With the ETag of the version that it tells of.
-    fileprivate func tagged(_ version: FunctionVersion) -> Response {
-        var response = self
-        response.headers[.eTag] = "\"\(version.revision)\""
-        return response
     }
 }

@@ -53,14 +53,8 @@ private struct KeyRequest: Decodable {
     private enum Keys: String, CodingKey, CaseIterable { case name, role, scope, functions, expiresAt, rate, quota }
 
     init(from decoder: any Decoder) throws {
-        let known = Set(Keys.allCases.map(\.rawValue))
-        for key in try decoder.container(keyedBy: AnyKey.self).allKeys where !known.contains(key.stringValue) {
-            throw Failure(
-                .invalidRequest,
-                "\"\(key.stringValue.prefix(bytes: 40))\" is not taken; a key has name, role, functions, expiresAt, rate and quota"
-            )
-        }
-        let members = try decoder.container(keyedBy: Keys.self)
+        let members = try decoder.members(
+            Keys.self, taken: "a key has name, role, functions, expiresAt, rate and quota")
         guard let name = try? members.decode(String.self, forKey: .name), (1...100).contains(name.count) else {
             throw Failure(.invalidRequest, "name: up to 100 characters by which people know the key")
         }

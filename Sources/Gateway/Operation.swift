@@ -17,6 +17,7 @@ struct Operation: Sendable {
         static func page(upTo most: Int, first: Int = 1) -> Parameter {
             .query("limit", .integer(first...most).with(["default": 100]), "How many at most")
         }
+        static let ifMatch = header("If-Match", "An ETag: 412 when what is there is another")
         static let cursor = Parameter(name: "cursor", schema: .text, about: "next of the page before")
         static let version = Parameter(
             name: "version", schema: ["type": "integer", "minimum": 1],

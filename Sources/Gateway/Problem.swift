@@ -101,6 +101,13 @@ extension Response {
             status: status, headers: [.contentType: "application/json"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
     }
+
+    /// With an ETag, which `Precondition` is compared with.
+    func tagged(_ tag: String) -> Response {
+        var response = self
+        response.headers[.eTag] = "\"\(tag)\""
+        return response
+    }
 }
 
 /// Turns whatever a route throws into one kind of answer.

@@ -25,16 +25,14 @@ package protocol Store: Sendable {
 
     /// Changes what a function's aliases name, or which versions there are.
     /// - Parameters:
-    ///   - decide: what is wanted, from what there is; whatever it throws is thrown on, and nothing changes.
+    ///   - decide: what is wanted, from what there is and the versions for which accepted invocations wait; whatever it throws is
+    ///     thrown on, and nothing changes.
     ///   - committed: told of what there is then, in the order of commits, before this returns.
-    /// - Returns: nil when there is no such function.
-    func changeTraffic(
-        of name: FunctionName, decide: @escaping @Sendable (inout Traffic) throws -> Void,
+    /// - Returns: what `decide` returned; nil when there is no such function.
+    func changeTraffic<Value: Sendable>(
+        of name: FunctionName, decide: @escaping @Sendable (inout Traffic, _ awaited: Set<Int>) throws -> Value,
         committed: @escaping @Sendable (Traffic) -> Void
-    ) async throws -> Traffic?
-
-    /// Versions for which accepted invocations wait.
-    func awaitedVersions(of name: FunctionName) async throws -> Set<Int>
+    ) async throws -> Value?
 
     /// Removes a function, if its newest revision is what `precondition` means; its numbers stay used.
     /// - Parameter committed: told in the order of commits, before this returns.

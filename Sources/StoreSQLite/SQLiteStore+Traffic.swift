@@ -14,23 +14,19 @@ extension SQLiteStore {
         }
     }
 
-    package func changeTraffic(
-        of name: FunctionName, decide: @escaping @Sendable (inout Traffic) throws -> Void,
+    package func changeTraffic<Value: Sendable>(
+        of name: FunctionName, decide: @escaping @Sendable (inout Traffic, _ awaited: Set<Int>) throws -> Value,
         committed: @escaping @Sendable (Traffic) -> Void
-    ) async throws -> Traffic? {
+    ) async throws -> Value? {
         try await database.write { database in
             guard var traffic = try Self.traffic(of: name, in: database) else { return nil }
             let before = traffic
-            try decide(&traffic)
+            let value = try decide(&traffic, try Self.awaited(of: name, in: database))
             let gone = Set(before.numbers).subtracting(traffic.numbers)
             try Self.write(traffic, without: Array(gone), of: name, in: database)
             database.afterNextTransaction { [traffic] _ in committed(traffic) }
-            return traffic
+            return value
         }
-    }
-
-    package func awaitedVersions(of name: FunctionName) async throws -> Set<Int> {
-        try await database.read { try Self.awaited(of: name, in: $0) }
     }
 
     // MARK: - In a transaction

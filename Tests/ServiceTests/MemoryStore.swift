@@ -65,22 +65,19 @@ final class MemoryStore: Store {
         }
     }
 
-    func changeTraffic(
-        of name: FunctionName, decide: @escaping @Sendable (inout Traffic) throws -> Void,
+    func changeTraffic<Value: Sendable>(
+        of name: FunctionName, decide: @escaping @Sendable (inout Traffic, _ awaited: Set<Int>) throws -> Value,
         committed: @escaping @Sendable (Traffic) -> Void
-    ) async throws -> Traffic? {
+    ) async throws -> Value? {
         try change { state in
             guard var traffic = state.traffic[name] else { return nil }
-            try decide(&traffic)
+            let awaited = Set(state.queued.map(\.item).filter { $0.function == name }.map(\.version))
+            let value = try decide(&traffic, awaited)
             state.traffic[name] = traffic
             state.versions.removeAll { $0.name == name && !traffic.numbers.contains($0.number) }
             committed(traffic)
-            return traffic
+            return value
         }
-    }
-
-    func awaitedVersions(of name: FunctionName) async throws -> Set<Int> {
-        try change { state in Set(state.queued.map(\.item).filter { $0.function == name }.map(\.version)) }
     }
 
     func removeFunction(

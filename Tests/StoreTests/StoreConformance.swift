@@ -100,8 +100,9 @@ struct StoreConformance {
         let alias = Alias(
             name: "b", target: .version(1), weights: [2: 0.25], header: "x-user", updatedAt: "2026-01-01T00:00:00.000Z")
         let told = Told()
-        let changed = try await store.changeTraffic(of: a) {
-            _ = try $0.put(alias, of: a)
+        let changed = try await store.changeTraffic(of: a) { traffic, _ in
+            _ = try traffic.put(alias, of: a)
+            return traffic
         } committed: {
             told.add($0.aliases.count)
         }
@@ -111,7 +112,8 @@ struct StoreConformance {
         #expect(try await store.removeFunction(a, nil) {})
         #expect(try open().traffic().allSatisfy { $0.aliases.isEmpty && $0.keep == nil })
         #expect(
-            try await store.changeTraffic(of: a) { _ in
+            try await store.changeTraffic(of: a) { traffic, _ in
+                traffic
             } committed: { _ in
             } == nil)
     }
@@ -120,7 +122,7 @@ struct StoreConformance {
         let store = try open(), a = try name("a")
         let version = try await commit(store, draft(a))
         await #expect(throws: Failure.self) {
-            try await store.changeTraffic(of: a) { traffic in
+            try await store.changeTraffic(of: a) { traffic, _ in
                 _ = try traffic.put(Alias(name: "b", updatedAt: ""), of: a)
                 throw Failure(.conflict, "no")
             } committed: { _ in
@@ -143,14 +145,18 @@ struct StoreConformance {
     func versionsGoByTraffic() async throws {
         let store = try open(), a = try name("a")
         for number in 1...3 { _ = try await commit(store, draft(a, "\(number)")) }
-        _ = try await store.changeTraffic(of: a) {
-            try $0.remove(2, of: a)
+        _ = try await store.changeTraffic(of: a) { traffic, awaited in
+            try traffic.remove(2, of: a, awaited: awaited)
         } committed: { _ in
         }
         #expect(try open().versions().map(\.number).sorted() == [1, 3])
         try await store.enqueue(
             QueuedInvocation(id: "i", function: a, version: 3, event: Data("{}".utf8), traceparent: nil))
-        #expect(try await store.awaitedVersions(of: a) == [3])
+        let awaited = try await store.changeTraffic(of: a) { _, awaited in
+            awaited
+        } committed: { _ in
+        }
+        #expect(awaited == [3])
     }
 
     // MARK: - Keys
