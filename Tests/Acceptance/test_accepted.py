@@ -4,13 +4,16 @@ import os
 import signal
 import time
 
+import system
 from system import eventually
 
 SLOW = b"#!/bin/sh\nread -r event\nsleep 0.5\necho \"$event\"\n"
 
 
 def kill_supervisor(host):
-    os.kill(host.supervisor.pid, signal.SIGKILL)
+    supervisor = host.supervisor
+    os.kill(supervisor.pid, signal.SIGKILL)
+    eventually(lambda: not system.still_alive([supervisor]), 5, "the supervisor is gone")
     eventually(lambda: host.get("/readyz").status == 200, 5, "it is ready")
 
 

@@ -100,6 +100,13 @@ class Guardian:
     def supervisor(self):
         return eventually(self.supervisors, 10 * SLOWNESS, "a supervisor runs")[0]
 
+    def kill_supervisor(self):
+        """Returns when it is dead: until then it may take one more connection, and answer nothing."""
+        supervisor = self.supervisor()
+        os.kill(supervisor.pid, signal.SIGKILL)
+        eventually(lambda: not system.still_alive([supervisor]), 5 * SLOWNESS, "the supervisor is gone")
+        return supervisor
+
     def end(self, number=signal.SIGTERM, seconds=10):
         self.process.send_signal(number)
         return self.wait(seconds)
@@ -597,7 +604,7 @@ def test_program_stderr_that_takes_nothing(guardian, kind, full):
             client.settimeout(0.3)
             with pytest.raises(TimeoutError):
                 client.recv(1)
-            os.kill(supervisor.pid, signal.SIGKILL)
+            one.kill_supervisor()
         began = time.monotonic()
         assert one.get("/")["pid"] != supervisor.pid
         assert time.monotonic() - began < 1 * SLOWNESS
@@ -651,7 +658,7 @@ def test_program_stderr_shared_with_others_who_fill_it(guardian):
         with socket.create_connection(("127.0.0.1", one.port), 10) as client:
             client.sendall(b"GET /flood?lines=100000 HTTP/1.0\r\n\r\n")
             time.sleep(0.5)
-            os.kill(one.supervisor().pid, signal.SIGKILL)
+            one.kill_supervisor()
         began = time.monotonic()
         assert one.get("/")
         assert time.monotonic() - began < 2 * SLOWNESS
