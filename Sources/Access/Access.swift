@@ -13,8 +13,17 @@ package final class Access: Sendable {
         /// By the key's id.
         var buckets: [String: TokenBucket] = [:]
         var uses: [String: KeyUse]
+        /// By the route's id.
+        var routes: [String: OfRoute] = [:]
         /// Whose uses the store does not know yet.
         var unwritten: Set<String> = []
+    }
+
+    /// What is kept for a route; another rule than the one it is for makes it another.
+    private struct OfRoute {
+        var bucket: TokenBucket?
+        var rule: JWTRule?
+        var verifier: JWTVerifier?
     }
 
     private let store: any Store
@@ -109,6 +118,32 @@ package final class Access: Sendable {
             throw error
         }
     }
+
+    // MARK: - What is kept for routes
+
+    func take(_ rate: Rate, ofRoute id: String) -> RateState? {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            if state.routes[id]?.bucket?.rate != rate {
+                state.routes[id, default: OfRoute()].bucket = TokenBucket(rate, now: now)
+            }
+            return state.routes[id]?.bucket?.take(now)
+        }
+    }
+
+    func verifier(of route: String, if rule: JWTRule) -> JWTVerifier? {
+        state.withLock { $0.routes[route]?.rule == rule ? $0.routes[route]?.verifier : nil }
+    }
+
+    func enter(_ verifier: JWTVerifier, of route: String, _ rule: JWTRule) {
+        state.withLock { state in
+            state.routes[route, default: OfRoute()].rule = rule
+            state.routes[route, default: OfRoute()].verifier = verifier
+        }
+    }
+
+    /// Of one that is no more.
+    package func forget(route: String) { state.withLock { $0.routes[route] = nil } }
 
     // MARK: - Who changed what
 

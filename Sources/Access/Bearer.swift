@@ -5,10 +5,11 @@ package struct Bearer: Sendable {
     package let header: String
     package let token: String?
 
-    /// RFC 6750, 2.1: a token is ASCII; and ours are short.
-    package init(_ header: String) {
+    /// RFC 6750, 2.1: a token is ASCII.
+    /// - Parameter longest: in bytes; the host's own are short.
+    package init(_ header: String, longest: Int = 1024) {
         self.header = header
-        guard header.utf8.count <= 1024, header.isASCII else {
+        guard header.utf8.count <= longest, header.isASCII else {
             token = nil
             return
         }

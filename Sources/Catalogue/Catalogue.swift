@@ -4,15 +4,17 @@ import Synchronization
 
 /// Functions, their versions and aliases: in the store for good, in memory for reading.
 package final class Catalogue: Sendable {
-    private let store: any Store
+    let store: any Store
     private let state: Mutex<Snapshot>
 
     /// Blocks.
     /// - Throws: what the store says.
     package init(store: any Store) throws {
         self.store = store
-        state = Mutex(Snapshot(try store.versions(), try store.traffic()))
+        state = Mutex(Snapshot(try store.versions(), try store.traffic(), routes: try store.routes()))
     }
+
+    func change(_ change: (inout Snapshot) -> Void) { state.withLock { change(&$0) } }
 
     /// What is served now. Later changes do not show in it.
     package var snapshot: Snapshot { state.withLock { $0 } }

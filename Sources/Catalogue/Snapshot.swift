@@ -14,8 +14,10 @@ package struct Snapshot: Sendable {
     }
 
     private var functions: [FunctionName: Entry] = [:]
+    package internal(set) var routes = RouteTable()
 
-    init(_ versions: [FunctionVersion], _ stored: [StoredTraffic] = []) {
+    init(_ versions: [FunctionVersion], _ stored: [StoredTraffic] = [], routes: [Route] = []) {
+        for route in routes { self.routes.put(route) }
         let known = Dictionary(stored.map { ($0.function, $0) }) { $1 }
         for (name, own) in Dictionary(grouping: versions, by: \.name) {
             let sorted = own.sorted { $0.number < $1.number }

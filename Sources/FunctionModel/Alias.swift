@@ -82,7 +82,7 @@ package struct Alias: Sendable, Hashable, Codable {
     /// little.
     private static func point(of key: String) -> Double { Double(hash(of: key) >> 11) / Double(1 << 53) }
 
-    private static func hash(of key: String) -> UInt64 {
+    static func hash(of key: String) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in key.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         hash = (hash ^ hash >> 33) &* 0xFF51_AFD7_ED55_8CCD

@@ -21,6 +21,8 @@ package struct Invocation: Sendable {
     package let traceparent: String?
     /// Ends the invocation when the caller has left.
     package let cancellation: Cancellation
+    /// Its time, where that is shorter than what the function's manifest says.
+    package var timeout: TimeLimit?
     /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
     package let replyOn: (any EventLoop)?
 

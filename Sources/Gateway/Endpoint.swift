@@ -95,6 +95,8 @@ extension Gateway {
         let table = EndpointTable(endpoints + [description(of: endpoints)])
         let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
         router.add(middleware: ProblemMiddleware(table: table))
+        router.add(
+            middleware: RouteHTTP(functions: FunctionHTTP(services: services, intake: intake, watch: watch)))
         router.add(middleware: UnknownMethods(gateway: self, table: table))
         for endpoint in table.endpoints {
             for method in endpoint.methods {

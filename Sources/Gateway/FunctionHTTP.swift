@@ -1,3 +1,4 @@
+import Access
 import Catalogue
 import Foundation
 import FunctionModel
@@ -36,7 +37,7 @@ struct FunctionHTTP: Sendable {
     private static let quick = 64 << 10
 
     private func answer(_ call: Call) async throws -> Response {
-        let request = call.request, context = call.context
+        let request = call.request
         // A router leaves empty segments out, and who stands in front may not: `//fn/x` must not be one's `/fn/x` and the
         // other's `fn`.
         guard request.uri.path.isPath(below: "/fn") else {
@@ -45,32 +46,55 @@ struct FunctionHTTP: Sendable {
         }
         let part = request.uri.path.pathComponents.dropFirst(2).first ?? ""
         let name = try Gateway.name(part.removingPercentEncoding ?? part)
-        var headers = request.headers
+        let prefix = "/fn/\(name)"
+        let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
+        return try await answer(
+            request, call.context, at: Place(reference: FunctionReference(name), path: path.isEmpty ? "/" : path))
+    }
+
+    /// Where a request has come to.
+    struct Place {
+        let reference: FunctionReference
+        /// As the event tells it.
+        let path: String
+        var route: Route?
+        var parameters: [String: String] = [:]
+    }
+
+    /// One that may come in.
+    private struct Admitted {
+        var principal = Principal.anonymous
+        var claims: Claims?
+        /// What the body must still be found to be.
+        var signature: HMACRule?
+    }
+
+    func answer(_ request: Request, _ context: GatewayContext, at place: Place) async throws -> Response {
+        let name = place.reference.name
         // Read once: what says who may call it, and what is called, is one and the same version.
         let id = InvocationID.make()
-        let served = try? services.catalogue.snapshot.resolve(FunctionReference(name)) {
+        let served = try? services.catalogue.snapshot.resolve(place.reference) {
             Gateway.shareKey($0, request.headers, id)
         }
-        let principal: Principal
-        if let served, served.manifest.auth == .none {
-            // Open to all: an Authorization that is not this host's is the function's affair.
-            principal = (try? Gateway.authorize(request, .invoke, on: name, services)) ?? .anonymous
-        } else {
-            // Without a token a caller does not even learn which functions there are.
-            principal = try Gateway.authorize(request, .invoke, on: name, services)
-        }
-        let isHolder = principal.isHolder
+        let admitted = try await admit(request, place, served)
+        if let route = place.route { try services.access.take(of: route) }
+        let isHolder = admitted.principal.isHolder
+        var headers = request.headers
         if isHolder { headers[.authorization] = nil }  // the host's token is not the function's to see
-        guard let version = served else { throw Snapshot.unknown(name) }
-        let event = try await event(of: request, headers, context, id: id, name: name)
+        guard let version = served else {
+            throw place.route == nil
+                ? Snapshot.unknown(name)
+                : Failure(.notFound, "this route leads to a function or an alias that is not there any more")
+        }
+        let event = try await event(of: request, headers, context, id: id, at: place, admitted)
         try services.catalogue.snapshot.require(version)
         // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
         let (completion, answer) = await watch.watching(context.channel) { cancellation in
-            await services.invoker.invoke(
-                Invocation(
-                    id: id, version: version, principal: principal, source: .http, event: event,
-                    traceparent: TraceContext.parent(request.headers), cancellation: cancellation),
-                reading: Self.answer)
+            var invocation = Invocation(
+                id: id, version: version, principal: admitted.principal, source: .http, event: event,
+                traceparent: TraceContext.parent(request.headers), cancellation: cancellation)
+            invocation.timeout = place.route?.timeout
+            return await services.invoker.invoke(invocation, reading: Self.answer)
         }
         var response: Response
         switch answer {
@@ -87,20 +111,42 @@ struct FunctionHTTP: Sendable {
         return response
     }
 
+    /// - Throws: `Failure` unauthorized, forbidden or throttled.
+    private func admit(_ request: Request, _ place: Place, _ served: FunctionVersion?) async throws -> Admitted {
+        let name = place.reference.name
+        switch place.route?.auth ?? (served?.manifest.auth == Manifest.Auth.none ? .none : .token) {
+        case .none:
+            // Open to all: an Authorization that is not this host's is the function's affair.
+            return Admitted(principal: (try? Gateway.authorize(request, .invoke, on: name, services)) ?? .anonymous)
+        case .token:
+            // Without a token a caller does not even learn which functions there are.
+            return Admitted(principal: try Gateway.authorize(request, .invoke, on: name, services))
+        case .jwt(let rule):
+            let bearer = request.headers[.authorization].map { Bearer($0, longest: 9 << 10) }
+            return Admitted(
+                claims: try await services.access.claims(of: bearer, by: rule, for: place.route?.id ?? ""))
+        case .hmac(let rule): return Admitted(signature: rule)
+        }
+    }
+
     private func event(
-        of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, name: FunctionName
+        of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, at place: Place,
+        _ admitted: Admitted
     ) async throws -> ArrivedEvent {
+        let name = place.reference.name
         let body = try await intake.event(of: request, context, for: name.text, isJSON: false)
-        let prefix = "/fn/\(name)"
-        let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
+        if let rule = admitted.signature {
+            let signed = HTTPField.Name(rule.header).flatMap { request.headers[$0] }
+            try rule.check(signed, body: body.bytes.readableBytesView)
+        }
         let event = HTTPEvent(
             .init(
-                method: request.method.rawValue, path: path.isEmpty ? "/" : path, query: request.uri.query ?? "",
+                method: request.method.rawValue, path: place.path, query: request.uri.query ?? "",
                 parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
                 headers: headers,
                 clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
                 port: context.channel.localAddress?.port ?? 80, invocationID: id, function: name,
-                now: Date()))
+                now: Date(), routed: Self.routed(place, admitted.claims)))
         let type = headers[.contentType] ?? ""
         let encoded =
             body.bytes.readableBytes <= Self.quick
@@ -113,6 +159,17 @@ struct FunctionHTTP: Sendable {
             }
         }
         return ArrivedEvent(encoded, charge: body.charge, problem: nil)
+    }
+
+    private static func routed(_ place: Place, _ claims: Claims?) -> HTTPEvent.Routed? {
+        guard let route = place.route else { return nil }
+        let authorizer = claims.map { claims in
+            let isScoped = if case .jwt(let rule) = route.auth { !rule.scopes.isEmpty } else { false }
+            return HTTPEvent.Context.Authorizer(
+                jwt: .init(claims: claims.all, scopes: isScoped ? claims.scopes : nil))
+        }
+        return HTTPEvent.Routed(
+            key: "\(route.pattern)", parameters: place.parameters, authorizer: authorizer)
     }
 
     private static func answer(of completion: Completion) async -> Result<HTTPEventAnswer, Failure> {

@@ -1,4 +1,5 @@
 import Access
+import Catalogue
 import Foundation
 import FunctionModel
 import Glibc
@@ -28,9 +29,16 @@ package struct Gateway: Sendable {
         FunctionAPI(services: services).endpoints
             + InvocationAPI(services: services, intake: intake, watch: watch).endpoints
             + LogAPI(services: services).endpoints + KeyAPI(services: services, intake: intake).endpoints
-            + AliasAPI(services: services, intake: intake).endpoints + AuditAPI(services: services).endpoints
+            + AliasAPI(services: services, intake: intake).endpoints
+            + RouteAPI(services: services, intake: intake).endpoints + AuditAPI(services: services).endpoints
             + FunctionHTTP(services: services, intake: intake, watch: watch).endpoints
             + MetaAPI(services: services).endpoints
+    }
+
+    /// Whether requests for this name are answered: the host's own names, and those that routes ask for.
+    func accepts(_ authority: String?) -> Bool {
+        names.accepts(authority)
+            || authority.map { services.catalogue.snapshot.routes.answers(for: HostNames.host(of: $0)) } ?? false
     }
 
     // MARK: - What several routes need
@@ -40,7 +48,7 @@ package struct Gateway: Sendable {
     static func authorize(
         _ request: Request, _ role: Principal.Role, on function: FunctionName? = nil, _ services: Services
     ) throws(Failure) -> Principal {
-        try services.access.principal(request.headers[.authorization].map(Bearer.init), needing: role, on: function)
+        try services.access.principal(request.headers[.authorization].map { Bearer($0) }, needing: role, on: function)
     }
 
     /// - Throws: `Failure` invalid_request.

@@ -15,8 +15,18 @@ struct HTTPEvent: Encodable {
             let userAgent: String
         }
 
+        struct Authorizer: Encodable {
+            struct JWT: Encodable {
+                let claims: [String: String]
+                let scopes: [String]?
+            }
+
+            let jwt: JWT
+        }
+
         let accountId: String
         let apiId: String
+        let authorizer: Authorizer?
         let domainName: String
         let domainPrefix: String
         let http: HTTP
@@ -28,13 +38,21 @@ struct HTTPEvent: Encodable {
     }
 
     private(set) var version = "2.0"
-    private(set) var routeKey = "$default"
+    let routeKey: String
     let rawPath: String
     let rawQueryString: String
     let cookies: [String]?
     let headers: [String: String]
     let queryStringParameters: [String: String]?
+    let pathParameters: [String: String]?
     let requestContext: Context
+
+    /// What only a route has.
+    struct Routed {
+        var key: String
+        var parameters: [String: String]
+        var authorizer: Context.Authorizer?
+    }
 
     struct Source {
         var method: String
@@ -50,10 +68,14 @@ struct HTTPEvent: Encodable {
         var invocationID: String
         var function: FunctionName
         var now: Date
+        var routed: Routed?
     }
 
     init(_ source: Source) {
+        routeKey = source.routed?.key ?? "$default"
         rawPath = source.path
+        let parts = source.routed?.parameters ?? [:]
+        pathParameters = parts.isEmpty ? nil : parts
         rawQueryString = source.query
         var lines: [String: [String]] = ["host": [source.authority]]
         var cookies: [String] = []
@@ -77,12 +99,13 @@ struct HTTPEvent: Encodable {
         }
         queryStringParameters = parameters.isEmpty ? nil : parameters
         requestContext = Context(
-            accountId: "anonymous", apiId: source.function.text, domainName: source.authority,
+            accountId: "anonymous", apiId: source.function.text, authorizer: source.routed?.authorizer,
+            domainName: source.authority,
             domainPrefix: source.function.text,
             http: .init(
                 method: source.method, path: source.path, protocol: "HTTP/1.1", sourceIp: source.clientAddress,
                 userAgent: source.headers[.userAgent] ?? ""),
-            requestId: source.invocationID, routeKey: "$default", stage: "$default", time: Self.time(source.now),
+            requestId: source.invocationID, routeKey: routeKey, stage: "$default", time: Self.time(source.now),
             timeEpoch: Int(source.now.timeIntervalSince1970 * 1000))
     }
 

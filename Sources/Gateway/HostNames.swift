@@ -34,7 +34,8 @@ struct HostNames: Sendable {
         return suffixes.contains { host.hasSuffix($0) }
     }
 
-    private static func host(of authority: String) -> String {
+    /// Without its port, in lower case.
+    static func host(of authority: String) -> String {
         if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
             let port = authority[authority.index(after: end)...]
             guard port.isEmpty || port.first == ":" && port.dropFirst().allSatisfy(\.isNumber) else { return "" }

@@ -120,7 +120,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func accepts(_ authority: String?) -> Bool {
         if let authority, let acceptedName, acceptedName.isSame(as: authority) { return true }
-        guard gateway.names.accepts(authority) else { return false }
+        guard gateway.accepts(authority) else { return false }
         acceptedName = authority
         return true
     }

@@ -104,17 +104,6 @@ private struct KeyRequest: Decodable {
     }
 }
 
-extension KeyedDecodingContainer {
-    /// Nil where it is not there, or null.
-    fileprivate func text(_ key: Key) throws -> String? {
-        guard contains(key), try !decodeNil(forKey: key) else { return nil }
-        guard let text = try? decode(String.self, forKey: key) else {
-            throw Failure(.invalidRequest, "\(key.stringValue): a string is wanted")
-        }
-        return text
-    }
-}
-
 /// Who may do what.
 struct KeyAPI: Sendable {
     let services: Services

@@ -44,6 +44,9 @@ extension OpenAPI {
                 "weights": .object(["type": "object", "additionalProperties": ["type": "number"]]),
                 "header": .text, "updatedAt": .text,
             ], required: ["alias", "version", "weights", "updatedAt"]),
+        "Route": .record(
+            RouteAPI.members.merging(["id": .text, "updatedAt": .text]) { $1 },
+            required: ["id", "route", "host", "function", "alias", "auth", "cors", "rate", "timeout", "updatedAt"]),
         "Policy": policy, "Problem": problem,
     ]
 

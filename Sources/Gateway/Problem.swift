@@ -130,23 +130,10 @@ struct ProblemMiddleware: RouterMiddleware {
     ) async throws -> Response {
         do {
             return try await next(request, context)
-        } catch let failure as Failure {
-            return try Problem(failure).response()
-        } catch let failed as PreconditionFailed {
-            let there = failed.tag.map { "what is there has the ETag \"\($0)\"" } ?? "there is nothing"
-            let failure = Failure(.conflict, "If-Match means something else: \(there); read it again, and decide anew")
-            return try Problem(failure, status: 412).response()
-        } catch let refused as UploadRefused {
-            return try Problem(Failure(refused.cause, refused.description)).response()
         } catch let error as HTTPError where error.status == .notFound {
             return try unknownRoute(request)
-        } catch let error as HTTPError {
-            let cause: Failure.Cause = error.status == .contentTooLarge ? .payloadTooLarge : .invalidRequest
-            let failure = Failure(cause, error.body ?? error.status.reasonPhrase)
-            return try Problem(failure, status: error.status.code).response()
         } catch {
-            context.logger.error("request failed", metadata: ["reason": "\(error)", "path": "\(request.uri.path)"])
-            return try Problem.ofTheHost.response()
+            return try Problem.response(to: error, request, context)
         }
     }
 
@@ -156,8 +143,35 @@ struct ProblemMiddleware: RouterMiddleware {
             let detail = "there is nothing at \(request.uri.path); GET /openapi.json lists the routes"
             return try Problem(Failure(.notFound, detail)).response()
         }
+        return try Problem.wrongMethod(request, methods)
+    }
+}
+
+extension Problem {
+    /// What is answered for whatever an endpoint throws.
+    static func response(to error: any Error, _ request: Request, _ context: GatewayContext) throws -> Response {
+        switch error {
+        case let failure as Failure: return try Problem(failure).response()
+        case let failed as PreconditionFailed:
+            let there = failed.tag.map { "what is there has the ETag \"\($0)\"" } ?? "there is nothing"
+            let failure = Failure(.conflict, "If-Match means something else: \(there); read it again, and decide anew")
+            return try Problem(failure, status: 412).response()
+        case let refused as UploadRefused: return try Problem(Failure(refused.cause, refused.description)).response()
+        case let error as HTTPError:
+            let cause: Failure.Cause = error.status == .contentTooLarge ? .payloadTooLarge : .invalidRequest
+            let failure = Failure(cause, error.body ?? error.status.reasonPhrase)
+            return try Problem(failure, status: error.status.code).response()
+        default:
+            context.logger.error("request failed", metadata: ["reason": "\(error)", "path": "\(request.uri.path)"])
+            return try Problem.ofTheHost.response()
+        }
+    }
+
+    /// There is something at the path, but not for this method.
+    static func wrongMethod(_ request: Request, _ methods: [String]) throws -> Response {
         let failure = Failure(
-            .invalidRequest, "\(request.method) is not served here; accepted: \(methods.joined(separator: ", "))")
+            .invalidRequest,
+            "\(request.method) is not served here; accepted: \(methods.joined(separator: ", "))")
         var response = try Problem(failure, status: 405).response()
         response.headers[.allow] = methods.joined(separator: ", ")
         return response

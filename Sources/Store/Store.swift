@@ -42,6 +42,27 @@ package protocol Store: Sendable {
         _ name: FunctionName, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
     ) async throws -> Bool
 
+    // MARK: Routes
+
+    /// All routes, in no order. Blocks: asked once, at the start.
+    func routes() throws -> [Route]
+
+    /// Enters a route in the place of the one with its id.
+    /// - Parameters:
+    ///   - precondition: on the one that is there.
+    ///   - committed: told in the order of commits, before this returns.
+    /// - Returns: whether it is new.
+    /// - Throws: `PreconditionFailed`; `Failure` conflict where another one has its shape.
+    func put(
+        _ route: Route, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool
+
+    /// - Returns: false when there was none.
+    /// - Throws: `PreconditionFailed`.
+    func removeRoute(
+        _ id: String, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool
+
     // MARK: Keys
 
     /// All keys. Blocks: asked once, at the start.

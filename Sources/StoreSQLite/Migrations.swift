@@ -92,5 +92,12 @@ var migrator: DatabaseMigrator {
             for column in ["time", "key", "name", "action", "target", "from"] { table.column(column, .text).notNull() }
         }
     }
+    migrator.registerMigration("9 routes") { database in
+        try database.create(table: "route") { table in
+            table.primaryKey("id", .text)
+            table.column("shape", .text).notNull().unique()
+            table.column("definition", .text).notNull()
+        }
+    }
     return migrator
 }

@@ -44,6 +44,13 @@ enum Ending {
             .timeout(limit: limit), "the function \(what) within limits.\(limit) (\(value)) and was stopped")
     }
 
+    /// Of an invocation that was given less time than its function has.
+    static func timeout(of asked: TimeLimit) -> Failure {
+        Failure(
+            .timeout(limit: "wall"),
+            "the function did not end within the time that its route gives (\(asked)) and was stopped")
+    }
+
     static func outputExceeded(_ limits: Manifest.Limits) -> Failure {
         Failure(
             .outputExceeded(limit: "\(limits.output)"),

@@ -54,7 +54,7 @@ extension WorkerMachine {
             due.append(now < first ? first : min(started + LimitWatch.headStart, now + LimitWatch.grain))
         }
         if let current = serving, current.cause == nil {
-            due.append(current.began.map { $0 + limits.wall.duration } ?? initializationEnd)
+            due.append(current.began.map { $0 + wall.duration } ?? initializationEnd)
             due.append(watch.nextCPU ?? firstCPULook)
         } else if !isStarting {
             if let idle = watch.idle { due.append(idle.next) }
@@ -84,13 +84,18 @@ extension WorkerMachine {
             if moment.now > initializationEnd { return blame(Ending.timeout("init", limits.initialization)) }
             return exceedsInitializationCPU(moment) ? blame(Ending.cpuExceeded(limits)) : []
         }
-        if moment.now - began > limits.wall.duration { return blame(Ending.timeout("wall", limits.wall)) }
+        if moment.now - began > wall.duration {
+            return blame(wall < limits.wall ? Ending.timeout(of: wall) : Ending.timeout("wall", limits.wall))
+        }
         guard let next = watch.nextCPU, moment.now >= next else { return [] }
         let used = moment.meters?.cpu.map { $0 - current.cpuAtBegin }
         let allowance = limits.effectiveCPU.duration
         let isExceeded = watch.isExceeded(moment.now, used: used, allowance: allowance, processors: processors)
         return isExceeded ? blame(Ending.cpuExceeded(limits)) : []
     }
+
+    /// Of the invocation that it serves.
+    var wall: TimeLimit { min(limits.wall, serving?.invocation.timeout ?? limits.wall) }
 
     private var isStarting: Bool { if case .starting = state { true } else { false } }
 

@@ -190,7 +190,7 @@ struct WorkerMachine {
     private func request(for invocation: Invocation, _ moment: Moment) -> DialogueRequest {
         DialogueRequest(
             event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
-            version: version.number, deadline: moment.wallClock + limits.wall.milliseconds,
+            version: version.number, deadline: moment.wallClock + wall.milliseconds,
             memoryLimit: limits.memory.bytes >> 20, traceparent: invocation.traceparent)
     }
 

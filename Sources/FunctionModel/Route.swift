@@ -1,0 +1,68 @@
+/// A path of the host's own port that a function answers.
+package struct Route: Sendable, Hashable {
+    package var id: String
+    package var pattern: RoutePattern
+    /// In lower case, `*.example.com` too; nil: any.
+    package var host: String?
+    package var function: FunctionName
+    package var alias: String
+    package var auth: RouteAuth
+    package var cors: CORSRule?
+    /// Of all requests together.
+    package var rate: Rate?
+    /// An invocation's time by this route, where it is shorter than the function's own.
+    package var timeout: TimeLimit?
+    /// RFC 3339, UTC, milliseconds.
+    package var updatedAt: String
+
+    package init(
+        id: String, pattern: RoutePattern, host: String? = nil, function: FunctionName, alias: String = Alias.live,
+        auth: RouteAuth = .token, cors: CORSRule? = nil, rate: Rate? = nil, timeout: TimeLimit? = nil,
+        updatedAt: String = ""
+    ) {
+        self.id = id
+        self.pattern = pattern
+        self.host = host
+        self.function = function
+        self.alias = alias
+        self.auth = auth
+        self.cors = cors
+        self.rate = rate
+        self.timeout = timeout
+        self.updatedAt = updatedAt
+    }
+
+    package static let idRule =
+        "up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+
+    package static func isID(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count) && !".-_".contains(text.first ?? ".")
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+                default: "._-".utf8.contains(byte)
+                }
+            }
+    }
+
+    /// The same for routes between which no request could decide.
+    package var shape: String { (host ?? "*") + " " + pattern.shape }
+
+    /// Tells one state of it from another, for `ETag`: whatever changes it changes this.
+    package var tag: String { String(Alias.hash(of: "\(self)"), radix: 16) }
+
+    /// Where it goes.
+    package var reference: FunctionReference { FunctionReference(function, .alias(alias)) }
+}
+
+/// Who may use a route.
+package enum RouteAuth: Sendable, Hashable {
+    /// A key that may invoke the function.
+    case token
+    /// Everybody.
+    case none
+    /// Whoever shows a JSON Web Token that is as this says.
+    case jwt(JWTRule)
+    /// Whoever has signed the body.
+    case hmac(HMACRule)
+}
