@@ -36,7 +36,7 @@ SIDEWAYS = {
 
 # Libraries that one room only may see.
 ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": {"Gateway"}, "ArgumentParser": {"BulkheadCommands"},
-        "AsyncHTTPClient": {"BulkheadCommands"}, "Crypto": {"Bundles", "Access"}}
+        "AsyncHTTPClient": {"BulkheadCommands"}, "Crypto": {"Bundles", "Access"}, "JWTKit": {"Access"}}
 
 # Edges decode, ask a service and encode: what is below services is none of their business.
 FORBIDDEN = {"Gateway": {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"}}

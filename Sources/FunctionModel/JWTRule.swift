@@ -49,6 +49,14 @@ package struct JSONWebKey: Sendable, Hashable, Codable {
     /// The secret of a shared one.
     package var k: String?
 
+    package init(
+        kty: String, kid: String? = nil, alg: String? = nil, use: String? = nil, crv: String? = nil, n: String? = nil,
+        e: String? = nil, x: String? = nil, y: String? = nil, k: String? = nil
+    ) {
+        (self.kty, self.kid, self.alg, self.use, self.crv) = (kty, kid, alg, use, crv)
+        (self.n, self.e, self.x, self.y, self.k) = (n, e, x, y, k)
+    }
+
     /// What may be told of it.
     package var withoutSecret: JSONWebKey {
         var key = self

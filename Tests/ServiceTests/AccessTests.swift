@@ -6,7 +6,7 @@ import Testing
 @Suite struct AccessTests {
     private func outcome(_ access: Access, _ header: String?, needing role: Principal.Role) -> Outcome? {
         do throws(Failure) {
-            _ = try access.principal(header.map(Bearer.init), needing: role)
+            _ = try access.principal(header.map { Bearer($0) }, needing: role)
             return nil
         } catch {
             return error.outcome

@@ -9,6 +9,7 @@ final class MemoryStore: Store {
         var versions: [FunctionVersion] = []
         var lastNumbers: [FunctionName: Int] = [:]
         var traffic: [FunctionName: Traffic] = [:]
+        var routes: [String: Route] = [:]
         var keys: [AccessKey] = []
         var uses: [String: KeyUse] = [:]
         var audit: [AuditEntry] = []
@@ -92,6 +93,31 @@ final class MemoryStore: Store {
             state.versions.removeAll { $0.name == name }
             committed()
             return state.versions.count < before
+        }
+    }
+
+    func routes() throws -> [Route] { try change { Array($0.routes.values) } }
+    func put(
+        _ route: Route, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool {
+        try change { state in
+            try precondition?.check(state.routes[route.id]?.tag)
+            if state.routes.values.contains(where: { $0.shape == route.shape && $0.id != route.id }) {
+                throw Failure(.conflict, "a twin")
+            }
+            defer { committed() }
+            return state.routes.updateValue(route, forKey: route.id) == nil
+        }
+    }
+    func removeRoute(
+        _ id: String, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
+    ) async throws -> Bool {
+        try change { state in
+            guard let old = state.routes[id] else { return false }
+            try precondition?.check(old.tag)
+            state.routes[id] = nil
+            committed()
+            return true
         }
     }
 

@@ -34,6 +34,7 @@ import Testing
         try await check { try await $0.whatIsRefusedChangesNothing() }
     }
     @Test func versionsGoByTraffic() async throws { try await check { try await $0.versionsGoByTraffic() } }
+    @Test func routesComeAndGo() async throws { try await check { try await $0.routesComeAndGo() } }
     @Test func keysComeAndGo() async throws { try await check { try await $0.keysComeAndGo() } }
     @Test func usesAndChangesAreKept() async throws { try await check { try await $0.usesAndChangesAreKept() } }
     @Test func acceptedOnesOutlive() async throws {

@@ -159,6 +159,42 @@ struct StoreConformance {
         #expect(awaited == [3])
     }
 
+    // MARK: - Routes
+
+    func routesComeAndGo() async throws {
+        let store = try open()
+        var rule = JWTRule(
+            issuer: "https://i", audience: ["a"], keys: .given([JSONWebKey(kty: "oct", kid: "1", k: "c2VjcmV0")]))
+        rule.scopes = ["read"]
+        var route = Route(
+            id: "one", pattern: try RoutePattern("GET /users/{id}"), function: try name("a"), auth: .jwt(rule),
+            updatedAt: "t")
+        route.cors = CORSRule(origins: ["https://app.example.com"])
+        (route.host, route.rate, route.timeout) = ("*.example.com", Rate("10/s"), .seconds(2))
+        let told = Told()
+        #expect(try await store.put(route, nil) { told.add(1) })
+        #expect(try open().routes() == [route] && told.numbers == [1])
+        // The same requests by another name for the parameter, and by another id.
+        var twin = route
+        (twin.id, twin.pattern) = ("two", try RoutePattern("GET /users/{name}"))
+        await #expect(throws: Failure.self) { try await store.put(twin, nil) { told.add(2) } }
+        twin.host = nil
+        #expect(try await store.put(twin, nil) { told.add(3) })
+        let old = route.tag
+        route.auth = .none
+        await #expect(throws: PreconditionFailed.self) {
+            try await store.put(route, Precondition(ifMatch: "\"x\"")) { told.add(4) }
+        }
+        #expect(try await store.put(route, Precondition(ifMatch: "\"\(old)\"")) { told.add(5) } == false)
+        #expect(try open().routes().first { $0.id == "one" }?.auth == RouteAuth.none)
+        await #expect(throws: PreconditionFailed.self) {
+            try await store.removeRoute("one", Precondition(ifMatch: "\"x\"")) { told.add(6) }
+        }
+        #expect(try await store.removeRoute("one", nil) { told.add(7) })
+        #expect(try await store.removeRoute("one", nil) { told.add(8) } == false)
+        #expect(try open().routes() == [twin] && told.numbers == [1, 3, 5, 7])
+    }
+
     // MARK: - Keys
 
     func keysComeAndGo() async throws {
