@@ -16,8 +16,7 @@ package struct BulkheadCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
             ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
-            RollbackCommand.self, KeysCommand.self,
-            DoctorCommand.self,
+            RollbackCommand.self, RoutesCommand.self, KeysCommand.self, ApplyCommand.self, DoctorCommand.self,
         ])
 
     package static let version = "0.1.0"

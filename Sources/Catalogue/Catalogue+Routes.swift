@@ -14,6 +14,7 @@ extension Catalogue {
     ) async throws -> (Route, isNew: Bool) {
         let snapshot = snapshot
         _ = try snapshot.resolve(route.reference)
+        if precondition == nil, let old = snapshot.routes[id: route.id], old.isSame(as: route) { return (old, false) }
         guard snapshot.routes[id: route.id] != nil || snapshot.routes.count < Self.maxRoutes else {
             throw Failure(.conflict, "there are \(Self.maxRoutes) routes, this host's limit; delete one first")
         }
@@ -21,6 +22,18 @@ extension Catalogue {
         route.updatedAt = now
         let isNew = try await store.put(route, precondition) { [self, route] in change { $0.routes.put(route) } }
         return (route, isNew)
+    }
+
+    /// What `put` would do.
+    /// - Throws: as `put`, but for what the store says.
+    package func change(of route: Route) throws -> Change {
+        let snapshot = snapshot
+        _ = try snapshot.resolve(route.reference)
+        if let twin = snapshot.routes.all.first(where: { $0.shape == route.shape && $0.id != route.id }) {
+            throw Failure(.conflict, "the route \"\(twin.id)\" (\(twin.pattern)) answers the same requests")
+        }
+        guard let old = snapshot.routes[id: route.id] else { return .new }
+        return old.isSame(as: route) ? .none : .changed
     }
 
     /// - Returns: false when there was none.

@@ -95,6 +95,42 @@ package final class Deployment: Sendable {
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
         key: String? = nil, keep: Int? = nil, precondition: Precondition? = nil
     ) async throws -> (FunctionVersion, isNew: Bool) {
+        let (stored, draft) = try await prepared(
+            arrival, format: format, manifest: manifest, name: name, key: key, keep: keep, precondition: precondition)
+        defer {
+            bundles.unpin(stored)
+            wantsCollection = true
+        }
+        // Nobody is sent to a version whose workers are not there yet; who has it stored can rely on it, whatever follows.
+        let isWarm = draft.manifest.concurrency.warm > 0 && catalogue.snapshot.latest(name) != nil
+        let result = try await catalogue.add(draft, held: isWarm)
+        if result.isNew {
+            if isWarm { await others.warm(result.0) }
+            catalogue.release(result.0)
+            others.served(name)
+            logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
+        }
+        return result
+    }
+
+    /// What `deploy` would do; all that it would refuse is refused, and nothing stays.
+    /// - Throws: as `deploy`.
+    package func examine(
+        _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
+        key: String? = nil
+    ) async throws -> Change {
+        let (stored, draft) = try await prepared(
+            arrival, format: format, manifest: manifest, name: name, key: key, keep: nil, precondition: nil)
+        bundles.unpin(stored)
+        wantsCollection = true
+        guard let newest = catalogue.snapshot.latest(name) else { return .new }
+        return newest.sha256 == draft.sha256 && newest.manifest.isSame(as: draft.manifest) ? .none : .changed
+    }
+
+    private func prepared(
+        _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
+        key: String?, keep: Int?, precondition: Precondition?
+    ) async throws -> (BundleStore.Stored, VersionDraft) {
         let size = arrival.size
         do {
             try limits.quota.check(catalogue.snapshot, adding: size, key: key)
@@ -106,27 +142,20 @@ package final class Deployment: Sendable {
         let (stored, sha256) = try await SlowLane.bundles.run { [bundles, runtimes] in
             try bundles.store(arrival, format: format, manifest: manifest, name: name, rules: runtimes)
         }
-        defer {
+        do {
+            try limits.quota.check(catalogue.snapshot, adding: stored.bytes, key: key)
+            var draft = VersionDraft(
+                name: name, sha256: sha256, size: size, bundle: stored.digest, manifest: stored.manifest,
+                executable: stored.executable, storedBytes: stored.bytes, key: key)
+            draft.keep = keep
+            draft.precondition = precondition
+            try check(draft)
+            return (stored, draft)
+        } catch {
             bundles.unpin(stored)
             wantsCollection = true
+            throw error
         }
-        try limits.quota.check(catalogue.snapshot, adding: stored.bytes, key: key)
-        var draft = VersionDraft(
-            name: name, sha256: sha256, size: size, bundle: stored.digest, manifest: stored.manifest,
-            executable: stored.executable, storedBytes: stored.bytes, key: key)
-        draft.keep = keep
-        draft.precondition = precondition
-        try check(draft)
-        // Nobody is sent to a version whose workers are not there yet; who has it stored can rely on it, whatever follows.
-        let isWarm = draft.manifest.concurrency.warm > 0 && catalogue.snapshot.latest(name) != nil
-        let result = try await catalogue.add(draft, held: isWarm)
-        if result.isNew {
-            if isWarm { await others.warm(result.0) }
-            catalogue.release(result.0)
-            others.served(name)
-            logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
-        }
-        return result
     }
 
     /// What only the final manifest can tell, before anything is committed.

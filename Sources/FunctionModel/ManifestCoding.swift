@@ -1,3 +1,5 @@
+import Foundation
+
 extension Manifest: Codable {
     // One shape for the API's JSON and the catalogue's: the contract's keys with the contract's units.
     private struct Key: CodingKey {
@@ -62,5 +64,15 @@ extension Manifest: Codable {
         case .list: try container.decodeIfPresent([String].self, forKey: key).map(ManifestField.Value.list)
         case .table: try container.decodeIfPresent([String: String].self, forKey: key).map(ManifestField.Value.table)
         }
+    }
+}
+
+extension Manifest {
+    /// By bytes: to an argument that differs from another one in its normalization only, `==` is blind.
+    package func isSame(as other: Manifest) -> Bool {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let (own, others) = (try? encoder.encode(self), try? encoder.encode(other))
+        return own != nil && own == others
     }
 }

@@ -51,6 +51,13 @@ package struct Route: Sendable, Hashable {
     /// Tells one state of it from another, for `ETag`: whatever changes it changes this.
     package var tag: String { String(Alias.hash(of: "\(self)"), radix: 16) }
 
+    /// But for when it was changed.
+    package func isSame(as other: Route) -> Bool {
+        var other = other
+        other.updatedAt = updatedAt
+        return other == self
+    }
+
     /// Where it goes.
     package var reference: FunctionReference { FunctionReference(function, .alias(alias)) }
 }

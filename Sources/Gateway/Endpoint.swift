@@ -38,6 +38,7 @@ struct Endpoint: Sendable {
     static let knownMethods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
 
     /// Whether it changes what the host is to do: that is noted. Invoking does not.
+    /// But for `Call.isDryRun`.
     var changes: Bool {
         switch needs {
         case .role(let role), .onFunction(let role): method != .get && role != .invoke
@@ -74,6 +75,18 @@ struct Call: Sendable {
     var precondition: Precondition? { Precondition(ifMatch: request.headers[.ifMatch]) }
 
     func query(_ key: String) -> String? { request.uri.queryParameters.get(key) }
+
+    /// Whether it is only to be said what would be done.
+    /// - Throws: `Failure` invalid_request.
+    var isDryRun: Bool {
+        get throws(Failure) {
+            switch query("dryRun") {
+            case nil, "false": return false
+            case "true": return true
+            case .some: throw Failure(.invalidRequest, "query parameter dryRun: true or false")
+            }
+        }
+    }
 
     /// A whole number in the query, within bounds.
     /// - Throws: `Failure` invalid_request.

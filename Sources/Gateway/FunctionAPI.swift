@@ -61,11 +61,12 @@ struct FunctionAPI: Sendable {
                     id: "putFunction", summary: "Upload a function",
                     about:
                         "An executable as it is, with the manifest's fields as query parameters; or an archive with function.yaml at its root.",
-                    parameters: OpenAPI.manifestParameters + [Self.keep, .ifMatch],
+                    parameters: OpenAPI.manifestParameters + [Self.keep, .ifMatch, .dryRun],
                     body: ["application/octet-stream": .bytes, "application/zip": .bytes, "application/gzip": .bytes],
                     answers: [
                         .tagged("A new version", .schema("Function"), status: 201),
-                        .tagged("Nothing changed; no new version", .schema("Function")),
+                        .tagged(
+                            "Nothing changed; no new version. Or what a dry run would do", .orChange("Function")),
                     ], fails: [400, 412, 413, 503]), handle: upload),
             Endpoint(
                 .get, RoutePath("/v1/functions/{name}"), needs: .onFunction(.deploy),
@@ -169,7 +170,10 @@ struct FunctionAPI: Sendable {
         let name = try call.name, request = call.request
         let format = try format(of: request)
         let keep = try call.number("keep", in: 0...Traffic.maxKeep)
-        let query = Gateway.decodedQuery(of: request).filter { $0.name != "keep" }
+        let query = Gateway.decodedQuery(of: request).filter {
+            $0.name != "keep" && $0.name != "dryRun"
+        }
+        let isDryRun = try call.isDryRun
         let manifest: Manifest
         switch format {
         case .executable:
@@ -185,6 +189,13 @@ struct FunctionAPI: Sendable {
                 )
             }
             manifest = Manifest()
+        }
+        if isDryRun {
+            let change = try await uploads.holding("uploads") { [manifest] in
+                try await services.deployment.examine(
+                    try await receive(call), format: format, manifest: manifest, name: name, key: call.principal.keyID)
+            }
+            return try Response.json(["change": change])
         }
         // Each may take the largest upload's room on the disk, and time to unpack.
         let (version, isNew) = try await uploads.holding("uploads") { [manifest] in

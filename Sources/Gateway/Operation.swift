@@ -18,6 +18,8 @@ struct Operation: Sendable {
             .query("limit", .integer(first...most).with(["default": 100]), "How many at most")
         }
         static let ifMatch = header("If-Match", "An ETag: 412 when what is there is another")
+        static let dryRun = query(
+            "dryRun", .flag, "Only says what it would do: 200 and {\"change\": \"none\", \"new\" or \"changed\"}")
         static let cursor = Parameter(name: "cursor", schema: .text, about: "next of the page before")
         static let version = Parameter(
             name: "version", schema: ["type": "integer", "minimum": 1],
@@ -82,6 +84,10 @@ extension JSONValue {
     static func words(_ words: [String]) -> JSONValue { ["enum": .array(words.map(JSONValue.string))] }
     static func list(of schema: JSONValue, _ about: String? = nil) -> JSONValue {
         JSONValue.object(["type": "array", "items": schema]).about(about)
+    }
+    /// What is made, or what a dry run says.
+    static func orChange(_ name: String) -> JSONValue {
+        ["anyOf": [schema(name), record(["change": words(Change.allCases.map(\.rawValue))], required: ["change"])]]
     }
     static func schema(_ name: String) -> JSONValue { ["$ref": "#/components/schemas/\(name)"] }
     /// - Parameter required: names of members that are always there.

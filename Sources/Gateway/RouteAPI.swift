@@ -49,9 +49,10 @@ struct RouteAPI: Sendable {
                     id: "putRoute", summary: "Have a function answer a path",
                     about:
                         "A method or ANY, and a path in which {name} is one segment and {name+} the rest. Of several that fit, the most specific answers: a literal segment before a parameter before a rest, then a method before ANY. HEAD is answered wherever GET is; with cors, preflights are answered by the host. A path with a slash at its end is another than the one without.",
-                    parameters: [.ifMatch], body: ["application/json": Self.body],
+                    parameters: [.ifMatch, .dryRun], body: ["application/json": Self.body],
                     answers: [
-                        .tagged("Changed", .schema("Route")), .tagged("New", .schema("Route"), status: 201),
+                        .tagged("Changed, or the same as before. Or what a dry run would do", .orChange("Route")),
+                        .tagged("New", .schema("Route"), status: 201),
                     ], fails: [400, 404, 409, 412, 413, 503]), handle: put),
             Endpoint(
                 .delete, RoutePath("/v1/routes/{id}"), needs: .role(.admin),
@@ -89,6 +90,7 @@ struct RouteAPI: Sendable {
         }
         route.id = id
         if case .jwt(let rule) = route.auth { try await services.access.check(rule) }
+        if try call.isDryRun { return try Response.json(["change": services.catalogue.change(of: route)]) }
         let (entered, isNew) = try await services.catalogue.put(route, now: timestamp(), call.precondition)
         return try response(entered, isNew: isNew)
     }

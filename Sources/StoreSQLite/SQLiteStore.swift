@@ -41,7 +41,7 @@ package final class SQLiteStore: Store {
             let newest = try VersionRecord.filter(Column("name") == name).order(Column("number").desc).fetchOne(
                 database)?.version()
             try draft.precondition?.check(newest.map { "\($0.revision)" })
-            if let newest, newest.sha256 == draft.sha256, try Self.isSame(newest.manifest, draft.manifest) {
+            if let newest, newest.sha256 == draft.sha256, newest.manifest.isSame(as: draft.manifest) {
                 try draft.keep.map { try Self.write(keep: $0, of: draft.name, in: database) }
                 return (newest, isNew: false)
             }
@@ -66,13 +66,6 @@ package final class SQLiteStore: Store {
             database.afterNextTransaction { [traffic] _ in committed(version, traffic) }
             return (version, isNew: true)
         }
-    }
-
-    /// By bytes: to an argument that differs from another one in its normalization only, `==` is blind.
-    private static func isSame(_ one: Manifest, _ other: Manifest) throws -> Bool {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        return try encoder.encode(one) == encoder.encode(other)
     }
 
     package func removeFunction(
