@@ -7,9 +7,11 @@ import Yams
 /// What `serve --config FILE` reads. Options on the command line win.
 struct ConfigurationFile {
     static let keys =
-        "listen, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent, maxBuffered, maxStored, maxVersions, maxStoredByKey, maxVersionsByKey, maxHostMemory, hosts, roots"
+        "listen, adminListen, tlsCertificate, tlsKey, insecureHttp, data, allowDegraded, firstUid, readyCells, maxWorkers, memoryBudget, maxWaiting, maxWait, maxQueued, maxUpload, maxEvent, maxBuffered, maxStored, maxVersions, maxStoredByKey, maxVersionsByKey, maxHostMemory, hosts, roots"
 
     var listen: String?
+    var adminListen: String?
+    var tls = TLS()
     var data: String?
     var allowDegraded: [String]?
     var firstUid: UInt32?
@@ -20,6 +22,12 @@ struct ConfigurationFile {
     var hosts: [String]?
     /// Paths of roots that the operator has prepared, by name.
     var roots: [String: String]?
+
+    struct TLS {
+        var certificate: String?
+        var key: String?
+        var insecureHttp: Bool?
+    }
 
     /// What the host holds and does at once.
     struct Bounds {
@@ -100,6 +108,12 @@ struct ConfigurationFile {
         let number = Int(text).flatMap { $0 >= 0 ? $0 : nil }
         switch name {
         case "listen": listen = text
+        case "adminListen": adminListen = text
+        case "tlsCertificate": tls.certificate = text
+        case "tlsKey": tls.key = text
+        case "insecureHttp":
+            tls.insecureHttp = text == "true"
+            return ["true", "false"].contains(text)
         case "data": data = text
         case "allowDegraded": allowDegraded = value.sequence?.compactMap { $0.scalar?.string } ?? [text]
         case "firstUid":

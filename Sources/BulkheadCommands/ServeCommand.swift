@@ -20,8 +20,15 @@ struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Serves functions over HTTP until SIGTERM, which drains and exits 0.")
 
-    @Option(help: "HOST:PORT to listen on; port 0 picks one.")
+    @Option(help: "HOST:PORT to listen on, or unix:PATH; port 0 picks one. Default: 127.0.0.1:8080.")
     var listen: String?
+
+    @Option(
+        name: .customLong("admin-listen"),
+        help: "Serve all that is for admins and deployers there, and only clients' requests on --listen.")
+    var adminListen: String?
+
+    @OptionGroup var tls: TLSOptions
 
     @Option(help: "Data directory. Default: /var/lib/bulkhead as root, else ~/.local/share/bulkhead.")
     var data: String?
@@ -40,7 +47,10 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         bh_bound_heap()
         let file = try config.map(ConfigurationFile.init(path:)) ?? ConfigurationFile()
-        let address = try ListenAddress(listen ?? file.listen ?? "127.0.0.1:8080")
+        let addresses = try [listen ?? file.listen ?? "127.0.0.1:8080", adminListen ?? file.adminListen].compactMap {
+            try $0.map { try ListenAddress($0) }
+        }
+        let certificate = try tls.files(file)
         let degraded = try Set((allowDegraded + (file.allowDegraded ?? [])).map(DegradableLayer.init(named:)))
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw CommandFailure("--log-level \(logLevel) is no level", .usage)
@@ -51,14 +61,18 @@ struct ServeCommand: ParsableCommand {
             // Said here, before there is anything to guard.
             try directory.requireOwner(
                 geteuid() == 0 ? [0, file.firstUid ?? Foundations.Options().firstUID] : [geteuid()])
-            try Guardian.become(listening: address)
+            try Guardian.become(listening: addresses)
         }
+        signal(SIGHUP, SIG_IGN)
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
             handler.logLevel = level
             return handler
         }
         let logger = Logger(label: "bulkhead")
+        // Read as whoever has started this: the key may be root's alone.
+        let front = try Front(
+            addresses, guardian, certificate: certificate, isInsecureAllowed: tls.insecure(file), logger: logger)
         var options = Foundations.Options()
         options.degraded = degraded
         options.confines = true
@@ -66,6 +80,7 @@ struct ServeCommand: ParsableCommand {
         options.hostMemory = file.bounds.maxHostMemory?.bytes ?? 512 << 20
         options.totalMemory = hostOptions.deployment.memoryBudget
         options.roots = file.roots ?? [:]
+        options.readable = [certificate?.certificate, certificate?.key].compactMap { $0 }
         if let uid = file.firstUid { options.firstUID = uid }
         if let count = file.readyCells { options.readyCells = count }
         let foundations = try Foundations(data: directory, options: options, logger: logger)
@@ -75,8 +90,7 @@ struct ServeCommand: ParsableCommand {
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {
-                try await Self.serve(
-                    host, for: guardian, at: address, names: file.hosts ?? [], in: inside, logger: logger)
+                try await Self.serve(host, for: guardian, front, names: file.hosts ?? [], in: inside, logger: logger)
             }
         } catch {
             host.stop()
@@ -87,18 +101,13 @@ struct ServeCommand: ParsableCommand {
     }
 
     private static func serve(
-        _ host: Supervisor, for guardian: Guardian, at address: ListenAddress, names: [String],
-        in data: DataDirectory, logger: Logger
+        _ host: Supervisor, for guardian: Guardian, _ front: Front, names: [String], in data: DataDirectory,
+        logger: Logger
     ) async throws {
         try await makeAdminToken(for: host, in: data)
-        let gateway = Gateway(services: host.services, listener: address.host, names: names)
-        let listener = Listener(
-            gateway, socket: guardian.socket, group: MultiThreadedEventLoopGroup.singleton, logger: logger
-        ) { port in
-            let shown = address.host.contains(":") ? "[\(address.host)]" : address.host
-            let url = "http://\(shown):\(port)"
+        let listeners = front.listeners(for: host, names: names, logger: logger) { url, adminURL in
             do {
-                try writePrivately(url, to: data.endpointFile)
+                try writePrivately(adminURL, to: data.endpointFile)
             } catch {
                 logger.warning("clients cannot find this host by its data directory", metadata: ["reason": "\(error)"])
             }
@@ -108,23 +117,24 @@ struct ServeCommand: ParsableCommand {
                 return logger.notice("serving again", metadata: ["restarts": "\(guardian.restarts)"])
             }
             // Not print(): a script that waits for this line must get it at once, also through a pipe.
-            try? FileHandle.standardOutput.write(contentsOf: Data("bulkhead: listening on \(url)\n".utf8))
+            let admin = adminURL == url ? "" : "bulkhead: for admins on \(adminURL)\n"
+            try? FileHandle.standardOutput.write(contentsOf: Data("\(admin)bulkhead: listening on \(url)\n".utf8))
         }
         // Ended in reverse: first nothing new is taken, then what runs is finished, then what waits.
         var configuration = ServiceGroupConfiguration(
             services: [
                 .init(service: BundleCollection(host.deployment, logger: logger)),
                 .init(service: KeyUseWriter(host.access, logger: logger)),
-                .init(service: EventRunner(host.events)), .init(service: listener),
-                .init(service: DrainService(host: host)),
-            ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+                .init(service: EventRunner(host.events)),
+            ] + listeners.map { .init(service: $0) } + [.init(service: DrainService(host: host))],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // The longest invocation there can be; a client that dawdles over its request must not hold up the end for ever.
         configuration.maximumGracefulShutdownDuration = .seconds(905)
         let group = ServiceGroup(configuration: configuration)
         do {
             try await group.run()
         } catch {
-            throw CommandFailure("the server on \(address.host):\(address.port) ended: \(error)")
+            throw CommandFailure("the server ended: \(error)")
         }
     }
 
@@ -147,21 +157,5 @@ private struct DrainService: Service {
     func run() async throws {
         try? await gracefulShutdown()  // it throws only when this task is cancelled, which ends the host too
         host.drain()
-    }
-}
-
-/// `HOST:PORT`, with brackets around an IPv6 host.
-struct ListenAddress {
-    let host: String
-    let port: Int
-
-    init(_ text: String) throws {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65535).contains(port)
-        else { throw CommandFailure("--listen \(text): it must be HOST:PORT", .usage) }
-        var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        self.host = host.isEmpty ? "127.0.0.1" : host
-        self.port = port
     }
 }

@@ -46,6 +46,15 @@ struct Endpoint: Sendable {
         }
     }
 
+    /// Whether it is served also where only clients come: what a key of role invoke is for, functions, and whether all is well.
+    var isForClients: Bool {
+        switch needs {
+        case .role(.invoke), .onFunction(.invoke), .functionsOwn: true
+        case .role, .onFunction: false
+        case .nothing: operation.id != "metrics"
+        }
+    }
+
     var methods: [HTTPRequest.Method] { method.map { [$0] } ?? Self.knownMethods }
 }
 
@@ -105,11 +114,11 @@ struct Call: Sendable {
 extension Gateway {
     /// The framework's router for them.
     func router() -> Router<GatewayContext> {
-        let table = EndpointTable(endpoints + [description(of: endpoints)])
+        let served = endpoints.filter { audience == .all || $0.isForClients }
+        let table = EndpointTable(audience == .all ? served + [description(of: served)] : served)
         let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
         router.add(middleware: ProblemMiddleware(table: table))
-        router.add(
-            middleware: RouteHTTP(functions: FunctionHTTP(services: services, intake: intake, watch: watch)))
+        router.add(middleware: RouteHTTP(functions: functionHTTP))
         router.add(middleware: UnknownMethods(gateway: self, table: table))
         for endpoint in table.endpoints {
             for method in endpoint.methods {

@@ -13,6 +13,7 @@ struct FunctionHTTP: Sendable {
     let services: Services
     let intake: EventIntake
     let watch: ClientWatch
+    let scheme: String
 
     var endpoints: [Endpoint] {
         func operation(_ id: String) -> Operation {
@@ -146,7 +147,7 @@ struct FunctionHTTP: Sendable {
                 headers: headers,
                 clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
                 port: context.channel.localAddress?.port ?? 80, invocationID: id, function: name,
-                now: Date(), routed: Self.routed(place, admitted.claims)))
+                now: Date(), scheme: scheme, routed: Self.routed(place, admitted.claims)))
         let type = headers[.contentType] ?? ""
         let encoded =
             body.bytes.readableBytes <= Self.quick

@@ -14,14 +14,34 @@ package struct Gateway: Sendable {
     let watch = ClientWatch()
     let intake: EventIntake
     let names: HostNames
+    let audience: Audience
+    /// Of what it listens for.
+    let scheme: String
+
+    /// Who may reach a listener.
+    package enum Audience: Sendable {
+        /// Everything is served.
+        case all
+        /// What changes the host, or shows what is in it, is served elsewhere.
+        case clients
+    }
 
     /// - Parameters:
+    ///   - scheme: `http` or `https`.
     ///   - listener: the name or address that is listened on.
     ///   - names: further names that requests may come for: see `HostNames`.
-    package init(services: Services, listener: String, names: [String]) {
+    package init(
+        services: Services, audience: Audience = .all, scheme: String, listener: String, names: [String]
+    ) {
         self.services = services
+        self.audience = audience
+        self.scheme = scheme
         intake = EventIntake(budget: services.budget, maxEvent: services.maxEvent)
         self.names = HostNames(listener: listener, configured: names)
+    }
+
+    var functionHTTP: FunctionHTTP {
+        FunctionHTTP(services: services, intake: intake, watch: watch, scheme: scheme)
     }
 
     /// All that there is. A new route is one more of these, in the file that it belongs to.
@@ -31,8 +51,7 @@ package struct Gateway: Sendable {
             + LogAPI(services: services).endpoints + KeyAPI(services: services, intake: intake).endpoints
             + AliasAPI(services: services, intake: intake).endpoints
             + RouteAPI(services: services, intake: intake).endpoints + AuditAPI(services: services).endpoints
-            + FunctionHTTP(services: services, intake: intake, watch: watch).endpoints
-            + MetaAPI(services: services).endpoints
+            + functionHTTP.endpoints + MetaAPI(services: services).endpoints
     }
 
     /// Whether requests for this name are answered: the host's own names, and those that routes ask for.

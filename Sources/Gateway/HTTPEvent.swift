@@ -68,6 +68,8 @@ struct HTTPEvent: Encodable {
         var invocationID: String
         var function: FunctionName
         var now: Date
+        /// By which the client has come.
+        var scheme: String
         var routed: Routed?
     }
 
@@ -90,7 +92,7 @@ struct HTTPEvent: Encodable {
         if !cookies.isEmpty { lines["cookie"] = [cookies.joined(separator: "; ")] }
         // Who stands in front has said what it knows; we are the last one.
         lines["x-forwarded-for"] = [((lines["x-forwarded-for"] ?? []) + [source.clientAddress]).joined(separator: ", ")]
-        lines["x-forwarded-proto"] = lines["x-forwarded-proto"] ?? ["http"]
+        lines["x-forwarded-proto"] = lines["x-forwarded-proto"] ?? [source.scheme]
         lines["x-forwarded-port"] = lines["x-forwarded-port"] ?? [String(source.port)]
         headers = lines.mapValues { $0.joined(separator: ",") }
         self.cookies = cookies.isEmpty ? nil : cookies

@@ -59,6 +59,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var passed = 0
     private var later = Later()
     private var isGoingOn = false
+    private var isStream = false
     /// The last name that was accepted on this connection: most ask for one only.
     private var acceptedName: String?
     /// The last `Authorization` header: likewise.
@@ -69,7 +70,11 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     init(_ gateway: Gateway) { self.gateway = gateway }
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        // Of HTTP/2: its connection stands between it and the listener.
+        isStream = context.channel.parent?.parent != nil
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         current.cancellation?.cancel()
@@ -219,9 +224,15 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         headers.append(HTTPField(name: .contentLength, value: String(answer.body.readableBytes)))
         headers.append(HTTPField(name: .date, value: HTTPDate.now))
         headers.append(HTTPField(name: .server, value: "bulkhead"))
-        if closes { headers.append(HTTPField(name: .connection, value: "close")) }
+        if closes, !isStream { headers.append(HTTPField(name: .connection, value: "close")) }
         context.write(wrapOutboundOut(.head(HTTPResponse(status: answer.status, headerFields: headers))), promise: nil)
         if answer.body.readableBytes > 0 { context.write(wrapOutboundOut(.body(answer.body)), promise: nil) }
+        if closes, isStream {
+            state = .closing
+            let channel = context.channel
+            context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+            return
+        }
         if closes {
             state = .closing
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)

@@ -1,13 +1,8 @@
 import Glibc
-import HTTPTypes
-import Hummingbird
 import HummingbirdCore
 package import Logging
 package import NIOCore
 import NIOExtras
-import NIOHTTP1
-import NIOHTTPTypes
-import NIOHTTPTypesHTTP1
 import NIOPosix
 import ServiceLifecycle
 
@@ -16,19 +11,22 @@ import ServiceLifecycle
 package struct Listener: Service {
     private let gateway: Gateway
     private let socket: Int32
+    private let identity: TLSIdentity?
     private let group: any EventLoopGroup
     private let logger: Logger
     private let serving: @Sendable (Int) async -> Void
 
     /// - Parameters:
-    ///   - socket: a listening TCP socket; owned from now on.
+    ///   - socket: a listening TCP or Unix socket; owned from now on.
+    ///   - identity: for TLS; nil: none.
     ///   - serving: told the port once connections are taken.
     package init(
-        _ gateway: Gateway, socket: Int32, group: any EventLoopGroup, logger: Logger,
+        _ gateway: Gateway, socket: Int32, identity: TLSIdentity?, group: any EventLoopGroup, logger: Logger,
         serving: @escaping @Sendable (Int) async -> Void
     ) {
         self.gateway = gateway
         self.socket = socket
+        self.identity = identity
         self.group = group
         self.logger = logger
         self.serving = serving
@@ -42,7 +40,7 @@ package struct Listener: Service {
     }
 
     package func run() async throws {
-        let connections = connections()
+        let connections = Connections(gateway, identity: identity, logger: logger)
         let quiescing = ServerQuiescingHelper(group: group)
         let server = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
@@ -54,21 +52,14 @@ package struct Listener: Service {
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .bind(socket) { channel in
-                connections.setup(channel: channel, logger: logger).flatMapThrowing { connection in
-                    let pipeline = channel.pipeline.syncOperations
-                    let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
-                    try pipeline.addHandler(OlderHTTP(), position: .before(codec))
-                    return connection
-                }
-            }
+            .bind(socket) { channel in connections.setup(channel) }
         await withGracefulShutdownHandler {
             await serving(server.channel.localAddress?.port ?? 0)
             await withDiscardingTaskGroup { tasks in
                 do {
                     try await server.executeThenClose { inbound in
                         for try await connection in inbound {
-                            tasks.addTask { await connections.handle(value: connection, logger: logger) }
+                            tasks.addTask { await connections.handle(connection) }
                         }
                     }
                 } catch {
@@ -78,35 +69,5 @@ package struct Listener: Service {
         } onGracefulShutdown: {
             quiescing.initiateShutdown(promise: nil)
         }
-    }
-
-    private struct UnreadableRequest: Error {}
-
-    private func connections() -> HTTP1Channel {
-        let gateway = gateway, logger = logger
-        let responder = gateway.router().buildResponder()
-        // No idle timeout of the framework's: it knows nothing of what `InvocationHandler` serves. `HeadDeadline` has it.
-        let configuration = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [gateway.watch.makeHandler(), HeadDeadline(), InvocationHandler(gateway)])
-        return HTTP1Channel(
-            responder: { request, writer, channel in
-                let context = GatewayContext(source: .init(channel: channel, logger: logger))
-                var response: Response
-                do {
-                    response = try await responder.respond(to: request, context: context)
-                } catch let error as HTTPParserError {
-                    throw error
-                } catch {
-                    response = Response(status: .internalServerError)
-                }
-                response.headers[.date] = HTTPDate.now
-                response.headers[.server] = "bulkhead"
-                do {
-                    try await writer.write(response: response.head, body: response.body)
-                } catch is HTTPParserError {
-                    // The answer has begun: there is no place for another one.
-                    throw UnreadableRequest()
-                }
-            }, configuration: configuration)
     }
 }

@@ -34,6 +34,8 @@ package struct Foundations {
         package var totalMemory = Supervisor.Options.standardMemory
         /// Processes and threads of all cells together.
         package var totalTasks = 32_768
+        /// Files that this process reads again while it serves.
+        package var readable: [String] = []
         /// Folders or tars that the operator has prepared, by name.
         package var roots: [String: String] = [:]
 
@@ -101,9 +103,15 @@ package struct Foundations {
         if options.confines {
             // Where it is missing, `require` decides, and says what to do.
             let hasLandlock = launcher.features.map { $0.landlockABI > 0 } ?? true
-            try Confinement.apply(data: path, further: roots.folders, withLandlock: hasLandlock)
+            try Confinement.apply(
+                data: path, further: roots.folders + options.readable.map(Self.folder(of:)), withLandlock: hasLandlock)
         }
         launcher.startReading()
+    }
+
+    /// Of a file, for one that is put in its place later.
+    private static func folder(of file: String) -> String {
+        URL(fileURLWithPath: file).deletingLastPathComponent().path
     }
 
     /// Each worker takes seven descriptors; the usual soft limit of 1,024 is for select(2), which nothing here uses.

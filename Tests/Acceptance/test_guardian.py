@@ -687,7 +687,7 @@ def test_program_stderr_without_reader(guardian):
 # -- Signals ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_program_end(guardian, number):
     # Also where the tests themselves run under nohup, which has SIGHUP ignored: that is inherited.
     one = guardian(preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
@@ -695,6 +695,37 @@ def test_program_end(guardian, number):
     supervisor = one.supervisor()
     assert one.end(number) == 0
     assert not system.still_alive([supervisor]) and one.text() == ""
+
+
+@pytest.mark.parametrize("has_terminal", [True, False])
+def test_program_hangup(guardian, has_terminal):
+    """The terminal has gone, which is the end. A daemon has none: what it guards reads its files again."""
+    controlling, terminal = pty.openpty()
+
+    def place():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        if has_terminal:
+            os.close(os.open(os.ttyname(terminal), os.O_RDWR))  # whoever leads a session and opens one has it from then on
+    try:
+        one = guardian(preexec_fn=place, pass_fds=[terminal])
+        before = one.get("/")["pid"]
+        one.process.send_signal(signal.SIGHUP)
+        if has_terminal:
+            assert one.wait() == 0
+        else:
+            eventually(lambda: "hangup" in one.lines, 5 * SLOWNESS, "it is told")
+            assert one.get("/")["pid"] == before and one.end() == 0
+    finally:
+        os.close(controlling)
+        os.close(terminal)
+
+
+def test_program_two_sockets(guardian):
+    """Both are there for whoever serves, in the order in which they were named."""
+    one = guardian(options=["--listen", "127.0.0.1:0"])
+    seen = one.get("/")
+    assert seen["environment"]["LISTEN_FDS"] == "2" and seen["environment"]["BULKHEAD_NOTIFY_FD"] == "5"
+    assert seen["descriptors"] == [0, 1, 2, 3, 4, 5]
 
 
 def test_program_end_with_its_status(guardian):

@@ -1,9 +1,9 @@
 // A supervisor's start: what it finds in its descriptors, environment and signals.
 //
-//   0, 1   the guardian's own            LISTEN_FDS=1, LISTEN_PID    as sd_listen_fds(3) has it
-//   2      a pipe to the guardian        BULKHEAD_NOTIFY_FD=4        "1" is to be written there, once it serves
-//   3      the listening socket          BULKHEAD_GUARDIAN           the guardian's pid
-//   4      a pipe to say "I serve" on    BULKHEAD_RESTARTS           how many supervisors there were before this one
+//   0, 1   the guardian's own            LISTEN_FDS=N, LISTEN_PID    as sd_listen_fds(3) has it
+//   2      a pipe to the guardian        BULKHEAD_NOTIFY_FD          "1" is to be written there, once it serves
+//   3      the listening sockets         BULKHEAD_GUARDIAN           the guardian's pid
+//   next   a pipe to say "I serve" on    BULKHEAD_RESTARTS           how many supervisors there were before this one
 //
 // With SWIFT_BACKTRACE=enable=no, unless the user has set it: once confined, it may not start the program that makes one.
 #include "child.h"
@@ -21,11 +21,9 @@
 #include "relay.h"
 #include "socket.h"
 
-#define NOTIFY 4
-
 static char *const *program;
 static char **environment;
-static char listen_pid[32], restarts_before[48], guardian[48];
+static char listen_pid[32], listen_fds[32], notify_fd[32], restarts_before[48], guardian[48];
 static pid_t guardian_pid;
 
 static sigset_t mask_before;
@@ -62,8 +60,8 @@ void child_prepare(char *const *arguments) {
     environment[kept++] = guardian;
     environment[kept++] = restarts_before;
     environment[kept++] = listen_pid;
-    environment[kept++] = "LISTEN_FDS=1";
-    environment[kept++] = "BULKHEAD_NOTIFY_FD=4";
+    environment[kept++] = listen_fds;
+    environment[kept++] = notify_fd;
 }
 
 static _Noreturn void become_supervisor(int notify, unsigned restarts) {
@@ -71,9 +69,13 @@ static _Noreturn void become_supervisor(int notify, unsigned restarts) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guardian_pid) _exit(3);
 
-    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0 && dup2(notify, NOTIFY) >= 0;
-    ready = ready && fcntl(LISTENING, F_SETFD, 0) >= 0 && close_range(NOTIFY + 1, ~0u, 0) >= 0;
+    int behind = LISTENING + socket_count();
+    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0 && dup2(notify, behind) >= 0;
+    for (int fd = LISTENING; fd < behind; fd++) ready = ready && fcntl(fd, F_SETFD, 0) >= 0;
+    ready = ready && close_range((unsigned)behind + 1, ~0u, 0) >= 0;
 
+    snprintf(listen_fds, sizeof listen_fds, "LISTEN_FDS=%d", socket_count());
+    snprintf(notify_fd, sizeof notify_fd, "BULKHEAD_NOTIFY_FD=%d", behind);
     snprintf(listen_pid, sizeof listen_pid, "LISTEN_PID=%d", getpid());
     snprintf(restarts_before, sizeof restarts_before, "BULKHEAD_RESTARTS=%u", restarts);
 

@@ -42,7 +42,7 @@ static uint64_t first_death, died;     // when, of those that count
 static uint64_t next_start;            // while none runs
 static unsigned deaths, starts;
 static unsigned hurried;               // deaths in a row of such as had not served well
-static bool ever_served, stopping;
+static bool ever_served, stopping, hangup_ends;
 
 int guard_signals(void) {
     struct sigaction hangup;
@@ -53,7 +53,11 @@ int guard_signals(void) {
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGUSR2);
-    // The terminal has gone, which is an end like any other; under nohup it is none.
+    // Where there is a terminal it has gone, which is an end like any other; under nohup it is none. A daemon has none, and reads
+    // its files again.
+    int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    hangup_ends = terminal >= 0;
+    if (terminal >= 0) close(terminal);
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);  // ignored, it would leave no status to wait for
@@ -169,12 +173,13 @@ static void hear_signals(int signals) {
     while (read(signals, &info, sizeof info) == sizeof info) {
         int number = (int)info.ssi_signo;
         if (number == SIGCHLD) continue;
-        bool to_end = number != SIGUSR1 && number != SIGUSR2;
+        bool to_end = number != SIGUSR1 && number != SIGUSR2 && (number != SIGHUP || hangup_ends);
         // Nobody is to wait in the queue of a host that takes nothing new, perhaps for as long as its last invocation runs.
         if (to_end && !stopping) socket_close();
         stopping = stopping || to_end;
         // It has not been waited for, so the pid is its own still.
-        if (child) kill(child, to_end ? SIGTERM : number);
+        // One that does not serve yet reads its files anyway, and would end of it.
+        if (child && (number != SIGHUP || to_end || served)) kill(child, to_end ? SIGTERM : number);
     }
 }
 

@@ -1,12 +1,12 @@
 // bulkhead-guardian: keeps the listening socket, and a supervisor behind it.
 //
-//   bulkhead-guardian [--listen HOST:PORT] [--backlog N] -- PROGRAM ARGUMENT…
+//   bulkhead-guardian [--listen HOST:PORT|unix:PATH]… [--backlog N] -- PROGRAM ARGUMENT…
 //
 // Theory of operation. `bulkhead serve` checks its options and becomes this program, which keeps serve's pid and streams and
 // starts the supervisor (`bulkhead` again) as its child. The socket listens for as long as the guardian lives: a client that
 // comes while no supervisor runs waits in the kernel's queue, and the next one answers it.
 //
-//   socket.c   the listening socket: inherited (sd_listen_fds(3)), or bound here.
+//   socket.c   the listening sockets: inherited (sd_listen_fds(3)), or bound here. An inherited one is the first.
 //   child.c    starts a supervisor: what it finds in its descriptors, environment and signals.
 //   relay.c    carries its stderr on, byte for byte, and remembers the end of it.
 //   report.c   what is said of a death, in the form of the host's own log.
@@ -39,7 +39,7 @@
 
 static _Noreturn void wrong_usage(const char *what) {
     fprintf(stderr, "bulkhead-guardian: %s\n", what);
-    fprintf(stderr, "usage: bulkhead-guardian [--listen HOST:PORT] [--backlog N] -- PROGRAM ARGUMENT…\n");
+    fprintf(stderr, "usage: bulkhead-guardian [--listen HOST:PORT|unix:PATH]… [--backlog N] -- PROGRAM ARGUMENT…\n");
     exit(2);
 }
 
@@ -57,12 +57,16 @@ int main(int argc, char **argv) {
         {"backlog", required_argument, NULL, 'b'},
         {NULL, 0, NULL, 0},
     };
-    const char *address = NULL;
+    const char *addresses[MAX_SOCKETS];
+    int given = 0;
     int backlog = BACKLOG;
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
         switch (option) {
-        case 'l': address = optarg; break;
+        case 'l':
+            if (given == MAX_SOCKETS) wrong_usage("--listen is given too often");
+            addresses[given++] = optarg;
+            break;
         case 'b': backlog = number_of_connections(optarg); break;
         default: wrong_usage("an option is unknown or lacks its value");
         }
@@ -81,10 +85,9 @@ int main(int argc, char **argv) {
     child_prepare(argv + optind);  // before any signal is changed
     if (inherited)
         socket_check(backlog);
-    else if (address)
-        socket_listen(address, backlog);
-    else
+    else if (!given)
         wrong_usage("--listen is needed where no socket is inherited");
+    for (int i = inherited; i < given; i++) socket_listen(addresses[i], backlog);
     int signals = guard_signals();
     relay_open();
 

@@ -1,4 +1,4 @@
-// The listening socket: inherited as sd_listen_fds(3) has it, or bound here.
+// The listening sockets: inherited as sd_listen_fds(3) has it, or bound here.
 #include "socket.h"
 
 #include <arpa/inet.h>
@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-static int queue;
+static int queue, count;
+static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];  // of a Unix socket, for taking it away
 
 static long number_in(const char *variable) {
     const char *text = getenv(variable);
@@ -26,12 +29,12 @@ static long number_in(const char *variable) {
 bool socket_is_inherited(void) {
     // For another process it was, if the pid is not ours: the variables went down a chain of starts.
     if (number_in("LISTEN_PID") != getpid()) return false;
-    long count = number_in("LISTEN_FDS");
-    if (count > 1) {
-        fprintf(stderr, "bulkhead: %ld sockets are passed (LISTEN_FDS); one can be served: give one ListenStream=\n", count);
+    long passed = number_in("LISTEN_FDS");
+    if (passed > 1) {
+        fprintf(stderr, "bulkhead: %ld sockets are passed (LISTEN_FDS); one can be served: give one ListenStream=\n", passed);
         exit(2);
     }
-    return count == 1;
+    return passed == 1;
 }
 
 static int option_of_socket(int name) {
@@ -42,6 +45,7 @@ static int option_of_socket(int name) {
 
 void socket_check(int backlog) {
     queue = backlog;
+    count = 1;
     int family = option_of_socket(SO_DOMAIN), protocol = option_of_socket(SO_PROTOCOL);
     const char *wrong = NULL;
     if (fcntl(LISTENING, F_GETFD) < 0)
@@ -89,7 +93,57 @@ static socklen_t parse_host(char *text, in_port_t port, union address *address) 
     return sizeof address->v6;
 }
 
+/// Takes the place of a socket that nobody listens on any more, and of nothing else.
+static socklen_t parse_path(const char *text, struct sockaddr_un *address) {
+    const char *name = text + strlen("unix:");
+    if (*name != '/') refuse(text, "a Unix socket's path is absolute", 2);
+    if (strlen(name) >= sizeof path) refuse(text, "its path is too long for a Unix socket", 2);
+    if (*path) refuse(text, "there is another Unix socket already", 2);
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    strcpy(address->sun_path, name);
+    strcpy(path, name);
+    struct stat there;
+    if (lstat(name, &there) == 0 && S_ISSOCK(there.st_mode)) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) refuse(text, strerror(errno), 3);
+        bool alive = connect(fd, (struct sockaddr *)address, sizeof *address) == 0 || errno != ECONNREFUSED;
+        close(fd);
+        if (alive) refuse(text, strerror(EADDRINUSE), 3);
+        unlink(name);
+    }
+    return sizeof *address;
+}
+
+/// The next descriptor in order.
+static int place(const char *text, int fd) {
+    int wanted = LISTENING + count;
+    if (fd < 0) refuse(text, strerror(errno), 3);
+    if (fd != wanted) {
+        if (dup3(fd, wanted, O_CLOEXEC) < 0) refuse(text, strerror(errno), 3);
+        close(fd);
+    }
+    count++;
+    return wanted;
+}
+
+static void listen_on_path(const char *text, int backlog) {
+    struct sockaddr_un address;
+    socklen_t size = parse_path(text, &address);
+    int fd = place(text, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    // Who may connect is whoever may write there: the owner and the group, also for the moment before chmod.
+    mode_t mask = umask(0117);
+    bool bound = bind(fd, (struct sockaddr *)&address, size) == 0;
+    umask(mask);
+    if (!bound || listen(fd, backlog) < 0) refuse(text, strerror(errno), 3);
+}
+
 void socket_listen(const char *text, int backlog) {
+    queue = backlog;
+    if (!strncmp(text, "unix:", strlen("unix:"))) {
+        listen_on_path(text, backlog);
+        return;
+    }
     char host[128], *start = host;
     const char *colon = strrchr(text, ':');
     if (!colon || (size_t)(colon - text) >= sizeof host) refuse(text, "it must be HOST:PORT", 2);
@@ -107,18 +161,19 @@ void socket_listen(const char *text, int backlog) {
     union address address;
     socklen_t size = parse_host(start, htons((in_port_t)port), &address);
     if (!size) refuse(text, "its host is no address of this machine; give one, such as 127.0.0.1, 0.0.0.0 or [::1]", 2);
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    if (fd < 0) refuse(text, strerror(errno), 3);
-    queue = backlog;
-    if (fd != LISTENING) {
-        if (dup3(fd, LISTENING, O_CLOEXEC) < 0) refuse(text, strerror(errno), 3);
-        close(fd);
-    }
-    if (setsockopt(LISTENING, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(LISTENING, &address.any, size) < 0 ||
-        listen(LISTENING, backlog) < 0)
+    int fd = place(text, socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)), on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, &address.any, size) < 0 ||
+        listen(fd, backlog) < 0)
         refuse(text, strerror(errno), 3);
 }
 
-void socket_renew_queue(void) { listen(LISTENING, queue); }
+int socket_count(void) { return count; }
 
-void socket_close(void) { close(LISTENING); }
+void socket_renew_queue(void) {
+    for (int i = 0; i < count; i++) listen(LISTENING + i, queue);
+}
+
+void socket_close(void) {
+    for (int i = 0; i < count; i++) close(LISTENING + i);
+    if (*path) unlink(path);
+}

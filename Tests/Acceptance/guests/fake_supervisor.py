@@ -34,10 +34,11 @@ def serve(told):
     listening = socket.socket(fileno=3)
     listening.listen(5)  # as NIO does when it takes a socket over, with a queue shorter than the guardian's
     signal.signal(signal.SIGTERM, lambda *_: os._exit(STATUS_AT_END))
+    signal.signal(signal.SIGHUP, lambda *_: print("hangup", flush=True))
     print(f"listening {listening.getsockname()[1]}", flush=True)
     if told:
-        os.write(4, b"1")
-    os.close(4)
+        os.write(NOTIFY, b"1")
+    os.close(NOTIFY)
     while True:
         connection, _ = listening.accept()
         with connection:
@@ -74,6 +75,7 @@ def is_open(number):
 
 DESCRIPTORS = [number for number in range(256) if is_open(number)]
 STATUS_AT_END = 0
+NOTIFY = int(os.environ["BULKHEAD_NOTIFY_FD"])
 plan = dict(argument.split("=", 1) for argument in sys.argv[1:])
 told = True
 for step in plan["first" if os.environ["BULKHEAD_RESTARTS"] == "0" else "later"].split("+"):
@@ -85,7 +87,7 @@ for step in plan["first" if os.environ["BULKHEAD_RESTARTS"] == "0" else "later"]
     elif deed == "status":
         STATUS_AT_END = int(value)
     elif deed == "notify":
-        os.write(4, b"1")
+        os.write(NOTIFY, b"1")
     elif deed == "sleep":
         time.sleep(float(value))
     elif deed == "say":
