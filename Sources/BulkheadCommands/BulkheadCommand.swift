@@ -16,7 +16,8 @@ package struct BulkheadCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
             ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
-            RollbackCommand.self, RoutesCommand.self, KeysCommand.self, ApplyCommand.self, DoctorCommand.self,
+            RollbackCommand.self, RoutesCommand.self, KeysCommand.self, ApplyCommand.self, ConfigCommand.self,
+            DoctorCommand.self,
         ])
 
     package static let version = "0.1.0"

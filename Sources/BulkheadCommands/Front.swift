@@ -20,17 +20,6 @@ struct TLSOptions: ParsableArguments {
         name: .customLong("insecure-http"),
         help: "Listen beyond this machine without TLS, where something in front encrypts.")
     var insecureHttp = false
-
-    /// - Throws: `CommandFailure` for one without the other.
-    func files(_ file: ConfigurationFile) throws -> TLSIdentity.Files? {
-        switch (certificate ?? file.tls.certificate, key ?? file.tls.key) {
-        case (let certificate?, let key?): return TLSIdentity.Files(certificate: certificate, key: key)
-        case (nil, nil): return nil
-        default: throw CommandFailure("--tls-certificate and --tls-key go together", .usage)
-        }
-    }
-
-    func insecure(_ file: ConfigurationFile) -> Bool { insecureHttp || file.tls.insecureHttp ?? false }
 }
 
 /// Where clients come in: one listener for all, or one for clients and one for whoever runs the host.
@@ -46,6 +35,15 @@ struct Front {
 
     private let entries: [Entry]
     private let identity: TLSIdentity?
+
+    /// - Throws: `CommandFailure` for one without the other.
+    static func files(_ tls: ServeSettings.TLS) throws -> TLSIdentity.Files? {
+        switch (tls.certificate, tls.key) {
+        case (let certificate?, let key?): return TLSIdentity.Files(certificate: certificate, key: key)
+        case (nil, nil): return nil
+        default: throw CommandFailure("--tls-certificate and --tls-key go together", .usage)
+        }
+    }
 
     /// Blocks.
     /// - Throws: `CommandFailure` for a socket that strangers could listen to, or a certificate that cannot be served.

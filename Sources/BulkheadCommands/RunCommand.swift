@@ -39,7 +39,7 @@ struct RunCommand: ParsableCommand {
         do {
             (completion, lines) = try Self.invoke(
                 source, event: event, in: folder, degraded: allowDegraded,
-                roots: config.map(ConfigurationFile.init(path:))?.roots ?? [:])
+                roots: Configured(options: [:], file: config.map(ConfigurationFile.init(path:))).settings.roots)
         } catch {
             folder.remove()
             throw error

@@ -33,34 +33,42 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "Data directory. Default: /var/lib/bulkhead as root, else ~/.local/share/bulkhead.")
     var data: String?
 
-    @Option(help: "YAML file with any of: \(ConfigurationFile.keys).")
+    @Option(help: "YAML file; `bulkhead config show` lists its keys.")
     var config: String?
 
     @Option(
         name: .customLong("allow-degraded"),
-        help: "Serve although this layer is missing: memory, processes, cpu or landlock.")
+        help: "Serve although this layer is missing: memory, processes, cpu or landlock. May be repeated.")
     var allowDegraded: [String] = []
 
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning or error.")
-    var logLevel = "info"
+    var logLevel: String?
+
+    /// Those that were given.
+    private var given: [String: String] {
+        let all = [
+            "listen": listen, "adminListen": adminListen, "tlsCertificate": tls.certificate, "tlsKey": tls.key,
+            "insecureHttp": tls.insecureHttp ? "true" : nil, "data": data, "logLevel": logLevel,
+            "allowDegraded": allowDegraded.isEmpty ? nil : allowDegraded.joined(separator: ","),
+        ]
+        return all.compactMapValues { $0 }
+    }
 
     func run() throws {
         bh_bound_heap()
-        let file = try config.map(ConfigurationFile.init(path:)) ?? ConfigurationFile()
-        let addresses = try [listen ?? file.listen ?? "127.0.0.1:8080", adminListen ?? file.adminListen].compactMap {
-            try $0.map { try ListenAddress($0) }
+        let settings = try Configured(options: given, file: config.map(ConfigurationFile.init(path:))).settings
+        let addresses = try [settings.listen, settings.adminListen].compactMap { try $0.map { try ListenAddress($0) } }
+        let certificate = try Front.files(settings.tls)
+        let degraded = try Set(settings.allowDegraded.map(DegradableLayer.init(named:)))
+        guard let level = Logger.Level(rawValue: settings.logLevel) else {
+            throw CommandFailure("--log-level \(settings.logLevel) is no level", .usage)
         }
-        let certificate = try tls.files(file)
-        let degraded = try Set((allowDegraded + (file.allowDegraded ?? [])).map(DegradableLayer.init(named:)))
-        guard let level = Logger.Level(rawValue: logLevel) else {
-            throw CommandFailure("--log-level \(logLevel) is no level", .usage)
-        }
-        let hostOptions = try file.hostOptions()
-        let directory = DataDirectory(data ?? file.data)
+        let hostOptions = settings.host
+        let directory = DataDirectory(settings.data)
         guard let guardian = Guardian.own else {
             // Said here, before there is anything to guard.
             try directory.requireOwner(
-                geteuid() == 0 ? [0, file.firstUid ?? Foundations.Options().firstUID] : [geteuid()])
+                geteuid() == 0 ? [0, settings.cells.firstUid] : [geteuid()])
             try Guardian.become(listening: addresses)
         }
         signal(SIGHUP, SIG_IGN)
@@ -72,17 +80,17 @@ struct ServeCommand: ParsableCommand {
         let logger = Logger(label: "bulkhead")
         // Read as whoever has started this: the key may be root's alone.
         let front = try Front(
-            addresses, guardian, certificate: certificate, isInsecureAllowed: tls.insecure(file), logger: logger)
+            addresses, guardian, certificate: certificate, isInsecureAllowed: settings.tls.insecureHttp, logger: logger)
         var options = Foundations.Options()
         options.degraded = degraded
         options.confines = true
         options.guardian = guardian.pid
-        options.hostMemory = file.bounds.maxHostMemory?.bytes ?? 512 << 20
+        options.hostMemory = settings.maxHostMemory
         options.totalMemory = hostOptions.deployment.memoryBudget
-        options.roots = file.roots ?? [:]
+        options.roots = settings.roots
         options.readable = [certificate?.certificate, certificate?.key].compactMap { $0 }
-        if let uid = file.firstUid { options.firstUID = uid }
-        if let count = file.readyCells { options.readyCells = count }
+        options.firstUID = settings.cells.firstUid
+        options.readyCells = settings.cells.readyCells
         let foundations = try Foundations(data: directory, options: options, logger: logger)
         try foundations.require(allowing: degraded)
         let host = try foundations.host(options: hostOptions, logger: logger)
@@ -90,7 +98,7 @@ struct ServeCommand: ParsableCommand {
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {
-                try await Self.serve(host, for: guardian, front, names: file.hosts ?? [], in: inside, logger: logger)
+                try await Self.serve(host, for: guardian, front, names: settings.hosts, in: inside, logger: logger)
             }
         } catch {
             host.stop()
