@@ -208,7 +208,7 @@ let package = Package(
         .executableTarget(
             name: "bulkhead-bench",
             dependencies: [
-                "FunctionModel", "HostSystem", "PythonRuntime", "Sandbox", "Runtimes", logging,
+                "FunctionModel", "HostSystem", "PythonRuntime", "Sandbox", "Runtimes", "Catalogue", logging,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ] + nio, path: "Tests/Benchmarks/Bench"),
 

@@ -123,20 +123,28 @@ package enum PathSegment {
     /// Its `%XX` as bytes; what is none stays as it is.
     package static func decoded(_ text: some Collection<UInt8>) -> [UInt8] {
         guard text.contains(UInt8(ascii: "%")) else { return Array(text) }
+        let text = Array(text)
         var decoded: [UInt8] = []
         decoded.reserveCapacity(text.count)
-        var rest = Array(text)[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), rest.count >= 2, let high = digit(rest[rest.startIndex]),
-                let low = digit(rest[rest.startIndex + 1])
-            {
-                decoded.append(high << 4 | low)
-                rest = rest.dropFirst(2)
-            } else {
+        var next = 0
+        while next < text.count {
+            if text[next] == UInt8(ascii: "%"), let byte = byte(at: next, of: text) {
                 decoded.append(byte)
+                next += 3
+            } else {
+                decoded.append(text[next])
+                next += 1
             }
         }
         return decoded
+    }
+
+    /// What the `%XX` at an index stands for; nil where it is none.
+    package static func byte(at index: Int, of text: [UInt8]) -> UInt8? {
+        guard index + 2 < text.count, let high = digit(text[index + 1]), let low = digit(text[index + 2]) else {
+            return nil
+        }
+        return high << 4 | low
     }
 
     /// Whether it would lead elsewhere where it were followed.

@@ -134,6 +134,7 @@ extension Gateway {
         _ endpoint: Endpoint, _ request: Request, _ context: GatewayContext
     ) async throws -> Response {
         var principal = Principal.anonymous
+        if endpoint.needs != .nothing, endpoint.needs != .functionsOwn { try Self.requireOwnPage(request) }
         switch endpoint.needs {
         case .nothing, .functionsOwn: break
         case .role(let role): principal = try Self.authorize(request, role, services)
@@ -145,6 +146,21 @@ extension Gateway {
         let response = try await endpoint.handle(call)
         await note(endpoint, call, response)
         return response
+    }
+}
+
+extension Gateway {
+    /// A browser says of whose page a request is. Of another site's none has business here: CORS is for routes.
+    /// - Throws: `Failure` forbidden.
+    fileprivate static func requireOwnPage(_ request: Request) throws(Failure) {
+        guard let origin = request.headers[.origin] else { return }
+        let own = request.head.authority ?? ""
+        guard ["http://\(own)", "https://\(own)"].contains(where: { $0.isSame(as: origin) }) else {
+            throw Failure(
+                .forbidden,
+                "a page of \"\(printable(origin.prefix(bytes: 80)))\" may not do this; pages of other sites use routes with cors"
+            )
+        }
     }
 }
 

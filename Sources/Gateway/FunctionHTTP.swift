@@ -145,9 +145,10 @@ struct FunctionHTTP: Sendable {
                 method: request.method.rawValue, path: place.path, query: request.uri.query ?? "",
                 parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
                 headers: headers,
-                clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
-                port: context.channel.localAddress?.port ?? 80, invocationID: id, function: name,
-                now: Date(), scheme: scheme, routed: Self.routed(place, admitted.claims)))
+                connection: .init(
+                    clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
+                    port: context.channel.localAddress?.port ?? 80, scheme: scheme), invocationID: id, function: name,
+                now: Date(), routed: Self.routed(place, admitted.claims)))
         let type = headers[.contentType] ?? ""
         let encoded =
             body.bytes.readableBytes <= Self.quick

@@ -54,6 +54,14 @@ struct HTTPEvent: Encodable {
         var authorizer: Context.Authorizer?
     }
 
+    /// By which a client has come.
+    struct Connection {
+        var clientAddress: String
+        /// That it has come to.
+        var port: Int
+        var scheme: String
+    }
+
     struct Source {
         var method: String
         /// Behind `/fn/{name}`, undecoded; `/` at least.
@@ -62,14 +70,10 @@ struct HTTPEvent: Encodable {
         var parameters: [(name: String, value: String)]
         var authority: String
         var headers: HTTPFields
-        var clientAddress: String
-        /// That the client has come to.
-        var port: Int
+        var connection: Connection
         var invocationID: String
         var function: FunctionName
         var now: Date
-        /// By which the client has come.
-        var scheme: String
         var routed: Routed?
     }
 
@@ -91,9 +95,11 @@ struct HTTPEvent: Encodable {
         // As function URLs have it, which hand cookies over twice.
         if !cookies.isEmpty { lines["cookie"] = [cookies.joined(separator: "; ")] }
         // Who stands in front has said what it knows; we are the last one.
-        lines["x-forwarded-for"] = [((lines["x-forwarded-for"] ?? []) + [source.clientAddress]).joined(separator: ", ")]
-        lines["x-forwarded-proto"] = lines["x-forwarded-proto"] ?? [source.scheme]
-        lines["x-forwarded-port"] = lines["x-forwarded-port"] ?? [String(source.port)]
+        lines["x-forwarded-for"] = [
+            ((lines["x-forwarded-for"] ?? []) + [source.connection.clientAddress]).joined(separator: ", ")
+        ]
+        lines["x-forwarded-proto"] = lines["x-forwarded-proto"] ?? [source.connection.scheme]
+        lines["x-forwarded-port"] = lines["x-forwarded-port"] ?? [String(source.connection.port)]
         headers = lines.mapValues { $0.joined(separator: ",") }
         self.cookies = cookies.isEmpty ? nil : cookies
         let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues {
@@ -105,7 +111,8 @@ struct HTTPEvent: Encodable {
             domainName: source.authority,
             domainPrefix: source.function.text,
             http: .init(
-                method: source.method, path: source.path, protocol: "HTTP/1.1", sourceIp: source.clientAddress,
+                method: source.method, path: source.path, protocol: "HTTP/1.1",
+                sourceIp: source.connection.clientAddress,
                 userAgent: source.headers[.userAgent] ?? ""),
             requestId: source.invocationID, routeKey: routeKey, stage: "$default", time: Self.time(source.now),
             timeEpoch: Int(source.now.timeIntervalSince1970 * 1000))
@@ -131,11 +138,5 @@ struct HTTPEvent: Encodable {
     }
 
     /// `12/Mar/2020:19:03:58 +0000`
-    private static func time(_ date: Date) -> String {
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.timeZone = TimeZone(secondsFromGMT: 0)
-        formatter.dateFormat = "dd/MMM/yyyy:HH:mm:ss Z"
-        return formatter.string(from: date)
-    }
+    private static func time(_ date: Date) -> String { HTTPDate.logged(Int(date.timeIntervalSince1970.rounded(.down))) }
 }

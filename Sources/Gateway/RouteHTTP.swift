@@ -19,7 +19,8 @@ struct RouteHTTP: RouterMiddleware {
         switch routes.match(method: request.method.rawValue, host: host, path: path) {
         case .nothing: return try await next(request, context)
         case .wrongMethod(let methods): return try Problem.wrongMethod(request, methods)
-        case .route(let route, let parameters):
+        case .route(let entry, let parameters):
+            let route = entry.route
             var response: Response
             do {
                 response = try await functions.answer(
@@ -45,11 +46,12 @@ struct RouteHTTP: RouterMiddleware {
     {
         guard request.method == .options, let origin = request.headers[.origin],
             let method = request.headers[.accessControlRequestMethod], method.utf8.count <= 40,
-            case .route(let route, _) = routes.match(method: method, host: host, path: path), let cors = route.cors
+            case .route(let entry, _) = routes.match(method: method, host: host, path: path),
+            let cors = entry.route.cors
         else { return nil }
         var headers: HTTPFields = [:]
         cors.mark(&headers, origin: origin)
-        if cors.takes(origin), cors.takes(method: method, own: route.pattern.method) {
+        if cors.takes(origin), cors.takes(method: method, own: entry.route.pattern.method) {
             headers[.accessControlAllowMethods] = cors.methods.isEmpty ? method : cors.methods.joined(separator: ",")
             if !cors.headers.isEmpty {
                 headers[.accessControlAllowHeaders] = cors.headers.joined(separator: ",")

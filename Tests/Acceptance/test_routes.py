@@ -406,6 +406,17 @@ def test_answers_say_who_may_read_them(host, routes):
     host.delete(name)
 
 
+def test_pages_of_other_sites(host, echo):
+    """Have no business with what is the host's, whatever token they hold."""
+    for path, method in (("/v1/functions", "GET"), ("/v1/keys", "POST"), (f"/v1/functions/{echo}/invocations", "POST")):
+        for origin in ("https://evil.com", "null", f"http://127.0.0.1:{host.port}.evil.com", f"http://localhost:{host.port + 1}"):
+            reply = host.request(method, path, b"{}" if method == "POST" else None, {"Origin": origin})
+            assert problem(reply, 403) and not allowed(reply)
+    own = {"Origin": f"http://127.0.0.1:{host.port}"}
+    assert host.request("GET", "/v1/functions", headers=own).status == 200
+    assert host.invoke(echo, 1, headers=own).status == 200
+
+
 # -- For good ---------------------------------------------------------------------------------------------------------
 
 def test_they_outlive_the_host(hosts):

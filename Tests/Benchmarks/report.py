@@ -223,6 +223,18 @@ def add_burst(table):
     table.add("burst", "200 requests at once from nothing: the last one", "ms", _burst)
 
 
+def _route(count):
+    def compute(results):
+        routes = results.at("routes")
+        return routes["nanoseconds"][count] / 1000, "", routes["command"]
+    return compute
+
+
+def add_routes(table):
+    table.add("routes", "a request's route found among 10", "µs", _route("10"))
+    table.add("routes", "… among 10,000", "µs", _route("10000"), most=2)
+
+
 def _soak_growth(results):
     soak = results.at("soak")
     rss = soak["growth"].get("supervisor_rss_kib", {"first_third": 0, "last_third": 0})
@@ -239,7 +251,7 @@ def add_soak(table):
 
 def rows(topics):
     table = Table(Results(topics))
-    for add in (add_starts, add_cells, add_http, add_density, add_burst, add_soak):
+    for add in (add_starts, add_cells, add_http, add_routes, add_density, add_burst, add_soak):
         add(table)
     return [asdict(row) for row in table.rows]
 

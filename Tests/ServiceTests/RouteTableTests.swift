@@ -19,7 +19,8 @@ import Testing
         switch table.match(method: String(parts[0]), host: host, path: String(parts[1])) {
         case .nothing: return "nothing"
         case .wrongMethod(let methods): return methods.joined(separator: ",")
-        case .route(let route, let parameters):
+        case .route(let entry, let parameters):
+            let route = entry.route
             let said = parameters.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
             return "\(route.pattern)" + said.joined()
         }
@@ -65,7 +66,11 @@ import Testing
         ])
         let table = catalogue.snapshot.routes
         func id(_ host: String, _ path: String) -> String? {
-            if case .route(let route, _) = table.match(method: "GET", host: host, path: path) { route.id } else { nil }
+            if case .route(let entry, _) = table.match(method: "GET", host: host, path: path) {
+                entry.route.id
+            } else {
+                nil
+            }
         }
         #expect(id("x.example.com", "/a") == "r1" && id("y.example.com", "/a") == "r2" && id("z", "/a") == "r0")
         #expect(id("x.example.com", "/q") == "r2" && id("y.example.com", "/c") == "r3" && id("z", "/c") == nil)
