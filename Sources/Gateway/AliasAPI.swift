@@ -88,7 +88,8 @@ struct AliasAPI: Sendable {
                 "additionalProperties": ["type": "number", "exclusiveMinimum": 0, "maximum": 1],
                 "description": "Parts of 1 that go to other versions",
             ]),
-            "header": .text.about("Its value decides between two versions, instead of the invocation's id"),
+            "header": .object(["type": ["string", "null"]]).about(
+                "Its value decides between two versions, instead of the invocation's id"),
         ], required: ["version"])
 
     var endpoints: [Endpoint] {
@@ -147,7 +148,9 @@ struct AliasAPI: Sendable {
                     id: "rollback", summary: "Pin live to the version that it served before",
                     parameters: [.ifMatch],
                     body: [
-                        "application/json": .record(["to": ["type": "integer", "minimum": 1]])
+                        "application/json": [
+                            "oneOf": [["type": "null"], .record(["to": ["type": ["integer", "null"], "minimum": 1]])]
+                        ]
                     ], isBodyRequired: false, answers: [.tagged("live", .schema("Alias"))],
                     fails: [400, 404, 409, 412, 413, 503]), handle: rollBack),
             Endpoint(

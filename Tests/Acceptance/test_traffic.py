@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -249,6 +250,62 @@ def test_nobody_notices(host):
     assert {word for word, _, _ in seen} >= {"1", "6", "7"}
     cold = [one for one in seen if one[2] == "cold"]
     assert len(cold) <= len(seen) / 50, f"{len(cold)} of {len(seen)} waited for a worker to start"
+
+
+def test_fifty_moves_under_load(hosts):
+    """500 requests a second, half at /fn/ and half at a route, while it is redeployed or rolled back fifty times: none fails, and none
+    that was begun after the answer to a change is served by another version than that."""
+    host = hosts()
+    settings = [("mode", "reactor"), ("warm", 2), ("auth", "none"), ("threads", 8), ("max", 32)]
+    host.upload("f", (REACTOR % "1").encode(), query=settings)
+    assert host.request("PUT", "/v1/routes/r", json.dumps({"route": "GET /r", "function": "f", "auth": "none"}).encode()).status == 201
+    eventually(lambda: host.invoke("f", None)["Bulkhead-Start"] == "reused", 10, "a warm worker")
+    stop, lock, seen, moves = threading.Event(), threading.Lock(), [], [(True, "1")]
+
+    def ask(index, pace=0.016):
+        """62.5 a second, eight of them: due at fixed times, whatever the answers take."""
+        with closing(host.connect()) as connection:
+            due = time.monotonic() + index * pace / 8
+            while not stop.is_set():
+                time.sleep(max(0, due - time.monotonic()))
+                due += pace
+                with lock:
+                    since = max(place for place, (answered, _) in enumerate(moves) if answered)
+                begun = time.monotonic()
+                connection.request("GET", "/r" if index % 2 else "/fn/f")
+                reply = connection.getresponse()
+                body = reply.read()
+                with lock:
+                    # The last change that was answered when it began, and whatever was asked for since.
+                    allowed = {version for _, version in moves[since:]}
+                seen.append((reply.status, body.decode(), allowed, time.monotonic() - begun))
+
+    def move(make, version):
+        with lock:
+            moves.append((False, version))  # it may be served from now on
+        make()
+        with lock:
+            moves.append((True, version))  # and nothing else from now on
+        time.sleep(0.15)
+    threads = [threading.Thread(target=ask, args=(index,), daemon=True) for index in range(8)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(2, 27):
+            move(lambda: host.upload("f", (REACTOR % number).encode(), query=[*settings, ("keep", 100)]), str(number))
+        for number in range(25, 0, -1):
+            body = json.dumps({"to": number}).encode()
+            move(lambda: host.request("POST", "/v1/functions/f/rollback", body, {"Content-Type": "application/json"}), str(number))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    rate = len(seen) / (time.monotonic() - began)
+    wrong = [one for one in seen if one[0] != 200 or one[1].strip('"') not in one[2]]
+    assert not wrong, (len(wrong), len(seen), wrong[:3])
+    assert rate > 400, f"{rate:.0f} requests a second were sent"
+    assert len({body for _, body, _, _ in seen}) >= 26
 
 
 def test_commands(bulkhead, host, function):
