@@ -74,13 +74,14 @@ struct Front {
 
     /// - Parameter serving: told both URLs, which may be one, once connections are taken.
     func listeners(
-        for host: Supervisor, names: [String], logger: Logger, serving: @escaping @Sendable (String, String) -> Void
+        for host: Supervisor, names: [String], proxies: Proxies, logger: Logger,
+        serving: @escaping @Sendable (String, String) -> Void
     ) -> [any Service] {
         let both = Serving(count: entries.count, serving)
         var services: [any Service] = entries.enumerated().map { index, entry in
-            let gateway = Gateway(
-                services: host.services, audience: entry.audience, scheme: entry.scheme,
-                listener: entry.address.name, names: names)
+            var front = Gateway.Front(listener: entry.address.name)
+            (front.audience, front.scheme, front.proxies) = (entry.audience, entry.scheme, proxies)
+            let gateway = Gateway(services: host.services, front: front, names: names)
             let (address, scheme) = (entry.address, entry.scheme)
             return Listener(
                 gateway, socket: entry.socket, identity: entry.identity,

@@ -98,7 +98,9 @@ struct ServeCommand: ParsableCommand {
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {
-                try await Self.serve(host, for: guardian, front, names: settings.hosts, in: inside, logger: logger)
+                try await Self.serve(
+                    host, for: guardian, front, names: settings.hosts, proxies: settings.proxies, in: inside,
+                    logger: logger)
             }
         } catch {
             host.stop()
@@ -109,11 +111,11 @@ struct ServeCommand: ParsableCommand {
     }
 
     private static func serve(
-        _ host: Supervisor, for guardian: Guardian, _ front: Front, names: [String], in data: DataDirectory,
-        logger: Logger
+        _ host: Supervisor, for guardian: Guardian, _ front: Front, names: [String], proxies: Proxies,
+        in data: DataDirectory, logger: Logger
     ) async throws {
         try await makeAdminToken(for: host, in: data)
-        let listeners = front.listeners(for: host, names: names, logger: logger) { url, adminURL in
+        let listeners = front.listeners(for: host, names: names, proxies: proxies, logger: logger) { url, adminURL in
             do {
                 try writePrivately(adminURL, to: data.endpointFile)
             } catch {

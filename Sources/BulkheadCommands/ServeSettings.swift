@@ -1,5 +1,6 @@
 import Deployment
 import FunctionModel
+import Gateway
 import Host
 
 /// What `serve` goes by, of whatever source.
@@ -13,6 +14,8 @@ struct ServeSettings {
     var allowDegraded: [String] = []
     /// Names that requests may come for: see `HostNames`.
     var hosts: [String] = []
+    /// Who is believed what it says of clients.
+    var proxies = Proxies.none
     /// Paths of roots that the operator has prepared, by name.
     var roots: [String: String] = [:]
     var cells = Cells()
@@ -139,6 +142,14 @@ struct Setting: Sendable {
         ) { settings, text in
             settings.hosts = parts(text)
             return !settings.hosts.isEmpty
+        },
+        Setting(
+            "trustedProxies", .list, accepts: "addresses and ranges such as 10.0.0.0/8", standard: "none",
+            "Who stands in front, and is believed X-Forwarded-For"
+        ) { settings, text in
+            guard let proxies = Proxies(parts(text)) else { return false }
+            settings.proxies = proxies
+            return true
         },
         Setting(
             "allowDegraded", .list, accepts: DegradableLayer.allCases.map(\.rawValue).joined(separator: ", "),

@@ -75,7 +75,7 @@ extension Gateway {
         do {
             try await services.access.note(
                 endpoint.operation.id, to: String(call.request.uri.path.prefix(bytes: 1000)), by: call.principal,
-                from: call.context.channel.remoteAddress?.ipAddress ?? "")
+                from: front.proxies.client(call.context.peer, call.request.headers))
         } catch {
             call.context.logger.error(
                 "a change could not be noted in the audit log",

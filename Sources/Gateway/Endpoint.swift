@@ -114,8 +114,8 @@ struct Call: Sendable {
 extension Gateway {
     /// The framework's router for them.
     func router() -> Router<GatewayContext> {
-        let served = endpoints.filter { audience == .all || $0.isForClients }
-        let table = EndpointTable(audience == .all ? served + [description(of: served)] : served)
+        let served = endpoints.filter { front.audience == .all || $0.isForClients }
+        let table = EndpointTable(front.audience == .all ? served + [description(of: served)] : served)
         let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
         router.add(middleware: ProblemMiddleware(table: table))
         router.add(middleware: RouteHTTP(functions: functionHTTP))

@@ -13,7 +13,7 @@ struct FunctionHTTP: Sendable {
     let services: Services
     let intake: EventIntake
     let watch: ClientWatch
-    let scheme: String
+    let front: Gateway.Front
 
     var endpoints: [Endpoint] {
         func operation(_ id: String) -> Operation {
@@ -146,8 +146,9 @@ struct FunctionHTTP: Sendable {
                 parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
                 headers: headers,
                 connection: .init(
-                    clientAddress: context.channel.remoteAddress?.ipAddress ?? "",
-                    port: context.channel.localAddress?.port ?? 80, scheme: scheme), invocationID: id, function: name,
+                    peer: context.peer, clientAddress: front.proxies.client(context.peer, request.headers),
+                    isProxy: front.proxies.mayForward(context.peer), port: context.channel.localAddress?.port ?? 80,
+                    scheme: front.scheme), invocationID: id, function: name,
                 now: Date(), routed: Self.routed(place, admitted.claims)))
         let type = headers[.contentType] ?? ""
         let encoded =

@@ -14,9 +14,7 @@ package struct Gateway: Sendable {
     let watch = ClientWatch()
     let intake: EventIntake
     let names: HostNames
-    let audience: Audience
-    /// Of what it listens for.
-    let scheme: String
+    let front: Front
 
     /// Who may reach a listener.
     package enum Audience: Sendable {
@@ -26,22 +24,29 @@ package struct Gateway: Sendable {
         case clients
     }
 
+    /// What a listener is.
+    package struct Front: Sendable {
+        package var audience = Audience.all
+        /// `http` or `https`.
+        package var scheme = "http"
+        /// The name or address that is listened on.
+        package var listener: String
+        package var proxies = Proxies.none
+
+        package init(listener: String) { self.listener = listener }
+    }
+
     /// - Parameters:
-    ///   - scheme: `http` or `https`.
-    ///   - listener: the name or address that is listened on.
     ///   - names: further names that requests may come for: see `HostNames`.
-    package init(
-        services: Services, audience: Audience = .all, scheme: String, listener: String, names: [String]
-    ) {
+    package init(services: Services, front: Front, names: [String]) {
         self.services = services
-        self.audience = audience
-        self.scheme = scheme
+        self.front = front
         intake = EventIntake(budget: services.budget, maxEvent: services.maxEvent)
-        self.names = HostNames(listener: listener, configured: names)
+        self.names = HostNames(listener: front.listener, configured: names)
     }
 
     var functionHTTP: FunctionHTTP {
-        FunctionHTTP(services: services, intake: intake, watch: watch, scheme: scheme)
+        FunctionHTTP(services: services, intake: intake, watch: watch, front: front)
     }
 
     /// All that there is. A new route is one more of these, in the file that it belongs to.

@@ -14,6 +14,9 @@ package struct GatewayContext: RequestContext {
         channel = source.channel
     }
 
+    /// The address whose connection it is; empty where it has none.
+    var peer: String { channel.remoteAddress?.ipAddress ?? "" }
+
     /// Tells a client that waits for it to send its body (RFC 9110, 10.1.1), now that it is known to be wanted. curl waits a
     /// second otherwise.
     func askForBody(of request: Request) {

@@ -56,7 +56,11 @@ struct HTTPEvent: Encodable {
 
     /// By which a client has come.
     struct Connection {
+        /// Whose connection it is: what `X-Forwarded-For` gets.
+        var peer: String
         var clientAddress: String
+        /// Whether it is believed what it says of how clients have come to it.
+        var isProxy: Bool
         /// That it has come to.
         var port: Int
         var scheme: String
@@ -96,10 +100,11 @@ struct HTTPEvent: Encodable {
         if !cookies.isEmpty { lines["cookie"] = [cookies.joined(separator: "; ")] }
         // Who stands in front has said what it knows; we are the last one.
         lines["x-forwarded-for"] = [
-            ((lines["x-forwarded-for"] ?? []) + [source.connection.clientAddress]).joined(separator: ", ")
+            ((lines["x-forwarded-for"] ?? []) + [source.connection.peer]).joined(separator: ", ")
         ]
-        lines["x-forwarded-proto"] = lines["x-forwarded-proto"] ?? [source.connection.scheme]
-        lines["x-forwarded-port"] = lines["x-forwarded-port"] ?? [String(source.connection.port)]
+        for (name, own) in [
+            ("x-forwarded-proto", source.connection.scheme), ("x-forwarded-port", String(source.connection.port)),
+        ] where lines[name] == nil || !source.connection.isProxy { lines[name] = [own] }
         headers = lines.mapValues { $0.joined(separator: ",") }
         self.cookies = cookies.isEmpty ? nil : cookies
         let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues {

@@ -43,7 +43,7 @@ def test_where_each_comes_from(bulkhead, file):
     ("listen: nowhere", "HOST:PORT"), ("listen: unix:relative", "absolute"), ("maxEvent: 1GiB", "maxEvent.*512MiB"), ("maxEvent: -1", "maxEvent"),
     ("maxWait: soon", "maxWait"), ("insecureHttp: yes", "true or false"), ("allowDegraded: [roof]", "allowDegraded.*memory"),
     ("\nroots: {minimal: /a}", "line 2.*roots"), ("roots: {a: b}", "absolute"), ("roots: a", "mapping"), ("tlsKey: /k", "go together"),
-    ("hosts: {a: b}", "hosts"), ("firstUid: 0", "firstUid"), ("maxWorkers: 99999999999999999999", "maxWorkers"),
+    ("hosts: {a: b}", "hosts"), ("trustedProxies: [somebody]", "trustedProxies.*10.0.0.0/8"), ("trustedProxies: [10.0.0.0/33]", "trustedProxies"), ("firstUid: 0", "firstUid"), ("maxWorkers: 99999999999999999999", "maxWorkers"),
 ])
 def test_what_is_wrong(bulkhead, file, text, says):
     path = file(text)
@@ -76,3 +76,26 @@ def test_the_readme_names_none_that_there_is_not(bulkhead):
     readme = (REPOSITORY / "README.md").read_text()
     named = set(re.findall(r"`((?:max|tls|insecure|admin)[A-Z]\w+|memoryBudget|readyCells|firstUid)\b", readme))
     assert named - {"maxAge"} <= keys | {"maxAge"}, named - keys
+
+
+def test_whom_to_believe(hosts):
+    """Only proxies that are named say who a client is; the last address that is none of theirs is the client's."""
+    plain, trusting = hosts(), hosts(configuration="trustedProxies: [127.0.0.1, 10.0.0.0/8, '2001:db8::/32']\n")
+    for host in (plain, trusting):
+        host.upload("mirror", b"#!/bin/sh\nexec cat\n", query=[("auth", "none")])
+
+    def client(host, said):
+        headers = {"X-Forwarded-For": said} if said is not None else {}
+        event = host.request("GET", "/fn/mirror", headers=headers, token=None).json()
+        assert event["headers"]["x-forwarded-for"] == (f"{said}, 127.0.0.1" if said is not None else "127.0.0.1")
+        return event["requestContext"]["http"]["sourceIp"]
+    for said, address in (("203.0.113.7", "203.0.113.7"), ("6.6.6.6, 203.0.113.7", "203.0.113.7"), ("203.0.113.7, 10.1.2.3", "203.0.113.7"),
+                          ("203.0.113.7,2001:db8::1 , 10.1.2.3", "203.0.113.7"), ("::ffff:10.0.0.1", "::ffff:10.0.0.1"), (None, "127.0.0.1"),
+                          ("", "127.0.0.1"), ("nonsense", "127.0.0.1"), ("203.0.113.7, nonsense", "127.0.0.1"), ("10.0.0.1, 11.0.0.1", "11.0.0.1"),
+                          ("1.1.1.1," * 900 + "2.2.2.2", "2.2.2.2")):
+        assert client(plain, said) == "127.0.0.1"
+        assert client(trusting, said) == address, said
+    trusting.request("POST", "/v1/keys", b'{"name": "k"}', {"X-Forwarded-For": "203.0.113.9"})
+    assert trusting.get("/v1/audit").json()["audit"][0]["from"] == "203.0.113.9"
+    plain.request("POST", "/v1/keys", b'{"name": "k"}', {"X-Forwarded-For": "203.0.113.9"})
+    assert plain.get("/v1/audit").json()["audit"][0]["from"] == "127.0.0.1"

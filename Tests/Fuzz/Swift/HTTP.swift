@@ -35,7 +35,7 @@ import NIOCore
             method: String(lines[0]), path: String(lines[1]), query: String(lines[2]),
             parameters: lines[2].split(separator: "&").map { (name: String($0), value: String($0)) },
             authority: "localhost", headers: headers,
-            connection: .init(clientAddress: "127.0.0.1", port: 80, scheme: "http"),
+            connection: .init(peer: "127.0.0.1", clientAddress: "127.0.0.1", isProxy: true, port: 80, scheme: "http"),
             invocationID: "i", function: function, now: Date(timeIntervalSince1970: 0)))
     let type = headers[.contentType] ?? ""
     guard let encoded = try? event.encoded(body: ByteBuffer(bytes: input), type: type) else {
