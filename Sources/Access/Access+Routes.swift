@@ -13,9 +13,9 @@ extension Access {
     /// What the token of a request says.
     /// - Parameters:
     ///   - bearer: nil where the request has none.
-    ///   - route: whose tokens these are: its keys are prepared once.
+    ///   - route: whose tokens these are: its keys are prepared once for each state of it.
     /// - Throws: `Failure` unauthorized, or forbidden for a missing scope.
-    package func claims(of bearer: Bearer?, by rule: JWTRule, for route: String) async throws -> Claims {
+    package func claims(of bearer: Bearer?, by rule: JWTRule, for route: Route) async throws -> Claims {
         guard let token = bearer?.token else {
             throw Failure(.unauthorized, "this route needs an Authorization: Bearer header with a JSON Web Token")
         }
@@ -25,16 +25,19 @@ extension Access {
     /// Says what is wrong with a rule's keys before it is entered.
     /// - Throws: `Failure` invalid_request.
     package func check(_ rule: JWTRule) async throws {
-        guard case .given(let keys) = rule.keys else { return }
-        _ = try await JWTVerifier(rule, keys: keys)
+        guard case .given(let keys) = rule.keys else {
+            throw Failure(
+                .invalidRequest, "jwt.jwks: this host fetches no keys yet; give the set itself, {\"keys\": […]}")
+        }
+        _ = try await JWTVerifier(rule, keys: keys, known: KnownTokens())
     }
 
-    private func verifier(_ rule: JWTRule, for route: String) async throws -> JWTVerifier {
-        if let verifier = verifier(of: route, if: rule) { return verifier }
+    private func verifier(_ rule: JWTRule, for route: Route) async throws -> JWTVerifier {
+        if let verifier = verifier(of: route, rule) { return verifier }
         guard case .given(let keys) = rule.keys else {
             throw Failure(.overloaded(retryAfter: 5), "the keys of this route's tokens cannot be had")
         }
-        let verifier = try await JWTVerifier(rule, keys: keys)
+        let verifier = try await JWTVerifier(rule, keys: keys, known: knownTokens)
         enter(verifier, of: route, rule)
         return verifier
     }

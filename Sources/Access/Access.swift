@@ -23,9 +23,12 @@ package final class Access: Sendable {
     private struct OfRoute {
         var bucket: TokenBucket?
         var rule: JWTRule?
+        /// The route's: two rules that differ in their normalization only are the same to `==`.
+        var updatedAt = ""
         var verifier: JWTVerifier?
     }
 
+    let knownTokens = KnownTokens()
     private let store: any Store
     private let state: Mutex<State>
 
@@ -131,14 +134,20 @@ package final class Access: Sendable {
         }
     }
 
-    func verifier(of route: String, if rule: JWTRule) -> JWTVerifier? {
-        state.withLock { $0.routes[route]?.rule == rule ? $0.routes[route]?.verifier : nil }
+    func verifier(of route: Route, _ rule: JWTRule) -> JWTVerifier? {
+        state.withLock { state in
+            guard let known = state.routes[route.id], known.updatedAt == route.updatedAt, known.rule == rule else {
+                return nil
+            }
+            return known.verifier
+        }
     }
 
-    func enter(_ verifier: JWTVerifier, of route: String, _ rule: JWTRule) {
+    func enter(_ verifier: JWTVerifier, of route: Route, _ rule: JWTRule) {
         state.withLock { state in
-            state.routes[route, default: OfRoute()].rule = rule
-            state.routes[route, default: OfRoute()].verifier = verifier
+            var known = state.routes[route.id] ?? OfRoute()
+            (known.rule, known.updatedAt, known.verifier) = (rule, route.updatedAt, verifier)
+            state.routes[route.id] = known
         }
     }
 

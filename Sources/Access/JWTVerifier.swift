@@ -30,20 +30,21 @@ package final class JWTVerifier: Sendable {
 
     private let rule: JWTRule
     private let keys: [Key]
-    /// Tokens that were good, by themselves: checking a signature takes longer than the rest of a request.
-    private let known = Mutex<[String: Claims]>([:])
+    private let known: KnownTokens
+    private let id = KnownTokens.newID()
 
-    private static let maxBytes = 8 << 10, maxKnown = 10_000
+    private static let maxBytes = 8 << 10
     /// Keys of one algorithm that are tried for a token that names none.
     private static let maxTried = 4
 
     /// - Throws: `Failure` invalid_request for a key that is none.
-    init(_ rule: JWTRule, keys: [JSONWebKey]) async throws {
+    init(_ rule: JWTRule, keys: [JSONWebKey], known: KnownTokens) async throws {
         self.rule = rule
+        self.known = known
         var made: [Key] = []
         for key in keys where key.use == nil || key.use == "sig" {
             var algorithms: [String: any JWTAlgorithm] = [:]
-            for name in key.algorithms where rule.algorithms.isEmpty || rule.algorithms.contains(name) {
+            for name in try Self.fitting(key) where rule.algorithms.isEmpty || rule.algorithms.contains(name) {
                 algorithms[name] = try await Self.algorithm(name, key)
             }
             made.append(Key(id: key.kid, algorithms: algorithms))
@@ -51,12 +52,25 @@ package final class JWTVerifier: Sendable {
         self.keys = made
     }
 
+    /// A shared secret is as long as what is made with it at least (RFC 7518, 3.2).
+    private static func fitting(_ key: JSONWebKey) throws -> [String] {
+        guard key.kty == "oct" else { return key.algorithms }
+        let size = key.k.flatMap { bytes(base64URL: $0.utf8) }?.count ?? 0
+        let fitting = key.algorithms.filter { size >= (Int($0.suffix(3)) ?? .max) / 8 }
+        guard !fitting.isEmpty else {
+            throw Failure(
+                .invalidRequest,
+                "jwt.jwks: k of a key of type oct is a secret in base64url, of 32 bytes at least for HS256")
+        }
+        return fitting
+    }
+
     private static func algorithm(_ name: String, _ key: JSONWebKey) async throws -> any JWTAlgorithm {
         let collection = JWTKeyCollection(), id = JWKIdentifier(string: "key")
         do {
             if key.kty == "oct" {
-                guard let secret = key.k.flatMap({ bytes(base64URL: $0.utf8) }), secret.count >= 16 else {
-                    throw Failure(.invalidRequest, "its k is a secret of at least 16 bytes, in base64url")
+                guard let secret = key.k.flatMap({ bytes(base64URL: $0.utf8) }) else {
+                    throw Failure(.invalidRequest, "its k is no base64url")
                 }
                 let digest: DigestAlgorithm =
                     switch name {
@@ -91,7 +105,7 @@ package final class JWTVerifier: Sendable {
             throw Self.refused("it is longer than \(Self.maxBytes) bytes, or not ASCII")
         }
         let now = Double(wallClockMilliseconds()) / 1000
-        if let claims = known.withLock({ $0[token] }) {
+        if let claims = known.claims(of: token, by: id) {
             try claims.check(now: now)
             return claims
         }
@@ -101,10 +115,7 @@ package final class JWTVerifier: Sendable {
         guard missing.isEmpty else {
             throw Failure(.forbidden, "the token lacks the scope \(missing.joined(separator: ", "))")
         }
-        known.withLock { known in
-            if known.count >= Self.maxKnown { known = [:] }
-            known[token] = claims
-        }
+        known.add(token, by: id, claims)
         return claims
     }
 
@@ -115,7 +126,10 @@ package final class JWTVerifier: Sendable {
         guard parts.count == 3, let header = Self.bytes(base64URL: parts[0]),
             let payload = Self.bytes(base64URL: parts[1]), let signature = Self.bytes(base64URL: parts[2])
         else { throw Self.refused("it is no signed JSON Web Token") }
-        guard let said = try? JSONDecoder().decode(Header.self, from: Data(header)) else {
+        // As short, and as plain, as what is looked for: nobody knows yet whose it is (see `HostileText`).
+        guard header.allSatisfy({ $0 < 0x80 }), let said = try? JSONDecoder().decode(Header.self, from: Data(header)),
+            said.alg.utf8.count <= 10
+        else {
             throw Self.refused("its header is none")
         }
         guard said.crit == nil else { throw Self.refused("it asks for an extension (crit) that is not known") }
@@ -145,11 +159,11 @@ package final class JWTVerifier: Sendable {
         guard rule.audience.contains(where: { wanted in audience.contains { $0.isSame(as: wanted) } }) else {
             throw Self.refused("it is for somebody else (aud)")
         }
-        guard case .number(let expiresAt)? = said["exp"] else { throw Self.refused("it never expires (no exp)") }
+        guard let expiresAt = said["exp"]?.number else { throw Self.refused("it never expires (no exp)") }
         var notBefore = -Double.infinity
         for name in ["nbf", "iat"] {
             guard let claim = said[name] else { continue }
-            guard case .number(let time) = claim else { throw Self.refused("its \(name) is no number") }
+            guard let time = claim.number else { throw Self.refused("its \(name) is no number") }
             notBefore = max(notBefore, name == "nbf" ? time : -.infinity)
         }
         let scopes = (said["scope"] ?? said["scp"])?.words ?? []
@@ -185,6 +199,8 @@ package final class JWTVerifier: Sendable {
 private enum ClaimValue: Decodable, CustomStringConvertible {
     case text(String)
     case number(Double)
+    /// Exactly: beyond 2^53 a Double makes two users one.
+    case whole(String, Double)
     case flag(Bool)
     case list([ClaimValue])
     case other
@@ -195,6 +211,10 @@ private enum ClaimValue: Decodable, CustomStringConvertible {
             self = .text(text)
         } else if let flag = try? value.decode(Bool.self) {
             self = .flag(flag)
+        } else if let number = try? value.decode(Int64.self) {
+            self = .whole("\(number)", Double(number))
+        } else if let number = try? value.decode(UInt64.self) {
+            self = .whole("\(number)", Double(number))
         } else if let number = try? value.decode(Double.self) {
             self = .number(number)
         } else if decoder.codingPath.count < 4, let list = try? value.decode([ClaimValue].self) {
@@ -207,10 +227,18 @@ private enum ClaimValue: Decodable, CustomStringConvertible {
     var description: String {
         switch self {
         case .text(let text): text
-        case .number(let number): Int(exactly: number).map(String.init) ?? "\(number)"
+        case .number(let number): "\(number)"
+        case .whole(let text, _): text
         case .flag(let flag): flag ? "true" : "false"
         case .list(let list): "[" + list.map(\.description).joined(separator: " ") + "]"
         case .other: ""
+        }
+    }
+
+    var number: Double? {
+        switch self {
+        case .number(let number), .whole(_, let number): number
+        case .text, .flag, .list, .other: nil
         }
     }
 
@@ -219,7 +247,7 @@ private enum ClaimValue: Decodable, CustomStringConvertible {
         switch self {
         case .text(let text): [text]
         case .list(let list): list.flatMap(\.texts)
-        case .number, .flag, .other: []
+        case .number, .whole, .flag, .other: []
         }
     }
 

@@ -12,12 +12,10 @@ extension HMACRule {
     package func check(
         _ header: String?, body: some Sequence<UInt8>, now: Int = wallClockMilliseconds() / 1000
     ) throws(Failure) {
-        guard let header, header.utf8.count <= 4096, header.isASCII else {
-            throw Self.refused("the header \(self.header) with the body's signature is missing")
-        }
+        let header = try require(header)
         switch scheme {
         case .body:
-            guard header.hasPrefix(prefix), isSound(String(header.dropFirst(prefix.count)), Data(body)) else {
+            guard header.hasPrefix(prefix), isSame(String(header.dropFirst(prefix.count)), code(of: Data(body))) else {
                 throw Self.refused("the body's signature in \(self.header) is wrong")
             }
         case .timestamped:
@@ -31,23 +29,38 @@ extension HMACRule {
             guard abs(now - time) <= tolerance else {
                 throw Self.refused("the signature in \(self.header) is older than \(tolerance) s")
             }
-            let signed = Data("\(stamp).".utf8) + Data(body)
-            guard parts.contains(where: { $0[0] == "v1" && isSound($0[1], signed) }) else {
+            let code = code(of: Data("\(stamp).".utf8) + Data(body))
+            guard parts.contains(where: { $0[0] == "v1" && isSame($0[1], code) }) else {
                 throw Self.refused("the body's signature in \(self.header) is wrong")
             }
         }
     }
 
+    /// Refuses a request without a signature, before its body is read.
+    /// - Throws: `Failure` unauthorized.
+    @discardableResult
+    package func require(_ header: String?) throws(Failure) -> String {
+        guard let header, header.utf8.count <= 4096, header.isASCII else {
+            throw Self.refused("the header \(self.header) with the body's signature is missing")
+        }
+        return header
+    }
+
     private static func refused(_ why: String) -> Failure { Failure(.unauthorized, why) }
 
     /// In equal time for right and wrong ones.
-    private func isSound(_ text: String, _ signed: Data) -> Bool {
-        guard let code = encoding == .base64 ? Data(base64Encoded: text) : Self.bytes(hex: text) else { return false }
+    private func isSame(_ text: String, _ code: [UInt8]) -> Bool {
+        let given = encoding == .base64 ? Data(base64Encoded: text) : Self.bytes(hex: text)
+        guard let given, given.count == code.count else { return false }
+        return zip(given, code).reduce(UInt8(0)) { $0 | $1.0 ^ $1.1 } == 0
+    }
+
+    private func code(of signed: Data) -> [UInt8] {
         let key = SymmetricKey(data: Data(secret.utf8))
         return switch hash {
-        case .sha1: HMAC<Insecure.SHA1>.isValidAuthenticationCode(code, authenticating: signed, using: key)
-        case .sha256: HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: signed, using: key)
-        case .sha512: HMAC<SHA512>.isValidAuthenticationCode(code, authenticating: signed, using: key)
+        case .sha1: Array(HMAC<Insecure.SHA1>.authenticationCode(for: signed, using: key))
+        case .sha256: Array(HMAC<SHA256>.authenticationCode(for: signed, using: key))
+        case .sha512: Array(HMAC<SHA512>.authenticationCode(for: signed, using: key))
         }
     }
 

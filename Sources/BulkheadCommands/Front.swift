@@ -52,7 +52,7 @@ struct Front {
         logger: Logger
     ) throws {
         do {
-            identity = try certificate.map { try TLSIdentity($0, logger: logger) }
+            identity = try certificate.map { try TLSIdentity($0, isRestart: guardian.restarts > 0, logger: logger) }
         } catch let error as TLSIdentity.Unusable {
             throw CommandFailure("TLS: \(error)", .usage)
         }

@@ -29,7 +29,7 @@ extension Catalogue {
     package func change(of route: Route) throws -> Change {
         let snapshot = snapshot
         _ = try snapshot.resolve(route.reference)
-        if let twin = snapshot.routes.all.first(where: { $0.shape == route.shape && $0.id != route.id }) {
+        if let twin = snapshot.routes.twin(of: route) {
             throw Failure(.conflict, "the route \"\(twin.id)\" (\(twin.pattern)) answers the same requests")
         }
         guard let old = snapshot.routes[id: route.id] else { return .new }

@@ -22,6 +22,11 @@ package struct RouteTable: Sendable {
     /// By host; the empty one: any.
     private var tries: [String: RouteTrie] = [:]
 
+    /// Who has which shape: see `Route.shape`.
+    private var shapes: [String: String] = [:]
+    /// Routes that have gone since the tries were made: what they leave in them is not used again.
+    private var gone = 0
+
     package init(_ routes: [Route] = []) {
         for route in routes { put(route) }
     }
@@ -34,6 +39,7 @@ package struct RouteTable: Sendable {
     mutating func put(_ route: Route) {
         remove(route.id)
         routes[route.id] = route
+        shapes[route.shape] = route.id
         tries[route.host ?? "", default: RouteTrie()].insert(route)
     }
 
@@ -42,6 +48,14 @@ package struct RouteTable: Sendable {
         let host = old.host ?? ""
         tries[host]?.remove(old.pattern)
         if tries[host]?.isEmpty ?? false { tries[host] = nil }
+        if shapes[old.shape] == id { shapes[old.shape] = nil }
+        gone += 1
+        if gone > max(1000, routes.count) { self = RouteTable(Array(routes.values)) }
+    }
+
+    /// The one that answers the same requests.
+    func twin(of route: Route) -> Route? {
+        shapes[route.shape].flatMap { $0 == route.id ? nil : routes[$0] }
     }
 
     // MARK: - Looking up
@@ -109,8 +123,12 @@ struct RequestPath {
         self.segments = segments
     }
 
+    /// Also behind a slash that was written otherwise, which a function may take for one.
     private static func isDots(_ segment: ArraySlice<UInt8>) -> Bool {
-        segment.count <= 2 && !segment.isEmpty && segment.allSatisfy { $0 == UInt8(ascii: ".") }
+        guard segment.contains(UInt8(ascii: ".")) else { return false }
+        return segment.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.contains { part in
+            part.count <= 2 && part.allSatisfy { $0 == UInt8(ascii: ".") }
+        }
     }
 
     var count: Int { segments.count }

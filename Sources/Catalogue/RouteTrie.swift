@@ -41,7 +41,7 @@ struct RouteTrie: Sendable {
         count += 1
     }
 
-    /// What is empty then stays: the table is made anew with each start.
+    /// What is empty then stays, until the table is made anew.
     mutating func remove(_ pattern: RoutePattern) {
         var node = 0
         for segment in pattern.segments {

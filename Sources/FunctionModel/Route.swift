@@ -1,3 +1,5 @@
+import Foundation
+
 /// A path of the host's own port that a function answers.
 package struct Route: Sendable, Hashable {
     package var id: String
@@ -48,14 +50,18 @@ package struct Route: Sendable, Hashable {
     /// The same for routes between which no request could decide.
     package var shape: String { (host ?? "*") + " " + pattern.shape }
 
-    /// Tells one state of it from another, for `ETag`: whatever changes it changes this.
-    package var tag: String { String(Alias.hash(of: "\(self)"), radix: 16) }
+    /// Tells one state of it from another, for `ETag`: whatever changes it changes this. Not made from secrets, which could be guessed
+    /// from it; when they change, `updatedAt` does.
+    package var tag: String { String(Alias.hash(of: "\(withoutSecrets)"), radix: 16) }
 
-    /// But for when it was changed.
+    /// But for when it was changed. By bytes: to a secret that differs in its normalization only, `==` is blind.
     package func isSame(as other: Route) -> Bool {
         var other = other
         other.updatedAt = updatedAt
-        return other == self
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let (own, others) = (try? encoder.encode(self), try? encoder.encode(other))
+        return own != nil && own == others
     }
 
     /// Where it goes.

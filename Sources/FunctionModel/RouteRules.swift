@@ -60,10 +60,10 @@ extension CORSRule: Codable {
             }
             credentials = flag
         }
-        guard !credentials || !origins.contains("*") else {
+        guard !credentials || !origins.contains(where: { ["*", "null"].contains($0) }) else {
             throw Failure(
                 .invalidRequest,
-                "cors.credentials: with the origin \"*\" every page could act as its visitor; name origins")
+                "cors.credentials: with the origin \"*\" or \"null\" every page could act as its visitor; name origins")
         }
         if members.has(.maxAge) { maxAge = try Self.seconds(members) }
     }
@@ -87,7 +87,8 @@ extension CORSRule: Codable {
             return false
         }
         let host = text[colon.upperBound...]
-        return !host.isEmpty && !host.contains("/") && !host.dropFirst(host.hasPrefix("*.") ? 2 : 0).contains("*")
+        let name = host.dropFirst(host.hasPrefix("*.") ? 2 : 0)
+        return !name.isEmpty && !name.hasPrefix(".") && !name.contains { $0 == "/" || $0 == "*" }
     }
 }
 

@@ -36,10 +36,12 @@ struct Connections: Sendable {
         let configuration = HTTP1Channel.Configuration(
             additionalChannelHandlers: [gateway.watch.makeHandler(), HeadDeadline(), InvocationHandler(gateway)])
         http1 = HTTP1Channel(responder: responder, configuration: configuration)
+        let stream = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [
+                StreamDeadline.Stream(), gateway.watch.makeHandler(), HeadDeadline(), InvocationHandler(gateway),
+            ])
         http2 = HTTP2Channel(
-            responder: responder,
-            configuration: HTTP2ChannelConfiguration(
-                idleTimeout: .seconds(90), gracefulCloseTimeout: .seconds(10), streamConfiguration: configuration))
+            responder: responder, configuration: HTTP2ChannelConfiguration(streamConfiguration: stream))
     }
 
     func setup(_ channel: any Channel) -> EventLoopFuture<Value> {
@@ -51,7 +53,10 @@ struct Connections: Sendable {
             let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Negotiated> { result in
                 late.cancel()
                 return if case .negotiated("h2") = result {
-                    http2.setup(channel: channel, logger: logger).map { .http2($0) }
+                    http2.setup(channel: channel, logger: logger).flatMapThrowing { connection in
+                        try channel.pipeline.syncOperations.addHandler(StreamDeadline())
+                        return .http2(connection)
+                    }
                 } else {
                     plain(channel).map { .http1_1($0) }
                 }

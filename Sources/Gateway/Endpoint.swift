@@ -38,13 +38,15 @@ struct Endpoint: Sendable {
     static let knownMethods: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
 
     /// Whether it changes what the host is to do: that is noted. Invoking does not.
-    /// But for `Call.isDryRun`.
     var changes: Bool {
         switch needs {
         case .role(let role), .onFunction(let role): method != .get && role != .invoke
         case .nothing, .functionsOwn: false
         }
     }
+
+    /// Whether it can say what it would do.
+    var takesDryRun: Bool { operation.parameters.contains { $0.name == Operation.Parameter.dryRun.name } }
 
     /// Whether it is served also where only clients come: what a key of role invoke is for, functions, and whether all is well.
     var isForClients: Bool {
@@ -143,6 +145,9 @@ extension Gateway {
             principal = try Self.authorize(request, role, on: name, services)
         }
         let call = Call(request: request, context: context, principal: principal)
+        if endpoint.changes, !endpoint.takesDryRun, try call.isDryRun {
+            throw Failure(.invalidRequest, "dryRun: this cannot be tried; only uploads and routes can")
+        }
         let response = try await endpoint.handle(call)
         await note(endpoint, call, response)
         return response

@@ -61,7 +61,9 @@ package struct Gateway: Sendable {
 
     /// Whether requests for this name are answered: the host's own names, and those that routes ask for.
     func accepts(_ authority: String?) -> Bool {
-        names.accepts(authority)
+        // Before anybody looks a name up, or compares it: see `HostileText`.
+        if let authority, authority.utf8.count > 300 || !authority.isASCII { return false }
+        return names.accepts(authority)
             || authority.map { services.catalogue.snapshot.routes.answers(for: HostNames.host(of: $0)) } ?? false
     }
 

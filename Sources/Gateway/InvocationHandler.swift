@@ -87,8 +87,12 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
-        case (.passing, .head(let head)):
-            if let flaw = Self.flaw(in: head) {
+        case (.passing, .head(var head)):
+            let isOneHost = Self.settleHost(&head)
+            let part = HTTPRequestPart.head(head)
+            if !isOneHost {
+                refuse(Failure(.invalidRequest, "the request names two hosts"), status: nil, context)
+            } else if let flaw = Self.flaw(in: head) {
                 refuse(Failure(.invalidRequest, flaw), status: nil, context)
             } else if !accepts(head.authority) {
                 let name = (head.authority ?? "").prefix(bytes: 80)
@@ -108,6 +112,17 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.reading, .head), (.closing, _): break  // no parser gives a head within a request
         case (.running, _), (.draining, _): later.held.append(part)
         }
+    }
+
+    /// HTTP/2 may name the host in two places, as may a client that repeats its header: all that follows looks at one.
+    /// - Returns: false where they differ (RFC 9112, 3.2; RFC 9113, 8.3.1).
+    private static func settleHost(_ head: inout HTTPRequest) -> Bool {
+        let fields = head.headerFields[values: .host]
+        guard let first = fields.first else { return true }
+        head.headerFields[.host] = nil
+        let authority = head.authority ?? first
+        head.authority = authority
+        return fields.allSatisfy { $0.isSame(as: authority) }
     }
 
     /// RFC 9110, 4.1, asks for 8,000 at least.

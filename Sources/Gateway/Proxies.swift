@@ -70,5 +70,6 @@ package struct Proxies: Sendable {
 
 extension HTTPField.Name {
     // Names that are valid: what they are made from is a literal.
+    static let host = HTTPField.Name("Host")!
     static let xForwardedFor = HTTPField.Name("X-Forwarded-For")!
 }

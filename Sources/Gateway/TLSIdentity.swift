@@ -32,8 +32,15 @@ package final class TLSIdentity: Service {
         var stamp: [Stamp]
     }
     private struct Stamp: Equatable {
+        /// Where a link leads.
+        var path: String
         var inode: Int?
         var changed: Date?
+    }
+
+    private struct NotRead: Error {
+        var stamp: [Stamp]
+        var reason: String
     }
 
     private let files: Files
@@ -45,11 +52,12 @@ package final class TLSIdentity: Service {
     private static let grain = Duration.seconds(10)
 
     /// Blocks.
+    /// - Parameter isRestart: whether it has been served before: then also when it has expired since.
     /// - Throws: `Unusable`.
-    package init(_ files: Files, logger: Logger) throws {
+    package init(_ files: Files, isRestart: Bool, logger: Logger) throws {
         self.files = files
         self.logger = logger
-        state = Mutex(State(context: try Self.context(files), stamp: Self.stamp(files)))
+        state = Mutex(State(context: try Self.context(files, evenLate: isRestart), stamp: Self.stamp(files)))
         (asked, ask) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -75,31 +83,35 @@ package final class TLSIdentity: Service {
         let result: Result<State, any Error>? = try? await offload {
             let stamp = Self.stamp(files)
             guard anyway || stamp != known else { return Result<State, any Error>?.none }
-            return Result { State(context: try Self.context(files), stamp: stamp) }
+            return Result { try Self.context(files) }.map { State(context: $0, stamp: stamp) }.mapError {
+                NotRead(stamp: stamp, reason: "\($0)")
+            }
         }
         switch result {
         case .success(let new)?:
             state.withLock { $0 = new }
             logger.notice("the certificate was read again", metadata: ["file": "\(files.certificate)"])
         case .failure(let error)?:
-            // Said once: the same files are not looked at again before they change.
-            state.withLock { $0.stamp = Self.stamp(files) }
+            // Said once: the same files are not looked at again before they change. As they were before they were read: they may
+            // be half changed.
+            if let failed = error as? NotRead { state.withLock { $0.stamp = failed.stamp } }
             logger.error(
                 "the certificate cannot be read again; the old one stays",
-                metadata: ["file": "\(files.certificate)", "reason": "\(error)"])
+                metadata: ["file": "\(files.certificate)", "reason": "\((error as? NotRead)?.reason ?? "\(error)")"])
         case nil: break
         }
     }
 
     private static func stamp(_ files: Files) -> [Stamp] {
         [files.certificate, files.key].map { path in
+            let path = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
             let found = try? FileManager.default.attributesOfItem(atPath: path)
             return Stamp(
-                inode: found?[.systemFileNumber] as? Int, changed: found?[.modificationDate] as? Date)
+                path: path, inode: found?[.systemFileNumber] as? Int, changed: found?[.modificationDate] as? Date)
         }
     }
 
-    private static func context(_ files: Files) throws -> NIOSSLContext {
+    private static func context(_ files: Files, evenLate: Bool = false) throws -> NIOSSLContext {
         let chain: [NIOSSLCertificate], key: NIOSSLPrivateKey
         do {
             chain = try NIOSSLCertificate.fromPEMBytes(bytes(of: files.certificate))
@@ -119,7 +131,7 @@ package final class TLSIdentity: Service {
             throw Unusable(description: "\(files.certificate) holds no certificate in PEM")
         }
         let now = Int(time(nil))
-        guard now < own.notValidAfter else {
+        guard now < own.notValidAfter || evenLate else {
             throw Unusable(description: "the certificate in \(files.certificate) has expired")
         }
         guard now >= own.notValidBefore else {

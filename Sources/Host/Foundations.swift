@@ -104,14 +104,19 @@ package struct Foundations {
             // Where it is missing, `require` decides, and says what to do.
             let hasLandlock = launcher.features.map { $0.landlockABI > 0 } ?? true
             try Confinement.apply(
-                data: path, further: roots.folders + options.readable.map(Self.folder(of:)), withLandlock: hasLandlock)
+                data: path, further: roots.folders + options.readable.flatMap(Self.places(of:)),
+                withLandlock: hasLandlock)
         }
         launcher.startReading()
     }
 
-    /// Of a file, for one that is put in its place later.
-    private static func folder(of file: String) -> String {
-        URL(fileURLWithPath: file).deletingLastPathComponent().path
+    /// Of a file, and of what it links to: their folders, for one that is put in its place later. Of the root only itself.
+    private static func places(of file: String) -> [String] {
+        let given = URL(fileURLWithPath: file)
+        return Set([given, given.resolvingSymlinksInPath()]).map { file in
+            let folder = file.deletingLastPathComponent().path
+            return folder == "/" ? file.path : folder
+        }
     }
 
     /// Each worker takes seven descriptors; the usual soft limit of 1,024 is for select(2), which nothing here uses.

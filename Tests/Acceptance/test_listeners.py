@@ -96,9 +96,9 @@ def serve(workspace, folder):
         host.process.stdout.close()
 
 
-def ended(host):
+def ended(host, seconds=20):
     host.process.send_signal(signal.SIGTERM)
-    return host.process.wait(20)
+    return host.process.wait(seconds)
 
 
 def curl(host, path, *options, url=None, ca=None):
@@ -207,6 +207,19 @@ def test_whoever_says_nothing_is_let_go(secure):
         silent.settimeout(20)
         began = time.monotonic()
         assert silent.recv(1) == b"" and 8 < time.monotonic() - began < 15
+
+
+def test_one_that_never_answers_a_ping(secure):
+    """Has a connection, and no stream: at the end it is not waited for."""
+    context = ssl.create_default_context()
+    (context.check_hostname, context.verify_mode) = (False, ssl.CERT_NONE)
+    context.set_alpn_protocols(["h2"])
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", int(secure.url.rsplit(":", 1)[1])), 5)) as client:
+        assert client.selected_alpn_protocol() == "h2"
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert ended(secure, 30) == 0 and time.monotonic() - began < 20
 
 
 def subject(host):

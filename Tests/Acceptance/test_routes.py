@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -101,7 +102,9 @@ def test_pages(host, echo, routes):
     {}, {"route": "GET /a"}, {"function": "F"}, {"route": "GET /v1/keys"}, {"route": "ANY /fn/x"}, {"route": "GET /2015-03-31/functions"},
     {"route": "get /a"}, {"route": "GET a"}, {"route": "GET /{a}/{a}"}, {"route": "GET /{a+}/b"}, {"route": "GET /a//b"},
     {"route": "GET /" + "a" * 2000}, {"auth": "open"}, {"auth": {"jwt": {"issuer": "i"}}}, {"cors": {"origins": ["*"], "credentials": True}},
-    {"rate": "fast"}, {"timeout": "1h"}, {"host": "a b"}, {"colour": "red"}, {"id": "another"},
+    {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": "https://example.com/jwks.json"}}},
+    {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": {"keys": [{"kty": "oct", "k": "c2l4dGVlbiBieXRlcy4u"}]}}}},
+    {"cors": {"origins": ["null"], "credentials": True}}, {"cors": {"origins": ["https://*."]}}, {"rate": "fast"}, {"timeout": "1h"}, {"host": "a b"}, {"colour": "red"}, {"id": "another"},
     {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}}}},
     {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": {"keys": [{"kty": "RSA"}] * 101}}}},
 ])
@@ -145,7 +148,7 @@ def test_the_most_specific_answers(host, echo, routes):
             assert event["version"] == "2.0" and event["requestContext"]["http"]["method"] == method
     refused = at(host, "POST", "/m")
     assert problem(refused, 405) and refused["Allow"] == "GET, HEAD"
-    for path in ("/m/..", "/m/7/../me", "/m/%2e%2e/keys", "/nothing"):
+    for path in ("/m/..", "/m/7/../me", "/m/%2e%2e/keys", "/m/..%2F..%2Fetc", "/m/a%5C..%5Cb", "/nothing"):
         assert problem(at(host, "GET", path), 404)
     # The host's own stay its own.
     routes("ANY /{all+}", echo, auth="none")
@@ -163,6 +166,22 @@ def test_hosts(host, echo, routes):
     assert at(host, "GET", "/hosts/1", Host="a.tenants.example.com").status == 200
     assert at(host, "GET", "/hosts/1").status == 404
     assert at(host, "GET", "/hosts", Host="other.example.com").status == 421
+
+
+def test_names_that_nobody_has(host, echo, routes):
+    """Not looked up, not compared, refused: 80 KB of combining marks would take a loop's time."""
+    routes("GET /names", echo, auth="none", host="*.names.example.com")
+    marks = "\u0301\u0316" * 16_000
+    began = time.monotonic()
+    for name in ("a." + marks, "a" * 301 + ".names.example.com", "\u00e9.names.example.com"):
+        with socket.create_connection((host.address, host.port), 10) as client:
+            client.sendall(b"GET /names HTTP/1.1\r\nHost: " + name.encode() + b"\r\n\r\n")
+            assert client.recv(64).split()[1] in (b"421", b"400")
+    with socket.create_connection((host.address, host.port), 10) as client:
+        client.sendall(b"GET /names HTTP/1.1\r\nHost: a.names.example.com\r\nHost: b.names.example.com\r\n\r\n")
+        assert client.recv(64).split()[1] == b"400"
+    assert time.monotonic() - began < 5
+    assert at(host, "GET", "/names", Host="a.names.example.com").json()["headers"]["host"] == "a.names.example.com"
 
 
 def test_alias_and_version(host, routes):
@@ -187,6 +206,21 @@ def test_a_token(host, echo, routes):
     assert reply.status == 200 and "authorization" not in reply.json()["headers"] and reply["Bulkhead-Usage"]
     other = host.request("POST", "/v1/keys", json.dumps({"name": "k", "functions": ["other"]}).encode()).json()["token"]
     assert problem(host.request("POST", "/who/1", b"{}", token=other), 403)
+
+
+@pytest.mark.parametrize("auth", ["none", {"hmac": {"header": "x-signature", "secret": "it is a secret"}}])
+def test_no_function_sees_a_token_of_the_host(host, echo, routes, auth):
+    """Whatever the token is for, also when it is not for this."""
+    routes("POST /sees", echo, auth=auth)
+    signature = hmac.new(b"it is a secret", b"{}", hashlib.sha256).hexdigest()
+    keys = [{"functions": ["other"]}, {"rate": "1/h"}, {"role": "admin"}]
+    for key in keys:
+        token = host.request("POST", "/v1/keys", json.dumps({"name": "k"} | key).encode()).json()["token"]
+        for _ in range(2):
+            reply = host.request("POST", "/sees", b"{}", {"x-signature": signature}, token=token)
+            assert reply.status == 200 and "authorization" not in reply.json()["headers"] and token not in reply.body.decode()
+    reply = host.request("POST", "/sees", b"{}", {"x-signature": signature}, token="its own")
+    assert reply.json()["headers"]["authorization"] == "Bearer its own"
 
 
 def test_told_no_more_than_needed(host, routes):
@@ -242,10 +276,10 @@ def test_a_json_web_token(host, echo, routes, algorithm, key, public):
         return at(host, "GET", path, bearer)
     assert problem(at(host, "GET", path), 401)["detail"]
     for _ in range(2):  # and from the cache
-        reply = use(token(key, algorithm, groups=["a", "b"], scope="read write", level=3))
+        reply = use(token(key, algorithm, groups=["a", "b"], scope="read write", level=3, uid=9007199254740993))
         assert reply.status == 200, reply
         context = reply.json()["requestContext"]
-        assert context["authorizer"]["jwt"]["claims"] | {"sub": "somebody", "groups": "[a b]", "level": "3", "iss": ISSUER} == \
+        assert context["authorizer"]["jwt"]["claims"] | {"sub": "somebody", "groups": "[a b]", "level": "3", "uid": "9007199254740993", "iss": ISSUER} == \
             context["authorizer"]["jwt"]["claims"]
     # A token's holder is no key's holder.
     assert reply["Bulkhead-Usage"] is None and reply.json()["headers"]["authorization"]
@@ -259,6 +293,7 @@ def test_a_json_web_token(host, echo, routes, algorithm, key, public):
         "changed": f"{header}.{b64(other)}.{signature}", "unsigned": f"{header}.{payload}.", "no token": "a.b.c", "two parts": f"{header}.{payload}",
         "none": f"{b64(json.dumps({'alg': 'none', 'kid': 'one'}).encode())}.{payload}.",
         "critical": token(key, algorithm, {"kid": "one", "crit": ["exp"], "exp": 1}), "huge": token(key, algorithm, blob="x" * 9000),
+        "marks as its algorithm": f"{b64(json.dumps({'alg': chr(0x301) * 2000}, ensure_ascii=False).encode())}.{payload}.{signature}",
         "a number as exp": f"{header}.{b64(b'{}')}.{signature}",
     }
     for what, bearer in wrong.items():
@@ -431,6 +466,19 @@ def test_they_outlive_the_host(hosts):
     host.start()
     assert host.get("/v1/routes?limit=1000").json() == listed and len(listed["routes"]) == 49
     assert at(host, "GET", "/r/8/x").json()["pathParameters"] == {"id": "x"} and at(host, "GET", "/r/7/x").status == 404
+
+
+def test_a_dry_run_is_one(host, echo, routes):
+    """Where it can be; elsewhere it is refused, and hides nothing from the audit log."""
+    body = json.dumps({"route": "GET /dry", "function": echo}).encode()
+    before = host.get("/v1/audit").json()["audit"][0]
+    assert host.request("PUT", "/v1/routes/dry?dryRun=true", body).json() == {"change": "new"}
+    assert host.upload(echo, ECHO, query=[("processes", "4"), ("dryRun", "true")]).json() == {"change": "none"}
+    assert host.get("/v1/routes/dry").status == 404 and host.get("/v1/audit").json()["audit"][0] == before
+    for method, path in (("POST", "/v1/keys"), ("DELETE", f"/v1/functions/{echo}"), ("POST", f"/v1/functions/{echo}/rollback"),
+                         ("PUT", f"/v1/functions/{echo}/aliases/a"), ("DELETE", "/v1/routes/dry"), ("DELETE", "/v1/keys/none")):
+        assert problem(host.request(method, path + "?dryRun=true", b'{"name": "k", "version": 1}'), 400), path
+    assert host.get(f"/v1/functions/{echo}").status == 200 and host.get("/v1/audit").json()["audit"][0] == before
 
 
 def test_changes_are_noted(host, echo, routes):

@@ -69,9 +69,10 @@ import Testing
             "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
         let rule = JWTRule(issuer: "joe", audience: ["a"], keys: .given([key]))
         let access = try access()
+        let route = Route(id: "r", pattern: try RoutePattern("GET /a"), function: try functionName("a"))
         func why(_ token: String, _ rule: JWTRule) async -> String {
             do {
-                _ = try await access.claims(of: Bearer("Bearer \(token)", longest: 9000), by: rule, for: "r")
+                _ = try await access.claims(of: Bearer("Bearer \(token)", longest: 9000), by: rule, for: route)
                 return "taken"
             } catch {
                 return (error as? Failure)?.detail ?? "\(error)"

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 static int queue, count;
-static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];  // of a Unix socket, for taking it away
+// Of a Unix socket, for taking it away: and it alone, should somebody else's stand there by then.
+static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+static struct stat own;
 
 static long number_in(const char *variable) {
     const char *text = getenv(variable);
@@ -135,7 +137,7 @@ static void listen_on_path(const char *text, int backlog) {
     mode_t mask = umask(0117);
     bool bound = bind(fd, (struct sockaddr *)&address, size) == 0;
     umask(mask);
-    if (!bound || listen(fd, backlog) < 0) refuse(text, strerror(errno), 3);
+    if (!bound || listen(fd, backlog) < 0 || lstat(path, &own) < 0) refuse(text, strerror(errno), 3);
 }
 
 void socket_listen(const char *text, int backlog) {
@@ -175,5 +177,6 @@ void socket_renew_queue(void) {
 
 void socket_close(void) {
     for (int i = 0; i < count; i++) close(LISTENING + i);
-    if (*path) unlink(path);
+    struct stat there;
+    if (*path && lstat(path, &there) == 0 && there.st_dev == own.st_dev && there.st_ino == own.st_ino) unlink(path);
 }
