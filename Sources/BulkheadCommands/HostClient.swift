@@ -5,6 +5,7 @@ import Host
 import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1
+import NIOSSL
 
 /// Where the host is and what opens it: the options that all client commands take.
 struct HostOptions: ParsableArguments {
@@ -18,8 +19,21 @@ struct HostOptions: ParsableArguments {
         name: .customLong("data-dir"), help: "Data directory of the local host. Default: BULKHEAD_DATA, or the user's.")
     var dataDirectory: String?
 
+    @Option(
+        name: .customLong("ca"),
+        help: "PEM file with the certificates to trust, instead of the system's. Default: BULKHEAD_CA.")
+    var authorities: String?
+
     @Flag(help: "Print JSON.")
     var json = false
+
+    private func trusted(_ standard: String?) throws -> String? {
+        guard let file = authorities ?? standard else { return nil }
+        guard FileManager.default.isReadableFile(atPath: file) else {
+            throw CommandFailure("--ca \(file): it cannot be read", .usage)
+        }
+        return file
+    }
 
     func client() throws -> HostClient {
         let environment = ProcessInfo.processInfo.environment
@@ -34,7 +48,9 @@ struct HostOptions: ParsableArguments {
                 "no token given and \(directory.tokenFile) is missing or may not be read; give one with --token or BULKHEAD_TOKEN",
                 .usage)
         }
-        return HostClient(url: url.hasSuffix("/") ? String(url.dropLast()) : url, token: token)
+        return HostClient(
+            url: url.hasSuffix("/") ? String(url.dropLast()) : url, token: token,
+            authorities: try trusted(environment["BULKHEAD_CA"]))
     }
 }
 
@@ -42,6 +58,8 @@ struct HostOptions: ParsableArguments {
 struct HostClient: Sendable {
     let url: String
     let token: String
+    /// PEM file; nil: the system's.
+    let authorities: String?
 
     struct Answer: Sendable {
         let status: Int
@@ -68,6 +86,11 @@ struct HostClient: Sendable {
             if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
             var configuration = HTTPClient.Configuration()
             configuration.connectionPool.retryConnectionEstablishment = false  // a person waits
+            if let authorities {
+                var tls = TLSConfiguration.makeClientConfiguration()
+                tls.trustRoots = .file(authorities)
+                configuration.tlsConfiguration = tls
+            }
             let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
             let result: Result<Answer, any Error>
             do {
@@ -76,7 +99,9 @@ struct HostClient: Sendable {
                 result = .success(
                     Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes)))
             } catch {
-                result = .failure(CommandFailure("\(url) cannot be reached: \(error)"))
+                let isUntrusted = "\(error)".contains("CERTIFICATE_VERIFY_FAILED")
+                let advice = isUntrusted ? "; its certificate is not trusted: --ca FILE names one to trust" : ""
+                result = .failure(CommandFailure("\(url) cannot be reached: \(error)\(advice)"))
             }
             try await client.shutdown()
             return try result.get()

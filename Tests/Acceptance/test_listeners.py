@@ -156,6 +156,16 @@ def test_both_protocols(secure, folder, version, options):
     assert ask(invoke, *authorized(secure, "-d", '{"a": 3}')) == (200, b'{"a": 3}')
 
 
+def test_commands_over_it(secure, bulkhead):
+    """Found by the data directory; whom to trust is said, or it is not spoken to."""
+    done = bulkhead("invoke", "echo", "--data", "1", "--data-dir", secure.data)
+    assert done.returncode == 3 and "certificate" in done.stderr.lower() and "--ca" in done.stderr, done
+    assert bulkhead("invoke", "echo", "--data", "1", "--data-dir", secure.data, "--ca", secure.ca).stdout == "1"
+    assert bulkhead("list", "--data-dir", secure.data, environment={"BULKHEAD_CA": str(secure.ca)}).returncode == 0
+    wrong = bulkhead("list", "--data-dir", secure.data, "--ca", "/nowhere.pem")
+    assert wrong.returncode == 2 and "/nowhere.pem" in wrong.stderr
+
+
 def test_only_what_is_sound(secure):
     """As testssl.sh asks: TLS 1.2 and 1.3, forward secrecy, no renegotiation, no compression, ALPN."""
     where = secure.url.removeprefix("https://")
