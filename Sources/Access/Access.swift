@@ -7,7 +7,15 @@ import Synchronization
 /// Who may do what: keys, in the store for good, in memory for looking up; and the principals that they stand for.
 package final class Access: Sendable {
     private struct State {
-        var keys: [String: AccessKey]  // by hash
+        var keys: [String: AccessKey] {  // by hash
+            didSet {
+                ordered = nil
+                changes += 1
+            }
+        }
+        var changes = 0
+        /// As they are listed.
+        var ordered: [AccessKey]?
         /// Tokens that were presented and known, by themselves: a hash for each request costs more than the rest of its check.
         var presented: [String: AccessKey] = [:]
         /// By the key's id.
@@ -185,7 +193,30 @@ package final class Access: Sendable {
     // MARK: - Keys
 
     /// The oldest first.
-    package var keys: [AccessKey] { state.withLock { $0.keys.values.sorted { $0.createdAt < $1.createdAt } } }
+    package var keys: [AccessKey] {
+        if let ordered = state.withLock({ $0.ordered }) { return ordered }
+        // Sorted by whoever asks, while others go on.
+        let (all, changes) = state.withLock { ($0.keys, $0.changes) }
+        let ordered = all.values.sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
+        state.withLock { if $0.changes == changes { $0.ordered = ordered } }
+        return ordered
+    }
+
+    /// Those behind the one with this date and id.
+    package func keys(after createdAt: String, _ id: String, limit: Int) -> (page: ArraySlice<AccessKey>, isLast: Bool)
+    {
+        let all = keys
+        var (low, high) = (0, all.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if (all[middle].createdAt, all[middle].id) <= (createdAt, id) { low = middle + 1 } else { high = middle }
+        }
+        let page = all[low...].prefix(limit)
+        return (page, low + page.count == all.count)
+    }
+
+    /// Whether there is any.
+    package var hasKeys: Bool { state.withLock { !$0.keys.isEmpty } }
 
     /// Makes a token. It is told here and never again.
     /// - Throws: what the store says.
@@ -223,7 +254,7 @@ package final class Access: Sendable {
     package func removeKey(id: String) async throws -> Bool {
         let existed = try await store.removeKey(id: id)
         state.withLock { state in
-            state.keys = state.keys.filter { $0.value.id != id }
+            if let hash = state.keys.first(where: { $0.value.id == id })?.key { state.keys[hash] = nil }
             state.presented = [:]
             state.buckets[id] = nil
             state.uses[id] = nil

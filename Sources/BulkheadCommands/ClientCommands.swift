@@ -212,14 +212,10 @@ struct KeysCommand: ParsableCommand {
 
         @OptionGroup var host: HostOptions
 
-        private struct Page: Decodable {
-            let keys: [Key]
-        }
-
         func run() throws {
-            let answer = try host.client().get(.GET, "/v1/keys")
-            if host.json { return printJSON(answer) }
-            let keys = try JSONDecoder().decode(Page.self, from: answer.body).keys
+            let all = try host.client().pages("/v1/keys", of: "keys")
+            if host.json { return try printDocument(["keys": all]) }
+            let keys = try JSONDecoder().decode([Key].self, from: JSONSerialization.data(withJSONObject: all))
             let rows = keys.map {
                 [
                     $0.id, $0.name, $0.role, $0.functions?.joined(separator: ",") ?? "*", $0.createdAt,

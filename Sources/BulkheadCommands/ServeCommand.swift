@@ -152,7 +152,7 @@ struct ServeCommand: ParsableCommand {
     private static func makeAdminToken(for host: Supervisor, in data: DataDirectory) async throws {
         // A token that is in the file but not in a catalogue that knows others was revoked, and stays so.
         if let token = data.token {
-            if host.access.key(for: token) == nil, !host.access.keys.isEmpty { return }
+            if host.access.key(for: token) == nil, host.access.hasKeys { return }
             _ = try await host.access.enterAdmin(token)
         } else {
             try writePrivately(try await host.access.enterAdmin(), to: data.tokenFile)

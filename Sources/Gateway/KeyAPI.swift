@@ -104,6 +104,11 @@ private struct KeyRequest: Decodable {
     }
 }
 
+private struct KeyPage: Encodable {
+    let keys: [KeyDocument]
+    var next: String?
+}
+
 /// Who may do what.
 struct KeyAPI: Sendable {
     let services: Services
@@ -114,9 +119,17 @@ struct KeyAPI: Sendable {
             Endpoint(
                 .get, RoutePath("/v1/keys"), needs: .role(.admin),
                 Operation(
-                    id: "listKeys", summary: "List tokens; never their text",
-                    answers: [.json("Keys", .record(["keys": .list(of: .schema("Key"))], required: ["keys"]))])
-            ) { _ in try Response.json(["keys": services.access.keys.map { KeyDocument($0) }]) },
+                    id: "listKeys", summary: "List tokens, the oldest first; never their text",
+                    parameters: [.page(upTo: 1000, standard: 1000), .cursor],
+                    answers: [
+                        .json(
+                            "A page",
+                            .record(
+                                [
+                                    "keys": .list(of: .schema("Key")),
+                                    "next": .text.about("Pass as cursor for the next page; absent on the last"),
+                                ], required: ["keys"]))
+                    ], fails: [400]), handle: list),
             Endpoint(
                 .post, RoutePath("/v1/keys"), needs: .role(.admin),
                 Operation(
@@ -145,6 +158,14 @@ struct KeyAPI: Sendable {
                 return Response(status: .noContent)
             },
         ]
+    }
+
+    private func list(_ call: Call) async throws -> Response {
+        let limit = try call.number("limit", in: 1...1000) ?? 1000
+        let parts = (call.query("cursor") ?? "").prefix(bytes: 100).split(separator: " ").map(String.init)
+        let (page, isLast) = services.access.keys(after: parts.first ?? "", parts.dropFirst().first ?? "", limit: limit)
+        let next = isLast ? nil : page.last.map { "\($0.createdAt) \($0.id)" }
+        return try Response.json(KeyPage(keys: page.map { KeyDocument($0) }, next: next))
     }
 
     private func makeKey(_ call: Call) async throws -> Response {

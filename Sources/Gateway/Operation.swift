@@ -14,8 +14,8 @@ struct Operation: Sendable {
         static func header(_ name: String, _ about: String) -> Parameter {
             Parameter(name: name, place: "header", schema: .text, about: about)
         }
-        static func page(upTo most: Int, first: Int = 1) -> Parameter {
-            .query("limit", .integer(first...most).with(["default": 100]), "How many at most")
+        static func page(upTo most: Int, first: Int = 1, standard: Int = 100) -> Parameter {
+            .query("limit", .integer(first...most).with(["default": .number(standard)]), "How many at most")
         }
         static let ifMatch = header("If-Match", "An ETag: 412 when what is there is another")
         static let dryRun = query(

@@ -1,7 +1,10 @@
 """Keys: what each role may do, to which functions, until when, and how often."""
 
+import hashlib
 import json
+import sqlite3
 import time
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -212,3 +215,30 @@ def test_commands(bulkhead, host):
     assert row.split()[1:4] == ["ci", "deploy", "ci-*"]
     assert run("keys", "create", "x", "--rate", "often").returncode == 2
     assert run("keys", "revoke", made["id"]).returncode == 0
+
+
+def test_a_hundred_thousand(hosts, bulkhead):
+    """Started with, used, listed in pages, revoked: none of it is slow for whoever asks for something else."""
+    host = hosts()
+    host.upload("echo", b"#!/bin/sh\nexec cat\n")
+    assert host.stop() == 0
+    tokens = [f"bh_{number:064x}" for number in range(100_000)]
+    with closing(sqlite3.connect(host.data / "catalogue.db")) as database:
+        database.executemany(
+            "INSERT INTO key (id, name, scope, createdAt, hash) VALUES (?, ?, 'invoke', ?, ?)",
+            ((f"k{number}", f"key {number}", f"2030-01-01T00:00:{number // 2000:02}.000Z", hashlib.sha256(token.encode()).hexdigest())
+             for number, token in enumerate(tokens)))
+        database.commit()
+    began = time.monotonic()
+    host.start()
+    assert time.monotonic() - began < 20
+    for token in tokens[::9973]:
+        assert host.invoke("echo", 1, token=token, expect="ok").json() == 1
+    first = host.get("/v1/keys").json()
+    assert len(first["keys"]) == 1000 and first["next"]
+    second = host.get("/v1/keys", query={"cursor": first["next"], "limit": 10}).json()
+    assert len(second["keys"]) == 10 and not {key["id"] for key in second["keys"]} & {key["id"] for key in first["keys"]}
+    assert host.request("DELETE", "/v1/keys/k99730").status == 204
+    assert host.invoke("echo", 1, token=tokens[99730]).status == 401
+    done = bulkhead("keys", "list", "--json", "--host", host.url, "--token", host.token, timeout=120)
+    assert len(json.loads(done.stdout)["keys"]) == 100_000  # and the admin's own
