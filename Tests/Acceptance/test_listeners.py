@@ -76,7 +76,9 @@ def serve(workspace, folder):
         host.traces = system.Traces()
         host.process = subprocess.Popen(
             [str(BINARY), "serve", *(["--listen", "127.0.0.1:0"] if "--listen" not in host.options else []), "--data", str(data), *host.options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(host.log, "ab"), text=True, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(host.log, "ab"), text=True, start_new_session=True,
+            # Where the tests themselves run under nohup, a hangup is ignored: that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
         lines = []
         for line in host.process.stdout:
             lines.append(line.strip())
