@@ -39,8 +39,13 @@ def serve(told):
     if told:
         os.write(NOTIFY, b"1")
     os.close(NOTIFY)
+    # A signal that comes just before accept(2) is seen at its end only: Python's handlers run between system calls.
+    listening.settimeout(0.1)
     while True:
-        connection, _ = listening.accept()
+        try:
+            connection, _ = listening.accept()
+        except TimeoutError:
+            continue
         with connection:
             request = connection.recv(65536).decode(errors="replace")
             if not request:
