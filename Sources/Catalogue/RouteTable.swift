@@ -105,7 +105,7 @@ struct RequestPath {
         var start = 1, end = 1, next = 1
         while next <= bytes.count {
             if next == bytes.count || bytes[next] == UInt8(ascii: "/") {
-                guard segments.count < Self.maxSegments, !Self.isDots(bytes[start..<end]) else { return nil }
+                guard segments.count < Self.maxSegments, !PathSegment.isDots(bytes[start..<end]) else { return nil }
                 segments.append(start..<end)
                 next += 1
                 (start, end) = (next, next)
@@ -121,14 +121,6 @@ struct RequestPath {
         }
         self.bytes = bytes
         self.segments = segments
-    }
-
-    /// Also behind a slash that was written otherwise, which a function may take for one.
-    private static func isDots(_ segment: ArraySlice<UInt8>) -> Bool {
-        guard segment.contains(UInt8(ascii: ".")) else { return false }
-        return segment.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.contains { part in
-            part.count <= 2 && part.allSatisfy { $0 == UInt8(ascii: ".") }
-        }
     }
 
     var count: Int { segments.count }

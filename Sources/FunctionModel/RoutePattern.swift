@@ -68,7 +68,7 @@ package struct RoutePattern: Sendable, Hashable, CustomStringConvertible {
         if part.hasPrefix("{"), part.hasSuffix("}") {
             let isRest = part.hasSuffix("+}")
             let name = part.dropFirst().dropLast(isRest ? 2 : 1)
-            guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy(isOfAName) else {
+            guard (1...64).contains(name.utf8.count), name.isMade(of: "_-.") else {
                 throw refused(
                     "\"\(shown(part))\" is no parameter: its name has up to 64 letters, digits, _, - and ."
                 )
@@ -76,17 +76,10 @@ package struct RoutePattern: Sendable, Hashable, CustomStringConvertible {
             return isRest ? .rest(String(name)) : .parameter(String(name))
         }
         let decoded = PathSegment.decoded(part.utf8)
-        guard !PathSegment.isDots(decoded), !decoded.contains(UInt8(ascii: "/")),
+        guard !PathSegment.isDots(decoded[...]), !decoded.contains(UInt8(ascii: "/")),
             part.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && !#"{}?#"\"#.utf8.contains($0) })
         else { throw refused("\"\(shown(part))\" cannot be a segment of a path") }
         return .literal(decoded)
-    }
-
-    private static func isOfAName(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."): true
-        default: false
-        }
     }
 
     /// Whether a path that begins so is never a route's: the host's own, and the dates of Lambda's API.
@@ -104,7 +97,7 @@ package struct RoutePattern: Sendable, Hashable, CustomStringConvertible {
     package var shape: String {
         let path = segments.map { segment in
             switch segment {
-            case .literal(let bytes): "/" + bytes.map { $0 == UInt8(ascii: "{") ? "%7B" : Self.letter($0) }.joined()
+            case .literal(let bytes): "/" + bytes.map(Self.letter).joined()
             case .parameter: "/{}"
             case .rest: "/{+}"
             }
@@ -112,9 +105,12 @@ package struct RoutePattern: Sendable, Hashable, CustomStringConvertible {
         return (method ?? "ANY") + " " + path.joined()
     }
 
+    /// Always two digits: else what follows could be taken for one.
     private static func letter(_ byte: UInt8) -> String {
-        (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "%")
-            ? String(UnicodeScalar(byte)) : "%" + String(byte, radix: 16)
+        if (0x21...0x7E).contains(byte), byte != UInt8(ascii: "%"), byte != UInt8(ascii: "{") {
+            return String(UnicodeScalar(byte))
+        }
+        return (byte < 0x10 ? "%0" : "%") + String(byte, radix: 16)
     }
 }
 
@@ -147,9 +143,13 @@ package enum PathSegment {
         return high << 4 | low
     }
 
-    /// Whether it would lead elsewhere where it were followed.
-    package static func isDots(_ decoded: [UInt8]) -> Bool {
-        decoded == [UInt8(ascii: ".")] || decoded == [UInt8(ascii: "."), UInt8(ascii: ".")]
+    /// Whether it would lead elsewhere where it were followed; also behind a slash that was written otherwise, which a function may
+    /// take for one.
+    package static func isDots(_ decoded: ArraySlice<UInt8>) -> Bool {
+        guard decoded.contains(UInt8(ascii: ".")) else { return false }
+        return decoded.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }.contains { part in
+            part.count <= 2 && part.allSatisfy { $0 == UInt8(ascii: ".") }
+        }
     }
 
     private static func digit(_ byte: UInt8) -> UInt8? {

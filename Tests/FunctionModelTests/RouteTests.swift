@@ -32,7 +32,7 @@ import Testing
         #expect(try shape("GET /caf%C3%A9") == shape("GET /café"))
         let all = [
             "GET /users/{id}", "ANY /users/{id}", "GET /users/{id+}", "GET /users/{id}/", "GET /users/id",
-            "GET /users/%7B%7D",
+            "GET /users/%7B%7D", "GET /%0Ab", "GET /%AB",
         ]
         #expect(try Set(all.map(shape)).count == all.count)
     }
