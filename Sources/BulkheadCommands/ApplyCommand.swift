@@ -20,30 +20,19 @@ struct ApplyCommand: ParsableCommand {
 
     @OptionGroup var host: HostOptions
 
-    private struct Row: Encodable {
-        let kind: String
-        let name: String
-        let change: Change
-    }
-    private struct Report: Encodable {
-        let changes: [Row]
-        let applied: Bool
-    }
-
     func run() throws {
         let project = try ProjectFile(path: file)
         let plan = try ApplyPlan(project, client: try host.client())
-        let rows = plan.steps.map { Row(kind: $0.kind.rawValue, name: $0.name, change: $0.change) }
         if !host.json {
             for step in plan.steps { print("\(step.change.sign) \(step.kind.rawValue) \(step.name)") }
         }
         let pending = plan.steps.filter { $0.change != .none }
         if yes { for step in pending { try plan.apply(step) } }
         if host.json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            let report = try encoder.encode(Report(changes: rows, applied: yes))
-            return FileHandle.standardOutput.write(report + Data("\n".utf8))
+            let rows = plan.steps.map {
+                ["kind": $0.kind.rawValue, "name": $0.name, "change": $0.change.rawValue]
+            }
+            return try printDocument(["changes": rows, "applied": yes])
         }
         let new = pending.count { $0.change == .new }
         let counts = "\(new) new, \(pending.count - new) changed, \(plan.steps.count - pending.count) as they are"
@@ -66,6 +55,18 @@ struct ApplyPlan {
         let path: String
         let body: [UInt8]
         let contentType: String
+
+        init(path: String, body: [UInt8], contentType: String) {
+            self.path = path
+            self.body = body
+            self.contentType = contentType
+        }
+
+        init(_ path: String, json members: [String: Any]) throws {
+            self.init(
+                path: path, body: Array(try JSONSerialization.data(withJSONObject: members)),
+                contentType: "application/json")
+        }
     }
 
     let steps: [Step]
@@ -81,7 +82,7 @@ struct ApplyPlan {
             if step.change != .none { changing.insert(function.name) }
             steps.append(step)
         }
-        for alias in project.aliases { steps.append(try Self.step(alias, client, changing)) }
+        for alias in project.aliases { steps.append(try Self.step(alias, client)) }
         for route in project.routes { steps.append(try Self.step(route, client, changing)) }
         self.steps = steps
     }
@@ -108,13 +109,9 @@ struct ApplyPlan {
         return Step(kind: .function, name: function.name, change: change, request: request)
     }
 
-    private static func step(
-        _ alias: ProjectFile.AliasEntry, _ client: HostClient, _ changing: Set<String>
-    ) throws -> Step {
+    private static func step(_ alias: ProjectFile.AliasEntry, _ client: HostClient) throws -> Step {
         let path = "/v1/functions/\(escaped(alias.function))/aliases/\(escaped(alias.name))"
-        let request = Request(
-            path: path, body: Array(try JSONSerialization.data(withJSONObject: alias.body)),
-            contentType: "application/json")
+        let request = try Request(path, json: alias.body)
         let answer = try client.send(.GET, path)
         var change = Change.new
         if answer.status == 200, let there = try JSONSerialization.jsonObject(with: answer.body) as? [String: Any] {
@@ -142,9 +139,7 @@ struct ApplyPlan {
         _ route: ProjectFile.RouteEntry, _ client: HostClient, _ changing: Set<String>
     ) throws -> Step {
         let path = "/v1/routes/\(escaped(route.id))"
-        let request = Request(
-            path: path, body: Array(try JSONSerialization.data(withJSONObject: route.body)),
-            contentType: "application/json")
+        let request = try Request(path, json: route.body)
         let change = try client.named("route \(route.id)") { client in
             // Its function may be about to be made.
             try client.change(path + "?dryRun=true", request.body, request.contentType, for: 404) {
@@ -176,11 +171,7 @@ extension HostClient {
     ) throws -> Change {
         let answer = try send(.PUT, path, body: body, contentType: contentType)
         if answer.status == status, isExpected() { return .new }
-        guard answer.status == 200 else {
-            throw CommandFailure(
-                answer.detail ?? "the host answered \(answer.status)", answer.status >= 500 ? .host : .usage)
-        }
-        return try JSONDecoder().decode(ChangeAnswer.self, from: answer.body).change
+        return try JSONDecoder().decode(ChangeAnswer.self, from: accepted(answer).body).change
     }
 
     /// Says of whatever fails what it was about.

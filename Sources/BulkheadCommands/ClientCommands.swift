@@ -93,31 +93,11 @@ struct ListCommand: ParsableCommand {
 
     @OptionGroup var host: HostOptions
 
-    private struct Page: Decodable {
-        let functions: [FunctionSummary]
-        let next: String?
-    }
-
     func run() throws {
-        let client = try host.client()
-        var functions: [FunctionSummary] = []
-        var documents: [Any] = []
-        var cursor: String?
-        repeat {
-            let from = cursor.map { "&cursor=\(escaped($0))" } ?? ""
-            let answer = try client.get(.GET, "/v1/functions?limit=1000\(from)")
-            let page = try JSONDecoder().decode(Page.self, from: answer.body)
-            functions += page.functions
-            cursor = page.next
-            if host.json, let object = try JSONSerialization.jsonObject(with: answer.body) as? [String: Any] {
-                documents += object["functions"] as? [Any] ?? []
-            }
-        } while cursor != nil
-        if host.json {
-            let list = try JSONSerialization.data(
-                withJSONObject: ["functions": documents], options: [.sortedKeys, .withoutEscapingSlashes])
-            return FileHandle.standardOutput.write(list + Data("\n".utf8))
-        }
+        let all = try host.client().pages("/v1/functions", of: "functions")
+        if host.json { return try printDocument(["functions": all]) }
+        let functions = try JSONDecoder().decode(
+            [FunctionSummary].self, from: JSONSerialization.data(withJSONObject: all))
         let rows = functions.map {
             [$0.name, String($0.version), $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt]
         }

@@ -1,6 +1,4 @@
 import ArgumentParser
-import Foundation
-import Host
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -36,27 +34,16 @@ struct ConfigCommand: ParsableCommand {
         @Flag(help: "Print JSON.")
         var json = false
 
-        private struct Row: Encodable {
-            let key: String
-            let value: String
-            let from: String
-            let about: String
-            let accepts: String
-        }
-
         func run() throws {
             let rows = try Configured(options: [:], file: config.map(ConfigurationFile.init(path:))).rows.map {
-                Row(
-                    key: $0.setting.key, value: $0.value ?? $0.setting.standard, from: $0.source,
-                    about: $0.setting.about, accepts: $0.setting.accepts)
+                [
+                    "key": $0.setting.key, "value": $0.value ?? $0.setting.standard, "from": $0.source,
+                    "about": $0.setting.about, "accepts": $0.setting.accepts,
+                ]
             }
-            guard json else {
-                return printTable(
-                    [["KEY", "VALUE", "FROM", "WHAT IT IS"]] + rows.map { [$0.key, $0.value, $0.from, $0.about] })
-            }
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            FileHandle.standardOutput.write(try encoder.encode(["settings": rows]) + Data("\n".utf8))
+            if json { return try printDocument(["settings": rows]) }
+            let columns = ["key", "value", "from", "about"]
+            printTable([["KEY", "VALUE", "FROM", "WHAT IT IS"]] + rows.map { row in columns.map { row[$0] ?? "" } })
         }
     }
 }

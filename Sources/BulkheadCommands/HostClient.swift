@@ -113,12 +113,29 @@ struct HostClient: Sendable {
     func get(
         _ method: HTTPMethod = .GET, _ path: String, body: [UInt8]? = nil, contentType: String? = nil
     ) throws -> Answer {
-        let answer = try send(method, path, body: body, contentType: contentType)
+        try accepted(send(method, path, body: body, contentType: contentType))
+    }
+
+    /// - Throws: `CommandFailure` with the host's own sentence, for all but success.
+    func accepted(_ answer: Answer) throws -> Answer {
         guard (200..<300).contains(answer.status) else {
             throw CommandFailure(
                 answer.detail ?? "the host answered \(answer.status)", answer.status >= 500 ? .host : .usage)
         }
         return answer
+    }
+
+    /// All members of a list that comes in pages.
+    func pages(_ path: String, of member: String) throws -> [Any] {
+        var all: [Any] = []
+        var cursor: String?
+        repeat {
+            let answer = try get(.GET, "\(path)?limit=1000" + (cursor.map { "&cursor=\(escaped($0))" } ?? ""))
+            let page = try JSONSerialization.jsonObject(with: answer.body) as? [String: Any] ?? [:]
+            all += page[member] as? [Any] ?? []
+            cursor = page["next"] as? String
+        } while cursor != nil
+        return all
     }
 }
 
@@ -130,4 +147,11 @@ func escaped(_ text: String) -> String {
 /// Prints what the host answered, as it came.
 func printJSON(_ answer: HostClient.Answer) {
     FileHandle.standardOutput.write(answer.body + Data("\n".utf8))
+}
+
+/// Prints a document that was put together here, as `printJSON` prints the host's.
+func printDocument(_ document: [String: Any]) throws {
+    let bytes = try JSONSerialization.data(
+        withJSONObject: document, options: [.sortedKeys, .withoutEscapingSlashes])
+    FileHandle.standardOutput.write(bytes + Data("\n".utf8))
 }

@@ -42,8 +42,9 @@ struct RoutesCommand: ParsableCommand {
         func run() throws {
             let all = try host.client().pages("/v1/routes", of: "routes")
             if host.json { return try printDocument(["routes": all]) }
-            let list = try JSONSerialization.data(withJSONObject: all)
-            let rows = try JSONDecoder().decode([RouteSummary].self, from: list).map { route in
+            let routes = try JSONDecoder().decode(
+                [RouteSummary].self, from: JSONSerialization.data(withJSONObject: all))
+            let rows = routes.map { route in
                 [
                     route.id, route.route, route.host ?? "*",
                     route.alias == Alias.live ? route.function : "\(route.function):\(route.alias)",
@@ -119,25 +120,4 @@ struct RoutesCommand: ParsableCommand {
             complain("deleted \(id)", prefix: "")
         }
     }
-}
-
-extension HostClient {
-    /// All members of a list that comes in pages.
-    func pages(_ path: String, of member: String) throws -> [Any] {
-        var all: [Any] = []
-        var cursor: String?
-        repeat {
-            let answer = try get(.GET, "\(path)?limit=1000" + (cursor.map { "&cursor=\(escaped($0))" } ?? ""))
-            let page = try JSONSerialization.jsonObject(with: answer.body) as? [String: Any] ?? [:]
-            all += page[member] as? [Any] ?? []
-            cursor = page["next"] as? String
-        } while cursor != nil
-        return all
-    }
-}
-
-func printDocument(_ document: [String: Any]) throws {
-    let bytes = try JSONSerialization.data(
-        withJSONObject: document, options: [.sortedKeys, .withoutEscapingSlashes])
-    FileHandle.standardOutput.write(bytes + Data("\n".utf8))
 }

@@ -40,12 +40,7 @@ package struct Alias: Sendable, Hashable, Codable {
 
     package static func isName(_ text: String) -> Bool {
         (1...128).contains(text.utf8.count) && text.utf8.contains { !(0x30...0x39).contains($0) }
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "_"): true
-                default: false
-                }
-            }
+            && text.isMade(of: "-_")
     }
 
     /// Tells one state of it from another, for `ETag`: whatever changes it changes this.

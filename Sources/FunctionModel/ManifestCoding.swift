@@ -69,10 +69,13 @@ extension Manifest: Codable {
 
 extension Manifest {
     /// By bytes: to an argument that differs from another one in its normalization only, `==` is blind.
-    package func isSame(as other: Manifest) -> Bool {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        let (own, others) = (try? encoder.encode(self), try? encoder.encode(other))
-        return own != nil && own == others
-    }
+    package func isSame(as other: Manifest) -> Bool { isSameWritten(self, other) }
+}
+
+/// Whether both are written down in the same bytes; false where one cannot be.
+func isSameWritten<Value: Encodable>(_ one: Value, _ other: Value) -> Bool {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    let (own, others) = (try? encoder.encode(one), try? encoder.encode(other))
+    return own != nil && own == others
 }

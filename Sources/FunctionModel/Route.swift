@@ -1,5 +1,3 @@
-import Foundation
-
 /// A path of the host's own port that a function answers.
 package struct Route: Sendable, Hashable {
     package var id: String
@@ -39,12 +37,7 @@ package struct Route: Sendable, Hashable {
 
     package static func isID(_ text: String) -> Bool {
         (1...64).contains(text.utf8.count) && !".-_".contains(text.first ?? ".")
-            && text.utf8.allSatisfy { byte in
-                switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-                default: "._-".utf8.contains(byte)
-                }
-            }
+            && text.isMade(of: "._-")
     }
 
     /// The same for routes between which no request could decide.
@@ -58,10 +51,7 @@ package struct Route: Sendable, Hashable {
     package func isSame(as other: Route) -> Bool {
         var other = other
         other.updatedAt = updatedAt
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        let (own, others) = (try? encoder.encode(self), try? encoder.encode(other))
-        return own != nil && own == others
+        return isSameWritten(self, other)
     }
 
     /// Where it goes.

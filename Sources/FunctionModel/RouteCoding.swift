@@ -36,15 +36,7 @@ extension Route: Codable {
 
     private static func host(_ text: String) throws -> String {
         let name = text.hasPrefix("*.") ? text.dropFirst(2) : text[...]
-        let isSound =
-            (1...253).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
-                    true
-                default: false
-                }
-            }
+        let isSound = (1...253).contains(name.utf8.count) && name.isMade(of: "-._")
         guard isSound, !name.hasPrefix("."), !name.hasSuffix(".") else {
             throw Failure(
                 .invalidRequest, "host: a name without port, such as api.example.com or *.example.com; or null")

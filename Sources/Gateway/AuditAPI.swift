@@ -71,9 +71,7 @@ struct AuditAPI: Sendable {
 extension Gateway {
     /// Notes what an endpoint has changed. That it was done stands already: a note that cannot be written is told in the log.
     func note(_ endpoint: Endpoint, _ call: Call, _ response: Response) async {
-        guard endpoint.changes, response.status.code < 300, (try? call.isDryRun) != true || !endpoint.takesDryRun else {
-            return
-        }
+        guard endpoint.changes, response.status.code < 300, (try? call.isDryRun) != true else { return }
         do {
             try await services.access.note(
                 endpoint.operation.id, to: String(call.request.uri.path.prefix(bytes: 1000)), by: call.principal,

@@ -67,9 +67,3 @@ package struct Proxies: Sendable {
         return bytes.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] ? Array(bytes.suffix(4)) : bytes
     }
 }
-
-extension HTTPField.Name {
-    // Names that are valid: what they are made from is a literal.
-    static let host = HTTPField.Name("Host")!
-    static let xForwardedFor = HTTPField.Name("X-Forwarded-For")!
-}

@@ -38,11 +38,6 @@ package final class TLSIdentity: Service {
         var changed: Date?
     }
 
-    private struct NotRead: Error {
-        var stamp: [Stamp]
-        var reason: String
-    }
-
     private let files: Files
     private let state: Mutex<State>
     private let logger: Logger
@@ -57,7 +52,9 @@ package final class TLSIdentity: Service {
     package init(_ files: Files, isRestart: Bool, logger: Logger) throws {
         self.files = files
         self.logger = logger
-        state = Mutex(State(context: try Self.context(files, evenLate: isRestart), stamp: Self.stamp(files)))
+        let late = { (what: String) in logger.error("\(what); clients will refuse it") }
+        state = Mutex(
+            State(context: try Self.context(files, late: isRestart ? late : nil), stamp: Self.stamp(files)))
         (asked, ask) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -80,25 +77,22 @@ package final class TLSIdentity: Service {
 
     private func read(anyway: Bool) async {
         let (files, known) = (files, state.withLock { $0.stamp })
-        let result: Result<State, any Error>? = try? await offload {
+        // As the files were before they were read: they may be half changed.
+        let found = try? await offload { () -> (stamp: [Stamp], context: Result<NIOSSLContext, any Error>)? in
             let stamp = Self.stamp(files)
-            guard anyway || stamp != known else { return Result<State, any Error>?.none }
-            return Result { try Self.context(files) }.map { State(context: $0, stamp: stamp) }.mapError {
-                NotRead(stamp: stamp, reason: "\($0)")
-            }
+            return anyway || stamp != known ? (stamp, Result { try Self.context(files) }) : nil
         }
-        switch result {
-        case .success(let new)?:
-            state.withLock { $0 = new }
+        guard let (stamp, context) = found ?? nil else { return }
+        switch context {
+        case .success(let context):
+            state.withLock { $0 = State(context: context, stamp: stamp) }
             logger.notice("the certificate was read again", metadata: ["file": "\(files.certificate)"])
-        case .failure(let error)?:
-            // Said once: the same files are not looked at again before they change. As they were before they were read: they may
-            // be half changed.
-            if let failed = error as? NotRead { state.withLock { $0.stamp = failed.stamp } }
+        case .failure(let error):
+            // Said once: the same files are not looked at again before they change.
+            state.withLock { $0.stamp = stamp }
             logger.error(
                 "the certificate cannot be read again; the old one stays",
-                metadata: ["file": "\(files.certificate)", "reason": "\((error as? NotRead)?.reason ?? "\(error)")"])
-        case nil: break
+                metadata: ["file": "\(files.certificate)", "reason": "\(error)"])
         }
     }
 
@@ -111,19 +105,17 @@ package final class TLSIdentity: Service {
         }
     }
 
-    private static func context(_ files: Files, evenLate: Bool = false) throws -> NIOSSLContext {
+    /// - Parameter late: told that it has expired, and is served all the same; nil: then it is not.
+    private static func context(_ files: Files, late: ((String) -> Void)? = nil) throws -> NIOSSLContext {
         let chain: [NIOSSLCertificate], key: NIOSSLPrivateKey
+        let (certificateBytes, keyBytes) = (try bytes(of: files.certificate), try bytes(of: files.key))
         do {
-            chain = try NIOSSLCertificate.fromPEMBytes(bytes(of: files.certificate))
-        } catch let error as Unusable {
-            throw error
+            chain = try NIOSSLCertificate.fromPEMBytes(certificateBytes)
         } catch {
             throw Unusable(description: "\(files.certificate) holds no certificate in PEM: \(error)")
         }
         do {
-            key = try NIOSSLPrivateKey(bytes: bytes(of: files.key), format: .pem)
-        } catch let error as Unusable {
-            throw error
+            key = try NIOSSLPrivateKey(bytes: keyBytes, format: .pem)
         } catch {
             throw Unusable(description: "\(files.key) holds no private key in PEM, or one with a password: \(error)")
         }
@@ -131,8 +123,10 @@ package final class TLSIdentity: Service {
             throw Unusable(description: "\(files.certificate) holds no certificate in PEM")
         }
         let now = Int(time(nil))
-        guard now < own.notValidAfter || evenLate else {
-            throw Unusable(description: "the certificate in \(files.certificate) has expired")
+        if now >= own.notValidAfter {
+            let what = "the certificate in \(files.certificate) has expired"
+            guard let late else { throw Unusable(description: what) }
+            late(what)
         }
         guard now >= own.notValidBefore else {
             throw Unusable(description: "the certificate in \(files.certificate) is not valid yet")
@@ -157,18 +151,14 @@ package final class TLSIdentity: Service {
         }
     }
 
-    private static func bytes(of path: String) throws -> [UInt8] {
-        do {
-            let data = try Data(contentsOf: URL(fileURLWithPath: path))
-            guard data.count <= 1 << 20 else { throw Unusable(description: "\(path) is larger than 1 MiB") }
-            return Array(data)
-        } catch let error as Unusable {
-            throw error
-        } catch {
+    private static func bytes(of path: String) throws(Unusable) -> [UInt8] {
+        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)) else {
             throw Unusable(
                 description:
                     "\(path) cannot be read by uid \(geteuid()), which serves; make it readable, or start the host again"
             )
         }
+        guard data.count <= 1 << 20 else { throw Unusable(description: "\(path) is larger than 1 MiB") }
+        return Array(data)
     }
 }

@@ -133,7 +133,7 @@ static void listen_on_path(const char *text, int backlog) {
     struct sockaddr_un address;
     socklen_t size = parse_path(text, &address);
     int fd = place(text, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    // Who may connect is whoever may write there: the owner and the group, also for the moment before chmod.
+    // Who may connect is whoever may write there: from the first moment on the owner and the group.
     mode_t mask = umask(0117);
     bool bound = bind(fd, (struct sockaddr *)&address, size) == 0;
     umask(mask);
