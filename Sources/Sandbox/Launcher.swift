@@ -119,6 +119,9 @@ package final class Launcher: Sendable {
         keeper = try spawn(
             options.program, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
             descriptors: [theirs.number, store.number, made.number])
+        // What waits in the keeper's end is dropped with its last holder: were this one of them, a keeper that dies before it
+        // reads would show to nobody.
+        _ = consume theirs
         try connect()
     }
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import secrets
+import shutil
 import signal
 import stat
 import subprocess
@@ -15,7 +17,7 @@ import pytest
 from bulkhead_host import at_once, unique_name
 from checks import failed, problem
 from conftest import BINARY, SLOWNESS
-from system import LAUNCHER, eventually, processes, with_argument, zombies
+from system import LAUNCHER, eventually, family, processes, still_alive, with_argument, zombies
 
 
 class InFlight:
@@ -261,10 +263,38 @@ def test_start_refused_for_a_taken_port(hosts, workspace):
     assert str(host.port) in done.stderr
 
 
-def test_a_command_whose_launcher_is_gone_says_so(tmp_path):
+def test_keeper_killed(hosts, deploy_deed):
+    """The launcher dies with it whatever it has done before, its cells too, and another supervisor takes over.
+
+    Opening a function's files is done with another uid, and a change of that undoes what ties a process to its parent.
+    """
+    host = hosts()
+    reading = deploy_deed(host, "length", root="system")
+    host.invoke(reading.name, 1, expect="ok")
+    function = deploy_deed(host, "sleep", 60_000, wall="60s")
+    in_flight(host, function)
+    keeper = next(one for one in host.members if one.name == LAUNCHER and one.parent == host.supervisor.pid)
+    below = [keeper, *family(keeper.pid)]
+    assert with_argument(function.marker)
+    os.kill(keeper.pid, signal.SIGKILL)
+    eventually(lambda: not still_alive(below), 2 * SLOWNESS, "all that it kept is gone")
+
+    def serves():
+        try:
+            return host.invoke(reading.name, 123, timeout=5).outcome == "ok"
+        except (OSError, HTTPException):
+            return False
+
+    eventually(serves, 10 * SLOWNESS, "another supervisor serves")
+    assert not with_argument(function.marker)
+
+
+@pytest.mark.parametrize("moment", ["at first sight", "while the function runs"])
+def test_a_command_whose_launcher_is_gone_says_so(tmp_path, moment):
     """Not only `serve`: whoever runs a function by itself leaves with the host's status and a sentence, and no trap."""
+    marker = f"{30_000 + os.getpid() % 10_000}.{secrets.randbelow(10**6):06}"
     script = tmp_path / "slow.sh"
-    script.write_text("#!/bin/sh\nsleep 30\n")
+    script.write_text(f"#!/bin/sh\nsleep {marker}\n")
     script.chmod(0o755)
     running = subprocess.Popen([str(BINARY), "run", str(script), "--data", "null", "--set", "wall=60s"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -274,8 +304,32 @@ def test_a_command_whose_launcher_is_gone_says_so(tmp_path):
 
     try:
         found = eventually(keeper, 10 * SLOWNESS, "its launcher is there")
+        if moment != "at first sight":
+            eventually(lambda: with_argument(marker), 10 * SLOWNESS, "the function runs")
         os.kill(found[0].pid, signal.SIGKILL)
         _, said = running.communicate(timeout=20 * SLOWNESS)
     finally:
         running.kill()
-    assert running.returncode == 3 and "keeper has died" in said, (running.returncode, said)
+    sentences = ["keeper has died", "launcher cannot be started", "launcher died at once"]
+    assert running.returncode == 3 and any(one in said for one in sentences[:1 if "runs" in moment else 3]), (
+        running.returncode, said)
+
+
+@pytest.mark.parametrize("end", ["exit 0", "kill -KILL $$", "read -r _ <&3; exit 1", "sleep 0.2; exit 7"])
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_launcher_that_ends_before_it_greets_is_told_of(tmp_path, command, end):
+    """However early it goes: nobody waits for the greeting of one that is dead."""
+    for resources in BINARY.parent.glob("*.resources"):
+        (tmp_path / resources.name).symlink_to(resources)
+    # A copy, for its helpers are looked for beside the file that a link leads to.
+    program = tmp_path / BINARY.name
+    shutil.copy(BINARY, program)
+    launcher = tmp_path / "bulkhead-launcher"
+    launcher.write_text(f"#!/bin/sh\n{end}\n")
+    launcher.chmod(0o755)
+    function = tmp_path / "one.sh"
+    function.write_text("#!/bin/sh\necho 1\n")
+    function.chmod(0o755)
+    given = [str(function), "--data", "null"] if command == "run" else []
+    done = subprocess.run([program, command, *given], capture_output=True, text=True, timeout=20 * SLOWNESS)
+    assert done.returncode == 3 and "the launcher cannot be started" in done.stderr, done

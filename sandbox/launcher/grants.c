@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "ties.h"
+
 // -- Another's rights -------------------------------------------------------------------------------------------------
 
 // Pass permissions by, or act as a file's owner. In a user namespace they hold for the user's own files.
@@ -47,7 +49,7 @@ static void come_back(const struct cell_options *options, const struct __user_ca
     if (options->mode.root) {
         setfsuid(0);
         setfsgid(0);
-        if (!is_file_user(0)) abort();
+        if (!is_file_user(0) || tie_again()) abort();
     }
     struct __user_cap_data_struct now[2];
     if (use_capabilities(own) || read_capabilities(now) || memcmp(now, own, sizeof now) != 0) abort();

@@ -19,7 +19,7 @@
 // version's first cell has filled (versions.c).
 //
 // Who dies takes everything below with it: a supervisor's death is the end of its sockets (keeper and launcher leave,
-// cells first); keeper and launcher are tied to their parents by PDEATHSIG, init to the launcher, and an init's death
+// cells first); the launcher is tied to its keeper by PDEATHSIG (ties.h), init to the launcher, and an init's death
 // ends its namespace.
 #include <getopt.h>
 #include <grp.h>
@@ -40,6 +40,7 @@
 #include "made.h"
 #include "network.h"
 #include "server.h"
+#include "ties.h"
 
 #define CONTROL 3  // where the supervisor left the keeper's end of the control socket
 #define MADE 5   // where it left the files that every cell has, see made.h
@@ -126,9 +127,9 @@ static int reopen_store(void) {
     return store;
 }
 
-static _Noreturn void launcher(int socket, struct cell_options options, struct cgroups *groups) {
+static _Noreturn void launcher(int socket, pid_t keeper, struct cell_options options, struct cgroups *groups) {
     prctl(PR_SET_NAME, "bulkhead-launch", 0, 0, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) die("PR_SET_PDEATHSIG");
+    if ((errno = tie_to(keeper))) die("die with the keeper");
     close(CONTROL);
     // Its own mount table: clones of it go to the cells, and nothing mounted later on the host appears in them.
     if (options.mode.root && unshare(CLONE_NEWNS) < 0) die("unshare mount namespace");
@@ -149,12 +150,13 @@ static _Noreturn void launcher(int socket, struct cell_options options, struct c
 /// One launcher at a time: starts it on `socket`, waits for its end, removes what it left.
 static void keep(const struct cell_options *options, struct cgroups *groups) {
     int socket = next_socket(-1);
+    pid_t keeper = getpid();
     while (socket >= 0) {
         struct clone_args args = {.flags = CLONE_PIDFD, .exit_signal = SIGCHLD};
         int pidfd = -1;
         args.pidfd = (uint64_t)(uintptr_t)&pidfd;
         long pid = sys_clone3(&args);
-        if (pid == 0) launcher(socket, *options, groups);
+        if (pid == 0) launcher(socket, keeper, *options, groups);
         close(socket);
         if (pid < 0) die("clone");
         int next = next_socket(pidfd);
