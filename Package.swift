@@ -89,11 +89,13 @@ let package = Package(
         .systemLibrary(name: "CArchive", providers: [.apt(["libarchive-dev"])]),
 
         .target(name: "HostSystem", dependencies: ["CHostSystem"]),
+        // Going out: the supervisor's side of it.
+        .target(name: "Courier", dependencies: ["FunctionModel", "CHostSystem", "HostSystem"]),
         .target(
             name: "SandboxProfiles", path: "sandbox/profiles", exclude: ["table.py"],
             resources: [
                 .embedInCode("base.profile"), .embedInCode("locked.profile"), .embedInCode("roots.profile"),
-                .embedInCode("supervisor.profile"),
+                .embedInCode("supervisor.profile"), .embedInCode("courier.profile"),
             ]),
         .target(
             name: "PythonRuntime", path: "sandbox/python", resources: [.embedInCode("bulkhead_runtime.py")]),
@@ -133,8 +135,8 @@ let package = Package(
         .target(
             name: "Access",
             dependencies: [
-                "FunctionModel", "HostSystem", "Store", .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "JWTKit", package: "jwt-kit"),
+                "FunctionModel", "HostSystem", "Store", "Courier",
+                .product(name: "Crypto", package: "swift-crypto"), .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), logging,
             ]),
         .target(
@@ -178,6 +180,16 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ] + nio, exclude: ["openapi.json"]),
 
+        // The process that goes out.
+        .target(
+            name: "CourierProgram",
+            dependencies: [
+                "FunctionModel", "CHostSystem", "HostSystem", "Courier", "Sandbox",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ] + nio),
+
         // 6. The top: all of it put together, and the command line.
         .target(
             name: "Host",
@@ -185,14 +197,15 @@ let package = Package(
                 "FunctionModel", "CHostSystem", "CLauncherABI", "HostSystem", "Telemetry", "Bundles", "Store",
                 "StoreSQLite",
                 "Sandbox", "Runtimes", "WorkerPool", "Catalogue", "Access", "Journal", "Deployment", "Invoker",
-                "Events",
+                "Events", "Courier",
                 "Gateway", logging,
             ] + nio),
         .target(
             name: "BulkheadCommands",
             dependencies: [
                 "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry", "Bundles",
-                "Runtimes", "Access", "Journal", "Deployment", "Events", "Host", "Gateway", "Yams", logging,
+                "Runtimes", "Access", "Journal", "Deployment", "Events", "Host", "Gateway", "Courier", "CourierProgram",
+                "Yams", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -230,6 +243,7 @@ let package = Package(
                 "Deployment", "Invoker", "Events", "WorkerPool", "Telemetry", "Sandbox", logging,
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
+        .testTarget(name: "CourierTests", dependencies: ["FunctionModel", "Courier"]),
         .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "SandboxProfiles", "CSeccomp"]),
         .testTarget(
             name: "WorkerTests",

@@ -15,10 +15,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FLOORS = [
     ("values", ["FunctionModel", "CLauncherABI"]),
     ("mechanisms", ["HostSystem", "CHostSystem", "Telemetry", "Bundles", "Store", "StoreSQLite", "CArchive", "CSeccomp",
-                    "SandboxProfiles", "PythonRuntime"]),
+                    "SandboxProfiles", "PythonRuntime", "Courier"]),
     ("engine", ["Sandbox", "Dialogues", "Runtimes", "WorkerPool"]),
     ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events"]),
-    ("edges", ["Gateway"]),
+    ("edges", ["Gateway", "CourierProgram"]),
     ("top", ["Host", "BulkheadCommands", "bulkhead"]),
 ]
 
@@ -26,6 +26,7 @@ FLOORS = [
 SIDEWAYS = {
     ("HostSystem", "CHostSystem"): "its C part",
     ("Bundles", "HostSystem"): "files", ("Bundles", "CHostSystem"): "files", ("Bundles", "CArchive"): "archives",
+    ("Courier", "HostSystem"): "descriptors", ("Courier", "CHostSystem"): "packets",
     ("StoreSQLite", "Store"): "the intents that it carries out", ("StoreSQLite", "HostSystem"): "files",
     ("Runtimes", "Sandbox"): "a runtime makes launch plans",
     ("WorkerPool", "Sandbox"): "it launches", ("WorkerPool", "Dialogues"): "it talks to workers",
@@ -36,7 +37,7 @@ SIDEWAYS = {
 
 # Libraries that one room only may see.
 ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": {"Gateway"}, "ArgumentParser": {"BulkheadCommands"},
-        "AsyncHTTPClient": {"BulkheadCommands"}, "Crypto": {"Bundles", "Access"}, "JWTKit": {"Access"}}
+        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access"}, "JWTKit": {"Access"}}
 
 # Edges decode, ask a service and encode: what is below services is none of their business.
 FORBIDDEN = {"Gateway": {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"}}

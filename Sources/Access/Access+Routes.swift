@@ -19,26 +19,33 @@ extension Access {
         guard let token = bearer?.token else {
             throw Failure(.unauthorized, "this route needs an Authorization: Bearer header with a JSON Web Token")
         }
-        return try await verifier(rule, for: route).claims(of: token)
+        switch rule.keys {
+        case .given(let keys):
+            let verifier = try await verifier(rule, for: route, set: nil) { keys }
+            return try verifier.claims(of: token)
+        case .url(let url):
+            let set = try await keySets.set(at: url)
+            let known = try await verifier(rule, for: route, set: set) { set.keys }
+            guard known.lacksKey(for: token) else { return try known.claims(of: token) }
+            let newer = try await keySets.set(at: url, lacking: set)
+            return try await verifier(rule, for: route, set: newer) { newer.keys }.claims(of: token)
+        }
     }
 
-    /// Says what is wrong with a rule's keys before it is entered.
+    /// Says what is wrong with a rule's keys before it is entered. A set that stands elsewhere is not fetched for it: whoever
+    /// publishes it may come up later.
     /// - Throws: `Failure` invalid_request.
     package func check(_ rule: JWTRule) async throws {
-        guard case .given(let keys) = rule.keys else {
-            throw Failure(
-                .invalidRequest, "jwt.jwks: this host fetches no keys yet; give the set itself, {\"keys\": […]}")
-        }
+        guard case .given(let keys) = rule.keys else { return }
         _ = try await JWTVerifier(rule, keys: keys, known: KnownTokens())
     }
 
-    private func verifier(_ rule: JWTRule, for route: Route) async throws -> JWTVerifier {
-        if let verifier = verifier(of: route, rule) { return verifier }
-        guard case .given(let keys) = rule.keys else {
-            throw Failure(.overloaded(retryAfter: 5), "the keys of this route's tokens cannot be had")
-        }
-        let verifier = try await JWTVerifier(rule, keys: keys, known: knownTokens)
-        enter(verifier, of: route, rule)
+    private func verifier(
+        _ rule: JWTRule, for route: Route, set: KeySet?, keys: () -> [JSONWebKey]
+    ) async throws -> JWTVerifier {
+        if let verifier = verifier(of: route, rule, set) { return verifier }
+        let verifier = try await JWTVerifier(rule, keys: keys(), isStrict: set == nil, known: knownTokens)
+        enter(verifier, of: route, rule, set)
         return verifier
     }
 }

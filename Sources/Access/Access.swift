@@ -33,10 +33,13 @@ package final class Access: Sendable {
         var rule: JWTRule?
         /// The route's: two rules that differ in their normalization only are the same to `==`.
         var updatedAt = ""
+        /// Which one of a URL's, if the rule names one.
+        var set: KeySet?
         var verifier: JWTVerifier?
     }
 
     let knownTokens = KnownTokens()
+    let keySets: KeySets
     private let store: any Store
     private let state: Mutex<State>
 
@@ -44,8 +47,9 @@ package final class Access: Sendable {
 
     /// Blocks.
     /// - Throws: what the store says.
-    package init(store: any Store) throws {
+    package init(store: any Store, keySets: KeySets) throws {
         self.store = store
+        self.keySets = keySets
         let keys = Dictionary(try store.keys().map { ($0.hash, $0) }) { $1 }
         state = Mutex(State(keys: keys, uses: Dictionary(try store.keyUses().map { ($0.id, $0) }) { $1 }))
     }
@@ -142,19 +146,21 @@ package final class Access: Sendable {
         }
     }
 
-    func verifier(of route: Route, _ rule: JWTRule) -> JWTVerifier? {
+    func verifier(of route: Route, _ rule: JWTRule, _ set: KeySet?) -> JWTVerifier? {
         state.withLock { state in
-            guard let known = state.routes[route.id], known.updatedAt == route.updatedAt, known.rule == rule else {
+            guard let known = state.routes[route.id], known.updatedAt == route.updatedAt, known.rule == rule,
+                known.set == set
+            else {
                 return nil
             }
             return known.verifier
         }
     }
 
-    func enter(_ verifier: JWTVerifier, of route: Route, _ rule: JWTRule) {
+    func enter(_ verifier: JWTVerifier, of route: Route, _ rule: JWTRule, _ set: KeySet?) {
         state.withLock { state in
             var known = state.routes[route.id] ?? OfRoute()
-            (known.rule, known.updatedAt, known.verifier) = (rule, route.updatedAt, verifier)
+            (known.rule, known.updatedAt, known.set, known.verifier) = (rule, route.updatedAt, set, verifier)
             state.routes[route.id] = known
         }
     }

@@ -37,17 +37,22 @@ package final class JWTVerifier: Sendable {
     /// Keys of one algorithm that are tried for a token that names none.
     private static let maxTried = 4
 
+    /// - Parameter isStrict: whether a key that is none is an error; else it is left out.
     /// - Throws: `Failure` invalid_request for a key that is none.
-    init(_ rule: JWTRule, keys: [JSONWebKey], known: KnownTokens) async throws {
+    init(_ rule: JWTRule, keys: [JSONWebKey], isStrict: Bool = true, known: KnownTokens) async throws {
         self.rule = rule
         self.known = known
         var made: [Key] = []
         for key in keys where key.use == nil || key.use == "sig" {
-            var algorithms: [String: any JWTAlgorithm] = [:]
-            for name in try Self.fitting(key) where rule.algorithms.isEmpty || rule.algorithms.contains(name) {
-                algorithms[name] = try await Self.algorithm(name, key)
+            do {
+                var algorithms: [String: any JWTAlgorithm] = [:]
+                for name in try Self.fitting(key) where rule.algorithms.isEmpty || rule.algorithms.contains(name) {
+                    algorithms[name] = try await Self.algorithm(name, key)
+                }
+                made.append(Key(id: key.kid, algorithms: algorithms))
+            } catch  where !isStrict {
+                continue
             }
-            made.append(Key(id: key.kid, algorithms: algorithms))
         }
         self.keys = made
     }
@@ -119,19 +124,31 @@ package final class JWTVerifier: Sendable {
         return claims
     }
 
+    /// Whether the token names a key that is not among these: another set may have it.
+    func lacksKey(for token: String) -> Bool {
+        guard token.utf8.count <= Self.maxBytes, known.claims(of: token, by: id) == nil,
+            let first = token.utf8.split(separator: UInt8(ascii: "."), maxSplits: 1).first,
+            let kid = Self.header(first)?.kid
+        else { return false }
+        return !keys.contains { $0.id.map { $0.isSame(as: kid) } ?? true }
+    }
+
     // MARK: - Checking
+
+    /// As short, and as plain, as what is looked for: nobody knows yet whose it is (see `HostileText`).
+    private static func header(_ part: some Collection<UInt8>) -> Header? {
+        guard let header = bytes(base64URL: part), header.allSatisfy({ $0 < 0x80 }),
+            let said = try? JSONDecoder().decode(Header.self, from: Data(header)), said.alg.utf8.count <= 10
+        else { return nil }
+        return said
+    }
 
     private func verified(_ token: String) throws(Failure) -> Claims {
         let parts = token.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 3, let header = Self.bytes(base64URL: parts[0]),
-            let payload = Self.bytes(base64URL: parts[1]), let signature = Self.bytes(base64URL: parts[2])
+        guard parts.count == 3, let payload = Self.bytes(base64URL: parts[1]),
+            let signature = Self.bytes(base64URL: parts[2])
         else { throw Self.refused("it is no signed JSON Web Token") }
-        // As short, and as plain, as what is looked for: nobody knows yet whose it is (see `HostileText`).
-        guard header.allSatisfy({ $0 < 0x80 }), let said = try? JSONDecoder().decode(Header.self, from: Data(header)),
-            said.alg.utf8.count <= 10
-        else {
-            throw Self.refused("its header is none")
-        }
+        guard let said = Self.header(parts[0]) else { throw Self.refused("its header is none") }
         guard said.crit == nil else { throw Self.refused("it asks for an extension (crit) that is not known") }
         let fitting = keys.filter { $0.algorithms[said.alg] != nil }
         guard !fitting.isEmpty else {

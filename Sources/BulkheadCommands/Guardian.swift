@@ -10,6 +10,8 @@ struct Guardian {
     /// Where it has put the listening sockets, as systemd does: sd_listen_fds(3).
     let sockets: [Int32]
     private let notification: Int32?
+    /// Where errands go; nil where this is no child of a guardian that has such a socket.
+    let courier: Int32?
 
     /// This process's guardian; nil when it has none, and should become one.
     static var own: Guardian? {
@@ -18,12 +20,22 @@ struct Guardian {
         let guardian = Guardian(
             pid: pid, restarts: environment["BULKHEAD_RESTARTS"].flatMap { Int($0) } ?? 0,
             sockets: (0..<(environment["LISTEN_FDS"].flatMap { Int32($0) } ?? 1)).map { 3 + $0 },
-            notification: environment["BULKHEAD_NOTIFY_FD"].flatMap { Int32($0) })
-        // Neither is for the launcher.
-        for descriptor in guardian.sockets + [guardian.notification].compactMap({ $0 }) {
+            notification: environment["BULKHEAD_NOTIFY_FD"].flatMap { Int32($0) },
+            courier: environment["BULKHEAD_COURIER_FD"].flatMap { Int32($0) })
+        // None is for the launcher.
+        for descriptor in guardian.sockets + [guardian.notification, guardian.courier].compactMap({ $0 }) {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         }
         return guardian
+    }
+
+    /// Where this process gets its errands from, and whose death is its own: it is to be the courier. Nil: it is not.
+    static var errands: (socket: Int32, guardian: Int32)? {
+        let environment = ProcessInfo.processInfo.environment
+        guard let pid = environment["BULKHEAD_GUARDIAN"].flatMap({ Int32($0) }), pid == getppid(),
+            let socket = environment["BULKHEAD_ERRANDS_FD"].flatMap({ Int32($0) })
+        else { return nil }
+        return (socket, pid)
     }
 
     /// Replaces this process by the guardian, which starts the same command again as its supervisor.

@@ -2,6 +2,8 @@ import Access
 import ArgumentParser
 import CHostSystem
 import CoreMetrics
+import Courier
+import CourierProgram
 import Deployment
 import Events
 import Foundation
@@ -9,6 +11,7 @@ import FunctionModel
 import Gateway
 import Glibc
 import Host
+import HostSystem
 import Journal
 import Logging
 import NIOPosix
@@ -57,6 +60,7 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         bh_bound_heap()
         let settings = try Configured(options: given, file: config.map(ConfigurationFile.init(path:))).settings
+        if let errands = Guardian.errands { return try Self.goOut(errands, settings) }
         let addresses = try [settings.listen, settings.adminListen].compactMap { try $0.map { try ListenAddress($0) } }
         let certificate = try Front.files(settings.tls)
         let degraded = try Set(settings.allowDegraded.map(DegradableLayer.init(named:)))
@@ -93,13 +97,15 @@ struct ServeCommand: ParsableCommand {
         options.readyCells = settings.cells.readyCells
         let foundations = try Foundations(data: directory, options: options, logger: logger)
         try foundations.require(allowing: degraded)
-        let host = try foundations.host(options: hostOptions, logger: logger)
+        let courier = guardian.courier.map { Courier(OwnedDescriptor(owning: $0)) }
+        let host = try foundations.host(options: hostOptions, courier: courier, logger: logger)
         MetricsSystem.bootstrap(RegistryMetrics(host.journal.metrics))
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {
                 try await Self.serve(
-                    host, for: guardian, front, names: settings.hosts, proxies: settings.proxies, in: inside,
+                    host, for: guardian, front, names: settings.clients.hosts, proxies: settings.clients.proxies,
+                    in: inside,
                     logger: logger)
             }
         } catch {
@@ -108,6 +114,20 @@ struct ServeCommand: ParsableCommand {
         }
         unlink(inside.endpointFile)
         host.stop()
+    }
+
+    /// As the courier, which the guardian starts with the same arguments.
+    private static func goOut(_ errands: (socket: Int32, guardian: Int32), _ settings: ServeSettings) throws {
+        // Beyond the cells' uids, which follow the host's own.
+        var options = CourierProgram.Options(
+            socket: errands.socket, guardian: errands.guardian, uid: settings.cells.firstUid + 999_999)
+        options.allowed = settings.outgoing.allowed
+        options.authorities = settings.outgoing.authorities
+        do {
+            try CourierProgram.run(options)
+        } catch {
+            throw CommandFailure("the courier cannot run: \(error)")
+        }
     }
 
     private static func serve(

@@ -12,10 +12,8 @@ struct ServeSettings {
     var data: String?
     var logLevel = "info"
     var allowDegraded: [String] = []
-    /// Names that requests may come for: see `HostNames`.
-    var hosts: [String] = []
-    /// Who is believed what it says of clients.
-    var proxies = Proxies.none
+    var clients = Clients()
+    var outgoing = Outgoing()
     /// Paths of roots that the operator has prepared, by name.
     var roots: [String: String] = [:]
     var cells = Cells()
@@ -28,6 +26,16 @@ struct ServeSettings {
         var certificate: String?
         var key: String?
         var insecureHttp = false
+    }
+    struct Clients {
+        /// Names that requests may come for: see `HostNames`.
+        var hosts: [String] = []
+        /// Who is believed what it says of clients.
+        var proxies = Proxies.none
+    }
+    struct Outgoing {
+        var allowed = AddressRanges.none
+        var authorities: String?
     }
     struct Cells {
         var firstUid = Foundations.Options().firstUID
@@ -140,17 +148,28 @@ struct Setting: Sendable {
             "hosts", .list, accepts: "names, *.example.com and * too", standard: "this machine's",
             "Further names that requests may come for"
         ) { settings, text in
-            settings.hosts = parts(text)
-            return !settings.hosts.isEmpty
+            settings.clients.hosts = parts(text)
+            return !settings.clients.hosts.isEmpty
         },
         Setting(
             "trustedProxies", .list, accepts: "addresses and ranges such as 10.0.0.0/8", standard: "none",
             "Who stands in front, and is believed X-Forwarded-For"
         ) { settings, text in
-            guard let proxies = Proxies(parts(text)) else { return false }
-            settings.proxies = proxies
+            guard let ranges = AddressRanges(parts(text)) else { return false }
+            settings.clients.proxies = Proxies(ranges)
             return true
         },
+        Setting(
+            "outgoingAllow", .list, accepts: "addresses and ranges such as 10.0.0.0/8", standard: "none",
+            "Where the host's own requests (JWK sets) may go besides the whole world's addresses, and without TLS"
+        ) { settings, text in
+            guard let ranges = AddressRanges(parts(text)) else { return false }
+            settings.outgoing.allowed = ranges
+            return true
+        },
+        optional(
+            "outgoingCA", "a PEM file", "none", "Certificates that those requests trust besides the machine's",
+            \.outgoing.authorities),
         Setting(
             "allowDegraded", .list, accepts: DegradableLayer.allCases.map(\.rawValue).joined(separator: ", "),
             standard: "none", "Serve although these layers are missing"

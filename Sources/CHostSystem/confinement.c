@@ -38,10 +38,10 @@ static int allow(int ruleset, uint64_t known, const struct bh_reach *reach) {
     return error;
 }
 
-int bh_restrict_reach(const struct bh_reach *reach, int count) {
+int bh_restrict_reach(const struct bh_reach *reach, int count, bool connects) {
     uint32_t abi = bh_landlock_abi();
     if (!abi) return errno;
-    int ruleset = bh_landlock_ruleset(abi, 0);
+    int ruleset = bh_landlock_ruleset(abi, connects);
     if (ruleset < 0) return errno;
     int error = 0;
     for (int i = 0; i < count && !error; i++) error = allow(ruleset, bh_landlock_all(abi).fs, &reach[i]);

@@ -139,8 +139,8 @@ extension JWTRule: Codable {
 
     private static func keys(_ members: KeyedDecodingContainer<Members>, algorithms: [String]) throws -> Keys {
         if let url = try? members.decode(String.self, forKey: .jwks) {
-            guard url.utf8.count <= 2000, url.isASCII, url.hasPrefix("https://") || url.hasPrefix("http://") else {
-                throw Failure(.invalidRequest, "jwt.jwks: an https URL, or {\"keys\": […]}")
+            guard OutgoingURL(url) != nil else {
+                throw Failure(.invalidRequest, "jwt.jwks: \(OutgoingURL.rule), or {\"keys\": […]}")
             }
             return .url(url)
         }

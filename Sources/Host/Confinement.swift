@@ -40,7 +40,7 @@ enum Confinement {
         let reach = zip(names, paths).compactMap { name, path in
             name.map { bh_reach(path: $0, writes: path.1 ? 1 : 0) }
         }
-        let error = bh_restrict_reach(reach, Int32(reach.count))
+        let error = bh_restrict_reach(reach, Int32(reach.count), false)
         guard error == 0 else {
             throw HostFailure("the supervisor's files cannot be restricted: \(String(cString: strerror(error)))")
         }

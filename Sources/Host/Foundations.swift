@@ -1,5 +1,6 @@
 import Bundles
 import CHostSystem
+package import Courier
 import Foundation
 import Glibc
 import HostSystem
@@ -166,13 +167,14 @@ package struct Foundations {
 
     /// The host on these foundations, with its store open. Blocks.
     /// - Throws: `HostFailure`.
-    package func host(options: Supervisor.Options, logger: Logger) throws -> Supervisor {
+    /// - Parameter courier: who goes out for it; nil: nobody.
+    package func host(options: Supervisor.Options, courier: Courier? = nil, logger: Logger) throws -> Supervisor {
         do {
             let bundles = try BundleStore(path: path)
             let store = try SQLiteStore(path: path + "/catalogue.db")
             let runtimes = try Runtimes(roots: try roots.prepare(in: bundles, data: path), in: bundles)
             return try Supervisor(
-                store: store, bundles: bundles, runtimes: runtimes, launcher: launcher,
+                store: store, bundles: bundles, runtimes: runtimes, launcher: launcher, courier: courier,
                 group: MultiThreadedEventLoopGroup.singleton, options: options, logger: logger)
         } catch let failure as HostFailure {
             throw failure

@@ -1,6 +1,7 @@
 package import Access
 import Bundles
 package import Catalogue
+import Courier
 package import Deployment
 package import Events
 package import FunctionModel
@@ -40,8 +41,8 @@ package final class Supervisor: Sendable {
     /// Blocks: call at the start.
     /// - Throws: what keeps the host from serving.
     init(
-        store: any Store, bundles: BundleStore, runtimes: Runtimes, launcher: Launcher, group: any EventLoopGroup,
-        options: Options, logger: Logger
+        store: any Store, bundles: BundleStore, runtimes: Runtimes, launcher: Launcher, courier: Courier?,
+        group: any EventLoopGroup, options: Options, logger: Logger
     ) throws {
         self.options = options
         self.launcher = launcher
@@ -60,7 +61,7 @@ package final class Supervisor: Sendable {
         let events = try Events(
             store: store, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
             version: { catalogue.snapshot.version($1, of: $0) }, logger: logger)
-        access = try Access(store: store)
+        access = try Access(store: store, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)))
         (self.catalogue, self.journal, self.deployment, self.budget) = (catalogue, journal, deployment, budget)
         (self.pool, self.invoker, self.events) = (pool, invoker, events)
 

@@ -55,6 +55,12 @@ package struct SeccompFilter: Sendable {
         try SeccompFilter(try SeccompProfile(text: SandboxProfiles.supervisor, .init(singleProcess: true)), for: .lone)
     }
 
+    /// The courier's.
+    /// - Throws: as `init`.
+    package static func courier() throws -> SeccompFilter {
+        try SeccompFilter(try SeccompProfile(text: SandboxProfiles.courier, .init(singleProcess: true)), for: .lone)
+    }
+
     /// - Throws: `Flaw` when a rule names what libseccomp does not know, or `SystemError`.
     package init(_ profile: SeccompProfile, for subject: Subject = .worker) throws {
         guard let context = seccomp_init(subject.refusing(ENOSYS)) else {

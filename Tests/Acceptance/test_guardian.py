@@ -239,7 +239,7 @@ def test_program_inherited_by_somebody_else(guardian):
         options["env"] |= {"LISTEN_PID": "1"}
         one = guardian(**options)
         assert one.port != listening.getsockname()[1]
-        assert one.get("/")["descriptors"] == [0, 1, 2, 3, 4]
+        assert one.get("/")["descriptors"] == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("count", ["0", "x", "", "-1"])
@@ -289,7 +289,7 @@ def test_program_surroundings(guardian, tmp_path):
     assert environment["LISTEN_PID"] == str(seen["pid"]) and environment["LISTEN_FDS"] == "1"
     assert environment["BULKHEAD_NOTIFY_FD"] == "4" and environment["BULKHEAD_RESTARTS"] == "0"
     assert environment["SWIFT_BACKTRACE"] == "enable=no" and environment["OWN"] == "kept"
-    assert seen["descriptors"] == [0, 1, 2, 3, 4] and seen["cwd"] == str(tmp_path)
+    assert seen["descriptors"] == [0, 1, 2, 3, 4, 5] and seen["cwd"] == str(tmp_path)
     assert seen["args"] == ["first=serve", "later=serve"]
     one.end_it("/die?signal=9")
     assert one.get("/")["environment"]["BULKHEAD_RESTARTS"] == "1"
@@ -337,7 +337,7 @@ def test_program_holds_little(guardian):
     one.get("/")
     folder = f"/proc/{one.process.pid}/fd"
     held = sorted(os.readlink(f"{folder}/{number}").split(":")[0] for number in os.listdir(folder))
-    assert held == sorted(["/dev/null", "pipe", str(one.log), "socket", "anon_inode", "pipe", "pipe"])
+    assert held == sorted(["/dev/null", "pipe", str(one.log), "socket", "anon_inode", "pipe", "pipe", "socket", "socket"])
     status = system._process(one.process.pid).status()
     assert status["Threads"] == "1" and int(status["VmRSS"].split()[0]) < 2000
     assert os.stat(f"/proc/{one.process.pid}/environ").st_uid == 0
@@ -360,7 +360,7 @@ def test_program_death(guardian, how, told):
     began = time.monotonic()
     after = one.get("/")
     assert time.monotonic() - began < 1 * SLOWNESS
-    assert after["pid"] != before["pid"] and one.port == port and after["descriptors"] == [0, 1, 2, 3, 4]
+    assert after["pid"] != before["pid"] and one.port == port and after["descriptors"] == [0, 1, 2, 3, 4, 5]
     assert one.deaths() == [(told, "starting another")]
     text = eventually(lambda: "supervisor serves" in one.text() and one.text(), 5, "it is told that another one serves")
     assert re.search(rf"^{STAMP} notice bulkhead : \[guardian\] another supervisor serves, [0-9.]+ s after the last one died$",
@@ -725,7 +725,7 @@ def test_program_two_sockets(guardian):
     one = guardian(options=["--listen", "127.0.0.1:0"])
     seen = one.get("/")
     assert seen["environment"]["LISTEN_FDS"] == "2" and seen["environment"]["BULKHEAD_NOTIFY_FD"] == "5"
-    assert seen["descriptors"] == [0, 1, 2, 3, 4, 5]
+    assert seen["descriptors"] == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_program_end_with_its_status(guardian):
@@ -1017,3 +1017,96 @@ def test_serve_on_an_inherited_socket(workspace):
             process.kill()
             process.wait(10)
             process.stdout.close()
+
+
+# -- The courier ------------------------------------------------------------------------------------------------------
+
+ERRANDS = """
+import os, socket, sys, time
+folder, do = sys.argv[1:]
+if "BULKHEAD_ERRANDS_FD" in os.environ:
+    own = socket.socket(fileno=int(os.environ["BULKHEAD_ERRANDS_FD"]))
+    with open(folder + "/couriers", "a") as file:
+        print(time.monotonic(), sorted(name for name in os.environ if name.startswith(("BULKHEAD_", "LISTEN_")) and name != "BULKHEAD_BIN"), file=file)
+    if do == "die":
+        os.kill(os.getpid(), 9)
+    own.send(own.recv(100) + b" done")
+    if do == "leave":
+        sys.exit(0)
+    time.sleep(600)
+over = socket.socket(fileno=int(os.environ["BULKHEAD_COURIER_FD"]))
+os.write(int(os.environ["BULKHEAD_NOTIFY_FD"]), b"1")
+while not os.path.exists(folder + "/end"):
+    if os.path.exists(folder + "/ask"):
+        os.remove(folder + "/ask")
+        over.send(b"errand")
+        if do != "die":
+            print("answer", over.recv(100).decode(), flush=True)
+    time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def errands(guardian, tmp_path):
+    script = tmp_path / "errands.py"
+    script.write_text(ERRANDS)
+
+    def start(do):
+        return guardian(command=[sys.executable, "-S", "-E", script, tmp_path, do])
+
+    def couriers():
+        file = tmp_path / "couriers"
+        return [line.split(" ", 1) for line in file.read_text().splitlines()] if file.exists() else []
+    start.couriers = couriers
+    start.ask = lambda: (tmp_path / "ask").touch()
+    start.end = lambda: (tmp_path / "end").touch()
+    return start
+
+
+def test_program_courier_when_asked(errands):
+    """One is there from the first errand on, finds its socket, and goes with the guardian."""
+    one = errands("stay")
+    time.sleep(0.3)
+    assert errands.couriers() == []
+    errands.ask()
+    eventually(lambda: "answer errand done" in one.lines, 5 * SLOWNESS, "an answer came")
+    (_, seen), = errands.couriers()
+    assert seen == str(["BULKHEAD_ERRANDS_FD", "BULKHEAD_GUARDIAN"])
+    courier, = [process for process in one.supervisors() if process.pid != one.supervisor().pid]
+    errands.end()
+    assert one.wait() == 0 and not system.still_alive([courier])
+
+
+def test_program_courier_goes_with_a_killed_guardian(errands):
+    one = errands("stay")
+    errands.ask()
+    eventually(lambda: "answer errand done" in one.lines, 5 * SLOWNESS, "an answer came")
+    below = one.supervisors()
+    assert len(below) == 2
+    one.end(signal.SIGKILL)
+    eventually(lambda: not system.still_alive(below), 2 * SLOWNESS, "nothing is left")
+
+
+def test_program_courier_that_leaves(errands):
+    """It has nothing to do: that is no death, and the next errand has another at once."""
+    one = errands("leave")
+    for count in (1, 2, 3):
+        errands.ask()
+        eventually(lambda: one.lines.count("answer errand done") == count, 1 * SLOWNESS, "an answer came")
+    assert len(errands.couriers()) == 3 and "courier" not in one.text()
+    errands.end()
+    assert one.wait() == 0
+
+
+def test_program_courier_that_dies(errands):
+    """Ever more seldom, with nobody else held up."""
+    one = errands("die")
+    errands.ask()
+    eventually(lambda: len(errands.couriers()) == 3, 10 * SLOWNESS, "two others were started")
+    first, second, third = (float(at) for at, _ in errands.couriers())
+    assert 0.9 < second - first < 2 * SLOWNESS and 1.8 < third - second < 4 * SLOWNESS
+    told = "courier died: SIGKILL (signal 9); the next errand starts another"
+    eventually(lambda: one.text().count(told) == 3, 2 * SLOWNESS, "each death is told")
+    assert one.deaths() == []
+    errands.end()
+    assert one.wait() == 0

@@ -102,7 +102,6 @@ def test_pages(host, echo, routes):
     {}, {"route": "GET /a"}, {"function": "F"}, {"route": "GET /v1/keys"}, {"route": "ANY /fn/x"}, {"route": "GET /2015-03-31/functions"},
     {"route": "get /a"}, {"route": "GET a"}, {"route": "GET /{a}/{a}"}, {"route": "GET /{a+}/b"}, {"route": "GET /a//b"},
     {"route": "GET /" + "a" * 2000}, {"auth": "open"}, {"auth": {"jwt": {"issuer": "i"}}}, {"cors": {"origins": ["*"], "credentials": True}},
-    {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": "https://example.com/jwks.json"}}},
     {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": {"keys": [{"kty": "oct", "k": "c2l4dGVlbiBieXRlcy4u"}]}}}},
     {"cors": {"origins": ["null"], "credentials": True}}, {"cors": {"origins": ["https://*."]}}, {"rate": "fast"}, {"timeout": "1h"}, {"host": "a b"}, {"colour": "red"}, {"id": "another"},
     {"auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}}}},

@@ -1,5 +1,7 @@
+import Access
 import FunctionModel
 import Invoker
+import Logging
 import NIOCore
 import Store
 import Synchronization
@@ -103,4 +105,13 @@ func invocation(
     Invocation(
         id: id, version: version, principal: .host, source: source,
         event: ArrivedEvent(ByteBuffer(string: event), charge: charge, problem: problem))
+}
+
+extension Access {
+    /// One that fetches nothing.
+    convenience init(store: any Store) throws {
+        struct Nothing: Error {}
+        try self.init(
+            store: store, keySets: KeySets(logger: Logger(label: "tests"), fetch: { _ in throw Nothing() }))
+    }
 }

@@ -4,8 +4,13 @@
 //   2      a pipe to the guardian        BULKHEAD_NOTIFY_FD          "1" is to be written there, once it serves
 //   3      the listening sockets         BULKHEAD_GUARDIAN           the guardian's pid
 //   next   a pipe to say "I serve" on    BULKHEAD_RESTARTS           how many supervisors there were before this one
+//   next   a socket for errands          BULKHEAD_COURIER_FD         where that is
 //
-// With SWIFT_BACKTRACE=enable=no, unless the user has set it: once confined, it may not start the program that makes one.
+// A courier is the same program with the same arguments; it finds no listening socket, but
+//
+//   3      the errands' other end        BULKHEAD_ERRANDS_FD         "3"
+//
+// Both with SWIFT_BACKTRACE=enable=no, unless the user has set it: once confined, it may not start the program that makes one.
 #include "child.h"
 
 #include <errno.h>
@@ -18,12 +23,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "courier.h"
 #include "relay.h"
 #include "socket.h"
 
 static char *const *program;
 static char **environment;
-static char listen_pid[32], listen_fds[32], notify_fd[32], restarts_before[48], guardian[48];
+static size_t own;  // where in it that begins which only a supervisor has
+static char listen_pid[32], listen_fds[32], notify_fd[32], restarts_before[48], guardian[48], courier_fd[48];
 static pid_t guardian_pid;
 
 static sigset_t mask_before;
@@ -34,7 +41,7 @@ static struct sigaction before[sizeof changed / sizeof *changed];
 /// Variables that are ours to say, and LISTEN_FDNAMES: names that somebody gave to somebody's sockets.
 static bool is_ours(const char *variable) {
     static const char *const ours[] = {"LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "LISTEN_PIDFDID=", "BULKHEAD_GUARDIAN=",
-                                       "BULKHEAD_NOTIFY_FD=", "BULKHEAD_RESTARTS="};
+                                       "BULKHEAD_NOTIFY_FD=", "BULKHEAD_RESTARTS=", "BULKHEAD_COURIER_FD=", "BULKHEAD_ERRANDS_FD="};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (!strncmp(variable, ours[i], strlen(ours[i]))) return true;
     return false;
@@ -48,7 +55,7 @@ void child_prepare(char *const *arguments) {
     guardian_pid = getpid();
     size_t count = 0, kept = 0;
     while (environ[count]) count++;
-    environment = calloc(count + 7, sizeof *environment);
+    environment = calloc(count + 8, sizeof *environment);
     if (!environment) {
         fprintf(stderr, "bulkhead: %s\n", strerror(errno));
         exit(3);
@@ -58,27 +65,21 @@ void child_prepare(char *const *arguments) {
     if (!getenv("SWIFT_BACKTRACE")) environment[kept++] = "SWIFT_BACKTRACE=enable=no";
     snprintf(guardian, sizeof guardian, "BULKHEAD_GUARDIAN=%d", guardian_pid);
     environment[kept++] = guardian;
+    own = kept;
     environment[kept++] = restarts_before;
     environment[kept++] = listen_pid;
     environment[kept++] = listen_fds;
     environment[kept++] = notify_fd;
+    environment[kept++] = courier_fd;
 }
 
-static _Noreturn void become_supervisor(int notify, unsigned restarts) {
-    // First, and then the look whether it came too late: from here on nothing of this outlives the guardian.
+/// First, and then the look whether it came too late: from here on nothing of this outlives the guardian.
+static void die_with_guardian(void) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guardian_pid) _exit(3);
+}
 
-    int behind = LISTENING + socket_count();
-    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0 && dup2(notify, behind) >= 0;
-    for (int fd = LISTENING; fd < behind; fd++) ready = ready && fcntl(fd, F_SETFD, 0) >= 0;
-    ready = ready && close_range((unsigned)behind + 1, ~0u, 0) >= 0;
-
-    snprintf(listen_fds, sizeof listen_fds, "LISTEN_FDS=%d", socket_count());
-    snprintf(notify_fd, sizeof notify_fd, "BULKHEAD_NOTIFY_FD=%d", behind);
-    snprintf(listen_pid, sizeof listen_pid, "LISTEN_PID=%d", getpid());
-    snprintf(restarts_before, sizeof restarts_before, "BULKHEAD_RESTARTS=%u", restarts);
-
+static _Noreturn void become(bool ready) {
     signal(SIGPIPE, SIG_DFL);
     for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) sigaction(changed[i], &before[i], NULL);
     sigprocmask(SIG_SETMASK, &mask_before, NULL);
@@ -88,8 +89,48 @@ static _Noreturn void become_supervisor(int notify, unsigned restarts) {
     _exit(3);
 }
 
+/// Copies descriptors to where they are to be, wherever they are: first out of each other's way.
+static bool place(const int *from, int count, int first) {
+    int away[2];
+    for (int i = 0; i < count; i++)
+        if ((away[i] = fcntl(from[i], F_DUPFD_CLOEXEC, first + count)) < 0) return false;
+    for (int i = 0; i < count; i++)
+        if (dup2(away[i], first + i) < 0) return false;
+    return close_range((unsigned)(first + count), ~0u, 0) >= 0;
+}
+
+static _Noreturn void become_supervisor(int notify, unsigned restarts) {
+    die_with_guardian();
+    int behind = LISTENING + socket_count();
+    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0;
+    for (int fd = LISTENING; fd < behind; fd++) ready = ready && fcntl(fd, F_SETFD, 0) >= 0;
+    ready = ready && place((int[]){notify, courier_supervisors_end()}, 2, behind);
+
+    snprintf(listen_fds, sizeof listen_fds, "LISTEN_FDS=%d", socket_count());
+    snprintf(notify_fd, sizeof notify_fd, "BULKHEAD_NOTIFY_FD=%d", behind);
+    snprintf(courier_fd, sizeof courier_fd, "BULKHEAD_COURIER_FD=%d", behind + 1);
+    snprintf(listen_pid, sizeof listen_pid, "LISTEN_PID=%d", getpid());
+    snprintf(restarts_before, sizeof restarts_before, "BULKHEAD_RESTARTS=%u", restarts);
+    become(ready);
+}
+
+static _Noreturn void become_courier(void) {
+    static char errands[] = "BULKHEAD_ERRANDS_FD=3";
+    die_with_guardian();
+    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0 && place((int[]){courier_own_end()}, 1, 3);
+    environment[own] = errands;
+    environment[own + 1] = NULL;
+    become(ready);
+}
+
 pid_t child_start(int notify, unsigned restarts) {
     pid_t pid = fork();
     if (pid == 0) become_supervisor(notify, restarts);
+    return pid;
+}
+
+pid_t child_start_courier(void) {
+    pid_t pid = fork();
+    if (pid == 0) become_courier();
     return pid;
 }

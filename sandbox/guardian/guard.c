@@ -25,6 +25,7 @@
 
 #include "child.h"
 #include "clock.h"
+#include "courier.h"
 #include "relay.h"
 #include "report.h"
 #include "socket.h"
@@ -191,19 +192,24 @@ int guard_run(int signals) {
             status = start_child();
             continue;
         }
-        struct pollfd watched[4] = {[2] = {.fd = signals, .events = POLLIN}, [3] = {.fd = notify, .events = POLLIN}};
+        struct pollfd watched[5] = {[2] = {.fd = signals, .events = POLLIN}, [3] = {.fd = notify, .events = POLLIN}};
+        int wait = child ? -1 : (int)(next_start - now);
         relay_watch(watched);
-        if (poll(watched, 4, child ? -1 : (int)(next_start - now)) < 0) continue;
+        courier_watch(&watched[4], now, &wait);
+        if (poll(watched, 5, wait) < 0) continue;
         relay_pump(watched);
         // Signals before deaths: a terminal's Ctrl-C that ended the supervisor is one for us, and no reason for another start.
         hear_signals(signals);
         if (notify >= 0 && watched[3].revents) hear_child();
+        courier_start_if_needed(&watched[4], now_ms());
         // Everybody who ended: serve's own children, and orphans where we are a container's first process.
         int ended;
         for (pid_t pid; (pid = waitpid(-1, &ended, WNOHANG)) > 0;)
             if (pid == child) status = child_ended(ended);
+            else courier_ended(pid, ended, now_ms());
         if (!child && stopping && status < 0) status = 0;
     }
+    courier_end();
     relay_finish();
     return status;
 }

@@ -7,7 +7,8 @@
 // comes while no supervisor runs waits in the kernel's queue, and the next one answers it.
 //
 //   socket.c   the listening sockets: inherited (sd_listen_fds(3)), or bound here. An inherited one is the first.
-//   child.c    starts a supervisor: what it finds in its descriptors, environment and signals.
+//   child.c    starts a supervisor, or a courier: what it finds in its descriptors, environment and signals.
+//   courier.c  when there is a courier: a process that makes the host's outgoing requests.
 //   relay.c    carries its stderr on, byte for byte, and remembers the end of it.
 //   report.c   what is said of a death, in the form of the host's own log.
 //   guard.c    the loop: notices deaths and signals, decides whether and when another supervisor starts.
@@ -31,6 +32,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "courier.h"
 #include "guard.h"
 #include "relay.h"
 #include "socket.h"
@@ -90,6 +92,7 @@ int main(int argc, char **argv) {
     for (int i = inherited; i < given; i++) socket_listen(addresses[i], backlog);
     int signals = guard_signals();
     relay_open();
+    courier_open();
 
     tzset();                    // reads the time zone, which allocates
     prctl(PR_SET_DUMPABLE, 0);  // no core, and nobody but root looks in; an exec takes it back for the supervisor

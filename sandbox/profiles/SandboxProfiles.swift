@@ -7,6 +7,8 @@ package enum SandboxProfiles {
     package static var locked: String { String(decoding: PackageResources.locked_profile, as: UTF8.self) }
     /// The system calls the supervisor itself may make once it serves.
     package static var supervisor: String { String(decoding: PackageResources.supervisor_profile, as: UTF8.self) }
+    /// Those that the courier may make.
+    package static var courier: String { String(decoding: PackageResources.courier_profile, as: UTF8.self) }
     /// What stands in a cell's root.
     package static var roots: String { String(decoding: PackageResources.roots_profile, as: UTF8.self) }
 }

@@ -75,10 +75,11 @@ struct bh_reach {
     int writes;  // create, write and remove too; else only read
 };
 
-/// Landlock: of all files this process, and what it becomes, reaches only these; of TCP it binds and connects nothing.
+/// Landlock: of all files this process, and what it becomes, reaches only these; of TCP it binds and connects nothing, unless it
+/// `connects`.
 /// A path that does not exist is left out. Only while single-threaded. Returns 0, or an errno; ENOSYS or EOPNOTSUPP
 /// where there is no Landlock. https://docs.kernel.org/userspace-api/landlock.html
-int bh_restrict_reach(const struct bh_reach *_Nonnull reach, int count);
+int bh_restrict_reach(const struct bh_reach *_Nonnull reach, int count, bool connects);
 
 /// Installs a seccomp program of `count` instructions for all threads, for good. Returns 0, or an errno.
 int bh_install_filter(const void *_Nonnull program, unsigned short count);
