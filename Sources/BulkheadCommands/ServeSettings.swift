@@ -153,10 +153,19 @@ struct Setting: Sendable {
         },
         Setting(
             "trustedProxies", .list, accepts: "addresses and ranges such as 10.0.0.0/8", standard: "none",
-            "Who stands in front, and is believed X-Forwarded-For"
+            "Who stands in front, and is believed what it says of clients"
         ) { settings, text in
             guard let ranges = AddressRanges(parts(text)) else { return false }
-            settings.clients.proxies = Proxies(ranges)
+            settings.clients.proxies.ranges = ranges
+            return true
+        },
+        Setting(
+            "forwardedBy", accepts: Proxies.Words.allCases.map(\.rawValue).joined(separator: ", "),
+            standard: usual.clients.proxies.words.rawValue,
+            "Where those say it: a header, or the PROXY protocol's line before each connection"
+        ) { settings, text in
+            guard let words = Proxies.Words(rawValue: text) else { return false }
+            settings.clients.proxies.words = words
             return true
         },
         Setting(

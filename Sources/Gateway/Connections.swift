@@ -24,6 +24,8 @@ struct Connections: Sendable {
     private let http2: HTTP2Channel
     private let identity: TLSIdentity?
     private let logger: Logger
+    private let proxies: Proxies
+    private let peers = AnnouncedPeers()
 
     /// Whoever connects and says nothing must not keep the connection.
     private static let handshake = TimeAmount.seconds(10)
@@ -31,7 +33,8 @@ struct Connections: Sendable {
     init(_ gateway: Gateway, identity: TLSIdentity?, logger: Logger) {
         self.identity = identity
         self.logger = logger
-        let responder = Self.responder(gateway, logger)
+        proxies = gateway.front.proxies
+        let responder = Self.responder(gateway, peers, logger)
         // No idle timeout of the framework's: it knows nothing of what `InvocationHandler` serves. `HeadDeadline` has it.
         let configuration = HTTP1Channel.Configuration(
             additionalChannelHandlers: [gateway.watch.makeHandler(), HeadDeadline(), InvocationHandler(gateway)])
@@ -45,6 +48,13 @@ struct Connections: Sendable {
     }
 
     func setup(_ channel: any Channel) -> EventLoopFuture<Value> {
+        if proxies.announces(channel) {
+            do {
+                try channel.pipeline.syncOperations.addHandler(ProxyHeaderHandler(peers))
+            } catch {
+                return channel.eventLoop.makeFailedFuture(error)
+            }
+        }
         guard let identity else { return plain(channel).map { .plain($0) } }
         return channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
@@ -94,10 +104,13 @@ struct Connections: Sendable {
 
     private struct UnreadableRequest: Error {}
 
-    private static func responder(_ gateway: Gateway, _ logger: Logger) -> HTTPChannelHandler.Responder {
+    private static func responder(
+        _ gateway: Gateway, _ peers: AnnouncedPeers, _ logger: Logger
+    ) -> HTTPChannelHandler.Responder {
         let responder = gateway.router().buildResponder()
         return { request, writer, channel in
-            let context = GatewayContext(source: .init(channel: channel, logger: logger))
+            var context = GatewayContext(source: .init(channel: channel, logger: logger))
+            context.announced = peers.address(of: channel)
             var response: Response
             do {
                 response = try await responder.respond(to: request, context: context)

@@ -8,6 +8,8 @@ import NIOHTTPTypes
 package struct GatewayContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     let channel: any Channel
+    /// What a balancer has said of the connection: see `ProxyHeader`.
+    var announced: String?
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
@@ -15,7 +17,7 @@ package struct GatewayContext: RequestContext {
     }
 
     /// The address whose connection it is; empty where it has none.
-    var peer: String { channel.remoteAddress?.ipAddress ?? "" }
+    var peer: String { announced ?? channel.remoteAddress?.ipAddress ?? "" }
 
     /// Tells a client that waits for it to send its body (RFC 9110, 10.1.1), now that it is known to be wanted. curl waits a
     /// second otherwise.

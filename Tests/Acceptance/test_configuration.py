@@ -2,6 +2,10 @@
 
 import json
 import re
+import socket
+import struct
+import subprocess
+import time
 
 import pytest
 
@@ -99,3 +103,77 @@ def test_whom_to_believe(hosts):
     assert trusting.get("/v1/audit").json()["audit"][0]["from"] == "203.0.113.9"
     plain.request("POST", "/v1/keys", b'{"name": "k"}', {"X-Forwarded-For": "203.0.113.9"})
     assert plain.get("/v1/audit").json()["audit"][0]["from"] == "127.0.0.1"
+
+
+def test_the_other_header(hosts):
+    """RFC 7239's, where the configuration says so; then the usual one is a client's own."""
+    host = hosts(configuration="trustedProxies: [127.0.0.1, '2001:db8::/32']\nforwardedBy: Forwarded\n")
+    host.upload("mirror", b"#!/bin/sh\nexec cat\n", query=[("auth", "none")])
+    for said, address in (
+            ("for=192.0.2.60", "192.0.2.60"), ('For="[2001:470::1]:4711";proto=https', "2001:470::1"), ("for=192.0.2.43:1, for=192.0.2.60:2", "192.0.2.60"),
+            ('for=192.0.2.43, for="[2001:db8::7]"', "192.0.2.43"), ("by=203.0.113.43;for=192.0.2.60", "192.0.2.60"), ("for=unknown", "127.0.0.1"),
+            ("for=_hidden", "127.0.0.1"), ("192.0.2.60", "127.0.0.1"), ("", "127.0.0.1"), ("for=192.0.2.43, nonsense", "127.0.0.1"),
+            ("for=" + "1" * 5000, "127.0.0.1"), ("for=\u0301\u0301", "127.0.0.1")):
+        headers = {"Forwarded": said.encode().decode("latin-1"), "X-Forwarded-For": "6.6.6.6"}
+        event = host.request("GET", "/fn/mirror", headers=headers, token=None).json()
+        assert event["requestContext"]["http"]["sourceIp"] == address, said
+
+
+PROXY2 = b"\r\n\r\n\0\r\nQUIT\n"
+GET = b"GET /fn/mirror HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def spoken(host, *pieces):
+    """What a connection that says this is answered; nothing, where it is closed."""
+    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.02)
+        answer = b""
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except ConnectionResetError:
+            pass
+    return answer
+
+
+def who(answer):
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    event = json.loads(re.search(rb"\{.*\}", answer, re.S)[0])
+    assert event["headers"]["x-forwarded-for"].split(", ")[-1] == event["requestContext"]["http"]["sourceIp"]
+    return event["requestContext"]["http"]["sourceIp"]
+
+
+def test_the_proxy_protocol(hosts):
+    """HAProxy's and NLBs' way: each connection of a proxy's begins with whose it is; without that there is none."""
+    host = hosts(configuration="trustedProxies: [127.0.0.1]\nforwardedBy: PROXY\n")
+    plain = hosts(configuration="trustedProxies: [10.0.0.1]\nforwardedBy: PROXY\n")
+    plain.upload("mirror", b"#!/bin/sh\nexec cat\n", query=[("auth", "none")])
+    token = host.token
+    curl = ["curl", "-sS", "--haproxy-protocol", "-H", f"Authorization: Bearer {token}"]
+    subprocess.run([*curl, "-X", "PUT", "--data-binary", "#!/bin/sh\nexec cat\n", "-H", "Content-Type: application/octet-stream",
+                    f"{host.url}/v1/functions/mirror?auth=none"], check=True, timeout=30, capture_output=True)
+    seen = json.loads(subprocess.run([*curl, f"{host.url}/fn/mirror"], check=True, timeout=30, capture_output=True).stdout)
+    assert seen["requestContext"]["http"]["sourceIp"] == "127.0.0.1"
+    four = socket.inet_aton("192.0.2.60") + socket.inet_aton("192.0.2.1") + struct.pack("!HH", 1000, 443)
+    six = socket.inet_pton(socket.AF_INET6, "2001:470::1") + socket.inet_pton(socket.AF_INET6, "::1") + struct.pack("!HH", 1000, 443)
+
+    def second(command, family, body):
+        return PROXY2 + bytes([0x20 | command, family]) + struct.pack("!H", len(body)) + body
+    for said, address in ((b"PROXY TCP4 192.0.2.60 192.0.2.1 1000 443\r\n", "192.0.2.60"), (b"PROXY TCP6 2001:470::1 ::1 1000 443\r\n", "2001:470::1"),
+                          (b"PROXY UNKNOWN\r\n", "127.0.0.1"), (b"PROXY UNKNOWN ff:ff x y\r\n", "127.0.0.1"),
+                          (second(1, 0x11, four), "192.0.2.60"), (second(1, 0x21, six), "2001:470::1"), (second(1, 0x11, four + b"\x04" * 1000), "192.0.2.60"),
+                          (second(0, 0x00, b""), "127.0.0.1"), (second(0, 0x11, four), "127.0.0.1"), (second(1, 0x00, b""), "127.0.0.1")):
+        assert who(spoken(host, said + GET)) == address, said
+        assert who(spoken(host, *[said[at:at + 1] for at in range(min(30, len(said)))], said[30:], GET[:5], GET[5:])) == address, said
+        # Of somebody who is no proxy these are not words but a request, and none.
+        assert spoken(plain, said + GET).startswith(b"HTTP/1.1 400") or spoken(plain, said + GET) == b""
+    # A client's own words about itself are not believed beside it.
+    assert who(spoken(host, b"PROXY TCP4 192.0.2.60 192.0.2.1 1 2\r\n" + GET.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"))) == "192.0.2.60"
+    for wrong in (GET, b"PROXY\r\n", b"PROXY TCP4 192.0.2.60\r\n", b"PROXY TCP4 2001:470::1 ::1 1 2\r\n", b"PROXY TCP4 192.0.2.60 192.0.2.1 1000 99999\r\n",
+                  b"PROXY TCP4 192.0.2.60 192.0.2.1 1000 443\n", b"PROXY " + b"x" * 200, second(2, 0x11, four), second(1, 0x11, four[:5]),
+                  second(1, 0x51, four), PROXY2 + b"\x31\x11\0\0", PROXY2 + b"\x21\x11\xff\xff" + b"x" * 70000, b"\r\n\r\n\0\r\nQUIX\n" + b"x" * 20):
+        assert spoken(host, wrong + (b"" if wrong is GET else GET)) == b"", wrong
+    assert who(spoken(plain, GET)) == "127.0.0.1"
+    assert json.loads(subprocess.run([*curl, f"{host.url}/fn/mirror"], check=True, timeout=30, capture_output=True).stdout)

@@ -9,7 +9,9 @@ import socket
 import ssl
 import stat
 import subprocess
+import threading
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -353,3 +355,45 @@ def test_a_unix_socket(serve, folder, bulkhead):
     path.write_text("mine")
     kept = subprocess.run([str(BINARY), "serve", "--listen", f"unix:{path}", "--data", data], capture_output=True, text=True, timeout=20)
     assert kept.returncode == 3 and path.read_text() == "mine"
+
+
+def test_the_proxy_protocol_before_tls(serve, folder):
+    """It is said in clear, before the handshake; the streams of HTTP/2 have it from their connection."""
+    cert, key = certificate(folder)
+    (folder / "c.yaml").write_text("trustedProxies: [127.0.0.1]\nforwardedBy: PROXY\n")
+    host = serve("--tls-certificate", cert, "--tls-key", key, "--config", folder / "c.yaml")
+    (folder / "echo").write_bytes(ECHO)
+    made = curl(host, "/v1/functions/echo?auth=none", *authorized(host, "-T", folder / "echo", "--haproxy-protocol"), ca=cert)
+    assert made[0] == 201, made
+    for version in ("1.1", "2"):
+        status, spoken, body = curl(host, "/fn/echo", "--haproxy-protocol", f"--http{version}", ca=cert)
+        assert status == 200 and spoken == version and json.loads(body)["requestContext"]["http"]["sourceIp"] == "127.0.0.1"
+        # As HAProxy does it, for a client that knows nothing of it.
+        with socket.create_server(("127.0.0.1", 0)) as front:
+            port = front.getsockname()[1]
+            between = threading.Thread(target=forward, args=(front, urlsplit(host.url).port, b"PROXY TCP4 192.0.2.60 192.0.2.1 1000 443\r\n"))
+            between.start()
+            status, spoken, body = curl(host, "/fn/echo", f"--http{version}", ca=cert, url=f"https://localhost:{port}")
+            between.join()
+        assert status == 200 and spoken == version and json.loads(body)["requestContext"]["http"]["sourceIp"] == "192.0.2.60"
+
+
+def forward(front, port, words):
+    """One connection, and what is said before it."""
+    near, _ = front.accept()
+    far = socket.create_connection(("127.0.0.1", port))
+    far.sendall(words)
+
+    def copy(one, other):
+        try:
+            while part := one.recv(65536):
+                other.sendall(part)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+    back = threading.Thread(target=copy, args=(far, near))
+    back.start()
+    copy(near, far)
+    back.join()
+    near.close()
+    far.close()
