@@ -57,7 +57,9 @@ struct ProjectFile {
                     aliases += try mapping(node, "aliases of \(function)").map { try alias($0, of: function, $1) }
                 }
             case "routes":
-                routes = try mapping(node, "routes").map { RouteEntry(id: $0, body: try members($1, "route \($0)")) }
+                routes = try mapping(node, "routes").map {
+                    RouteEntry(id: $0, body: try withKeys(members($1, "route \($0)"), $1))
+                }
             default:
                 throw refused(node, "\"\(name)\" is unknown; a project has functions, aliases and routes")
             }
@@ -95,6 +97,23 @@ struct ProjectFile {
             return AliasEntry(function: function, name: name, body: try members(node, "alias \(name) of \(function)"))
         }
         return AliasEntry(function: function, name: name, body: ["version": Int(text) as Any? ?? text])
+    }
+
+    /// With the key set of a file in place of its path.
+    private func withKeys(_ body: [String: Any], _ node: Node) throws -> [String: Any] {
+        guard var auth = body["auth"] as? [String: Any], var jwt = auth["jwt"] as? [String: Any],
+            let place = jwt["jwks"] as? String, !place.contains("://")
+        else { return body }
+        let file = beside(place)
+        guard let bytes = FileManager.default.contents(atPath: file) else {
+            throw refused(node, "jwks: \(file) cannot be read")
+        }
+        guard let set = try? JSONSerialization.jsonObject(with: bytes) as? [String: Any] else {
+            throw refused(node, "jwks: \(file) is no JWK set {\"keys\": […]}")
+        }
+        jwt["jwks"] = set
+        auth["jwt"] = jwt
+        return body.merging(["auth": auth]) { $1 }
     }
 
     // MARK: - Reading

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -390,7 +391,8 @@ def forward(front, port, words):
                 other.sendall(part)
             other.shutdown(socket.SHUT_WR)
         except OSError:
-            pass
+            with suppress(OSError):
+                other.shutdown(socket.SHUT_RDWR)
     back = threading.Thread(target=copy, args=(far, near))
     back.start()
     copy(near, far)

@@ -192,3 +192,24 @@ def test_routes_by_command(client, workspace):
     client("routes", "delete", "one")
     assert at(client.host, "GET", "/a/b").status == 404
     assert "no route" in client("routes", "show", "one", status=2)
+
+
+def test_keys_from_a_file(client, workspace):
+    """`jwks` may name a file beside the project's."""
+    folder = workspace / "keyed"
+    folder.mkdir()
+    (folder / "files.sh").write_text(FILES)
+    algorithm, private, public = SIGNERS[3]
+    file = folder / "project.yaml"
+    file.write_text(f"""
+functions: {{ files: ./files.sh }}
+routes:
+  keyed: {{ route: GET /keyed, function: files, auth: {{ jwt: {{ issuer: "{ISSUER}", audience: [{AUDIENCE}], jwks: ./keys.json }} }} }}
+""")
+    assert "keys.json cannot be read" in client("apply", file, "--yes", status=2)
+    (folder / "keys.json").write_text("[]")
+    assert "is no JWK set" in client("apply", file, "--yes", status=2)
+    (folder / "keys.json").write_text(json.dumps({"keys": [public | {"kid": "one", "alg": algorithm}]}))
+    assert "applied: 2 new" in client("apply", file, "--yes")
+    assert {change["change"] for change in json.loads(client("apply", file, "--yes", "--json"))["changes"]} == {"none"}
+    assert at(client.host, "GET", "/keyed", token(private, algorithm)).status == 200
