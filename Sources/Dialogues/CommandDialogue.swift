@@ -7,6 +7,8 @@ package struct CommandDialogue: Sendable {
         /// It has had no event yet.
         case waiting
         case answering
+        /// So much has gone on as it came.
+        case streaming(Int)
         /// Nothing more is read of it.
         case over
     }
@@ -20,11 +22,11 @@ package struct CommandDialogue: Sendable {
     /// - Parameter longestResult: in bytes.
     package init(longestResult: Int) { self.longestResult = longestResult }
 
-    package var isIdle: Bool { state == .waiting }
+    package var isIdle: Bool { if case .waiting = state { true } else { false } }
 
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
         guard isIdle else { return nil }
-        state = .answering
+        state = request.streams ? .streaming(0) : .answering
         return DialogueOpening(bytes: request.event, isLast: true)
     }
 
@@ -35,13 +37,20 @@ package struct CommandDialogue: Sendable {
             state = .over
             return [.violation("ended: it was started ahead and wrote without waiting for its event", wrote: "")]
         case .answering:
-            guard output.readableBytes + bytes.readableBytes <= longestResult else {
+            guard output.readableBytes + bytes.readableBytes <= min(longestResult, Manifest.longestWhole.bytes) else {
                 state = .over
                 return [.tooLong]
             }
             output.writeImmutableBuffer(bytes)
             kind.read(bytes)
             return []
+        case .streaming(let before):
+            guard before + bytes.readableBytes <= longestResult else {
+                state = .over
+                return [.tooLong]
+            }
+            state = .streaming(before + bytes.readableBytes)
+            return [.part(.body(bytes))]
         case .over: return []
         }
     }

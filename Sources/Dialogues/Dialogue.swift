@@ -96,10 +96,12 @@ package struct DialogueRequest: Sendable {
     /// In MiB.
     package let memoryLimit: Int
     package let traceparent: String?
+    /// Whether somebody takes an answer while it is made.
+    package let streams: Bool
 
     package init(
         event: ByteBuffer, invocationID: String, function: String, version: Int, deadline: Int, memoryLimit: Int,
-        traceparent: String?
+        traceparent: String?, streams: Bool = false
     ) {
         self.event = event
         self.invocationID = invocationID
@@ -108,6 +110,7 @@ package struct DialogueRequest: Sendable {
         self.deadline = deadline
         self.memoryLimit = memoryLimit
         self.traceparent = traceparent
+        self.streams = streams
     }
 }
 
@@ -120,6 +123,8 @@ package struct DialogueOpening: Sendable, Equatable {
 
 package enum DialogueEvent: Sendable, Equatable {
     case ready
+    /// Of an answer that comes in parts; its end is a `result` without bytes.
+    case part(ResponsePart)
     case result(ByteBuffer, ResultKind)
     case error(Failure.HandlerError)
     /// The answer is longer than allowed.

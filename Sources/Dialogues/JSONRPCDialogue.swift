@@ -1,3 +1,4 @@
+import Foundation
 import FunctionModel
 import HostSystem
 package import NIOCore
@@ -21,6 +22,12 @@ package struct JSONRPCDialogue: Sendable {
     private var scanner = Self.lineScanner
     private var text = UTF8Scanner()
     private let longestResult: Int
+    /// Bytes of the answer that have come in chunks; nil: none has.
+    private var chunked: Int?
+    /// What those may be.
+    private var longestChunked = 0
+    /// Of a chunk's line.
+    private static let longestChunk = 2 << 20
     /// What an answer needs around its result.
     private static let envelope = 256
     private static var lineScanner: JSONScanner { JSONScanner(maxMembers: 16) }
@@ -44,6 +51,8 @@ package struct JSONRPCDialogue: Sendable {
         let id = nextID ?? max(1, Int(BufferedRandom.next() & UInt64(Int32.max)))
         nextID? += 1
         state = .busy(id: id)
+        chunked = nil
+        longestChunked = request.streams ? longestResult : longestWhole
         let context = Self.context(request)
         var line = ByteBuffer()
         line.reserveCapacity(request.event.readableBytes + context.utf8.count + 96)
@@ -83,7 +92,7 @@ package struct JSONRPCDialogue: Sendable {
                 text.read($0)
             }
             if pending.readableBytes == 0 { pending = part } else { pending.writeImmutableBuffer(part) }
-            let isTooLong = pending.readableBytes > longestResult + Self.envelope
+            let isTooLong = pending.readableBytes > longestWhole + Self.envelope
             guard end != nil else {
                 if state == .idle, pending.readableBytes > 0 {
                     events.append(violation("the worker wrote without being asked", pending))
@@ -93,12 +102,25 @@ package struct JSONRPCDialogue: Sendable {
                 break
             }
             rest.moveReaderIndex(forwardBy: 1)
-            events.append(isTooLong ? breakOff(.tooLong) : readLine())
+            for event in isTooLong ? [breakOff(.tooLong)] : readLine() { Self.add(event, to: &events) }
         }
         return state == .broken ? events.suffix(1) : events
     }
 
-    private mutating func readLine() -> DialogueEvent {
+    /// Of an answer that is held until its end.
+    private var longestWhole: Int { min(longestResult, Manifest.longestWhole.bytes) }
+
+    /// Parts that came together go on together: each has its price.
+    private static func add(_ event: DialogueEvent, to events: inout [DialogueEvent]) {
+        guard case .part(.body(let more)) = event, case .part(.body(var bytes))? = events.last else {
+            return events.append(event)
+        }
+        events.removeLast()
+        bytes.writeImmutableBuffer(more)
+        events.append(.part(.body(bytes)))
+    }
+
+    private mutating func readLine() -> [DialogueEvent] {
         let line = pending
         let isObject = scanner.finish() == nil && scanner.isOutermostObject && text.isValid
         let members = isObject ? scanner.members : nil
@@ -119,8 +141,8 @@ package struct JSONRPCDialogue: Sendable {
         return event
     }
 
-    private mutating func read(_ line: ByteBuffer, _ members: [MemberName: Range<Int>]?) -> DialogueEvent {
-        guard let members else { return violation("the worker wrote a line that is no JSON object", line) }
+    private mutating func read(_ line: ByteBuffer, _ members: [MemberName: Range<Int>]?) -> [DialogueEvent] {
+        guard let members else { return [violation("the worker wrote a line that is no JSON object", line)] }
         func slice(_ name: MemberName) -> ByteBuffer? {
             members[name].flatMap { line.getSlice(at: line.readerIndex + $0.lowerBound, length: $0.count) }
         }
@@ -128,32 +150,80 @@ package struct JSONRPCDialogue: Sendable {
             slice(name).map { $0.readableBytesView.elementsEqual(text.utf8) } ?? false
         }
         guard says("jsonrpc", "\"2.0\"") else {
-            return violation("the worker wrote a line that is not JSON-RPC 2.0", line)
+            return [violation("the worker wrote a line that is not JSON-RPC 2.0", line)]
         }
         switch state {
         case .starting:
             guard says("method", "\"ready\""), members["id"] == nil else {
-                return violation("the worker's first line must be the ready notification", line)
+                return [violation("the worker's first line must be the ready notification", line)]
             }
             state = .idle
-            return .ready
+            return [.ready]
         case .busy(let id):
+            if members["method"] != nil { return readChunk(line, slice("params"), says("method", "\"chunk\""), id) }
             guard says("id", String(id)) else {
-                return violation("the worker answered another id than \(id), which was asked", line)
+                return [violation("the worker answered another id than \(id), which was asked", line)]
             }
             guard (members["result"] != nil) != (members["error"] != nil) else {
-                return violation("an answer has either a result or an error", line)
+                return [violation("an answer has either a result or an error", line)]
             }
             state = .idle
-            if let result = slice("result") { return .result(result, .json) }
+            if let result = slice("result") {
+                guard chunked != nil else { return [.result(result, .json)] }
+                guard says("result", "null") else {
+                    return [violation("an answer that came in chunks ends with the result null", line)]
+                }
+                return [.result(ByteBuffer(), .bytes)]
+            }
             guard let error = slice("error").flatMap({ $0.withUnsafeReadableBytes(Failure.HandlerError.init(json:)) })
-            else { return violation("the worker's error needs code and message", line) }
-            return .error(error)
+            else { return [violation("the worker's error needs code and message", line)] }
+            return [.error(error)]
         case .idle:
-            return violation("the worker wrote without being asked", line)
+            return [violation("the worker wrote without being asked", line)]
         case .broken:
-            return .tooLong  // not reached: nothing is read of a broken worker
+            return []  // not reached: nothing is read of a broken worker
         }
+    }
+
+    /// `{"jsonrpc":"2.0","method":"chunk","params":{"id":7,"data":"…"}}`: a part of the answer to that request.
+    private mutating func readChunk(
+        _ line: ByteBuffer, _ params: ByteBuffer?, _ isChunk: Bool, _ id: Int
+    ) -> [DialogueEvent] {
+        guard isChunk, line.readableBytes <= Self.longestChunk, let params,
+            let members = params.withUnsafeReadableBytes({ JSONText.members(of: $0, most: 16) })
+        else {
+            return [
+                violation("a notification in an answer must be chunk, with params, and no longer than 2 MiB", line)
+            ]
+        }
+        func slice(_ name: MemberName) -> ByteBuffer? {
+            members[name].flatMap { params.getSlice(at: params.readerIndex + $0.lowerBound, length: $0.count) }
+        }
+        func says(_ name: MemberName, _ text: String) -> Bool {
+            slice(name).map { $0.readableBytesView.elementsEqual(text.utf8) } ?? false
+        }
+        guard says("id", String(id)) else { return [violation("a chunk is of another id than \(id)", line)] }
+        var events: [DialogueEvent] = []
+        if let head = slice("head") {
+            guard chunked == nil, head.readableBytesView.first == UInt8(ascii: "{") else {
+                return [violation("head is an object, in an answer's first chunk", line)]
+            }
+            events.append(.part(.head(head)))
+        }
+        var bytes = ByteBuffer()
+        if let data = slice("data") {
+            guard let text = JSONString.text(of: data) else { return [violation("a chunk's data is a string", line)] }
+            bytes = text
+        }
+        if says("isBase64Encoded", "true") {
+            guard let decoded = Data(base64Encoded: Data(bytes.readableBytesView)) else {
+                return [violation("a chunk's data is not base64, though isBase64Encoded says so", line)]
+            }
+            bytes = ByteBuffer(bytes: decoded)
+        }
+        chunked = (chunked ?? 0) + bytes.readableBytes
+        guard chunked ?? 0 <= longestChunked else { return [breakOff(.tooLong)] }
+        return events + [.part(.body(bytes))]
     }
 
     private func excerpt(_ line: ByteBuffer) -> String {

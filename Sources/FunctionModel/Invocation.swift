@@ -20,9 +20,11 @@ package struct Invocation: Sendable {
     /// W3C trace context of the caller, if it sent a sound one.
     package let traceparent: String?
     /// Ends the invocation when the caller has left.
-    package let cancellation: Cancellation
+    package var cancellation: Cancellation
     /// Its time, where that is shorter than what the function's manifest says.
     package var timeout: TimeLimit?
+    /// Where the answer goes while it is made, if it may.
+    package var stream: ResponseStream?
     /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
     package let replyOn: (any EventLoop)?
 

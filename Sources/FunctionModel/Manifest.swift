@@ -39,8 +39,8 @@ package struct Manifest: Sendable, Hashable {
         package var processes: Int?
         /// Threads at once; nil = 64 for one process. With more processes threads count as processes unless given.
         package var threads: Int?
-        /// stdout of one invocation.
-        package var output = ByteSize.mebibytes(6)
+        /// stdout of one invocation; nil: see `Manifest.effectiveOutput`.
+        package var output: ByteSize?
         /// stderr of one invocation.
         package var log = ByteSize(bytes: 256 << 10)
         /// Writable /tmp; 0 = none; nil = 64 MiB, but for a snapshot none.
@@ -118,6 +118,8 @@ package struct Manifest: Sendable, Hashable {
     package var auth = Auth.token
     package var limits = Limits()
     package var concurrency = Concurrency()
+    /// Whether its answer goes out while it is made, where somebody can take it so.
+    package var stream = false
     /// Once a reactor or snapshot has said ready, a second filter leaves it no open, exec, fork and signals.
     package var lock = false
     package var allow = Grants()
@@ -134,7 +136,13 @@ package struct Manifest: Sendable, Hashable {
     package mutating func spellOut() {
         limits.spellOut()
         limits.scratch = effectiveScratch
+        limits.output = effectiveOutput
     }
+
+    /// The largest answer that is held as a whole.
+    package static let longestWhole = ByteSize.mebibytes(64)
+    private static let (usualOutput, usualStream) = (ByteSize.mebibytes(6), ByteSize.mebibytes(200))
+    package var effectiveOutput: ByteSize { limits.output ?? (stream ? Self.usualStream : Self.usualOutput) }
 
     /// What a script gets that asks for nothing else: processes for its commands; and an interpreter that starts threads (a JVM
     /// has twenty) is not kept from it by that.

@@ -111,6 +111,15 @@ package struct ManifestField: Sendable {
             return true
         },
         ManifestField(
+            "stream", .flag, about: "its answers go out while they are made, at /fn/ and routes",
+            accepts: "true, false",
+            shown: { .flag($0.stream) }
+        ) {
+            guard case .text(let text) = $1, text == "true" || text == "false" else { return false }
+            $0.stream = text == "true"
+            return true
+        },
+        ManifestField(
             "env", .table, about: "NAME=value; may be repeated",
             accepts: "NAME: value pairs, up to 128, names out of A-Z, a-z, 0-9 and _", shown: { .table($0.env) }
         ) {
@@ -144,9 +153,11 @@ package struct ManifestField: Sendable {
             "limits.threads", "threads at once", 1...4096,
             { $0.limits.threads ?? ($0.limits.effectiveProcesses == 1 ? $0.limits.effectiveThreads : nil) }
         ) { $0.limits.threads = $1 }.writtenOnly { $0.limits.threads.map(Value.number) },
-        size("limits.output", "stdout of one invocation", 0...(64 << 20), { $0.limits.output }) {
-            $0.limits.output = $1
-        },
+        size(
+            "limits.output", "stdout of one invocation; with stream: true by default 200MiB, and more than 64MiB",
+            0...(1 << 40), { $0.effectiveOutput }
+        ) { $0.limits.output = $1 }
+        .writtenOnly { $0.limits.output.map { .text("\($0)") } },
         size("limits.log", "stderr of one invocation", 0...(64 << 20), { $0.limits.log }) { $0.limits.log = $1 },
         size(
             "limits.scratch", "writable, executable /tmp, part of memory; by default 64MiB, of a snapshot none",

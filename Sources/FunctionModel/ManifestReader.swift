@@ -93,6 +93,11 @@ extension Manifest {
             throw ManifestError(
                 "lock has no meaning with mode: command: it takes effect once a reactor or snapshot has said ready")
         }
+        if !stream, let output = limits.output, output > Self.longestWhole {
+            throw ManifestError(
+                "limits.output (\(output)) is more than \(Self.longestWhole), which takes stream: true: other answers are held as a whole"
+            )
+        }
         if mode == .snapshot, limits.scratch?.bytes ?? 0 > 0 {
             throw ManifestError(
                 "limits.scratch has no meaning with mode: snapshot: its invocations share one cell, and would find each other's files; use mode: command or reactor"

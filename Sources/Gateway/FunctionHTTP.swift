@@ -80,7 +80,6 @@ struct FunctionHTTP: Sendable {
         let admitted = try await admit(request, place, served)
         // Of a signed body the signature is looked at first: whoever has none must not use the rate up.
         if let route = place.route, admitted.signature == nil { try services.access.take(of: route) }
-        let isHolder = admitted.principal.isHolder
         var headers = request.headers
         // The host's tokens are not the function's to see, whatever they are for.
         if let token = headers[.authorization].flatMap({ Bearer($0).token }), services.access.key(for: token) != nil {
@@ -93,14 +92,55 @@ struct FunctionHTTP: Sendable {
         }
         let event = try await event(of: request, headers, context, id: id, at: place, admitted)
         try services.catalogue.snapshot.require(version)
-        // What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
-        let (completion, answer) = await watch.watching(context.channel) { cancellation in
-            var invocation = Invocation(
-                id: id, version: version, principal: admitted.principal, source: .http, event: event,
-                traceparent: TraceContext.parent(request.headers), cancellation: cancellation)
-            invocation.timeout = place.route?.timeout
-            return await services.invoker.invoke(invocation, reading: Self.answer)
+        var invocation = Invocation(
+            id: id, version: version, principal: admitted.principal, source: .http, event: event,
+            traceparent: TraceContext.parent(request.headers))
+        invocation.timeout = place.route?.timeout
+        guard version.manifest.stream else {
+            return try response(await run(invocation, context), invocation)
         }
+        return try await streamed(invocation, context)
+    }
+
+    /// What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
+    private func run(_ invocation: consuming Invocation, _ context: GatewayContext) async -> StreamedAnswer.Ended {
+        let invocation = consume invocation
+        return await watch.watching(context.channel) { cancellation in
+            var invocation = invocation
+            invocation.cancellation = cancellation
+            let stream = invocation.stream
+            return await services.invoker.invoke(invocation) { completion in
+                if let refusal = stream?.refusal { return .failure(refusal) }
+                guard stream?.hasBegun == true, case .success = completion.result else {
+                    return await Self.answer(of: completion)
+                }
+                return .success(HTTPEventAnswer(beginning: ByteBuffer()))
+            }
+        }
+    }
+
+    private func streamed(_ invocation: Invocation, _ context: GatewayContext) async throws -> Response {
+        let (id, version, isHolder) = (invocation.id, invocation.version, invocation.principal.isHolder)
+        let charge = services.budget.charge(of: version.name.text)
+        let answer = StreamedAnswer(ResponseStream(charge: charge)) { stream in
+            var invocation = invocation
+            invocation.stream = stream
+            return await run(invocation, context)
+        }
+        let beginning = await answer.begin {
+            InvocationHeaders.beginning(start: $0, id: id, version: version)
+        } trailers: { completion in
+            HTTPFields(InvocationHeaders.end(of: completion, isHolder: isHolder))
+        }
+        return switch beginning {
+        case .begun(let response): response
+        case .whole(let ended): try response(ended, invocation)
+        }
+    }
+
+    private func response(_ ended: StreamedAnswer.Ended, _ invocation: Invocation) throws -> Response {
+        let (completion, answer) = ended
+        let (id, isHolder) = (invocation.id, invocation.principal.isHolder)
         var response: Response
         switch answer {
         case .success(let answer):
@@ -110,7 +150,9 @@ struct FunctionHTTP: Sendable {
         case .failure(let failure):
             response = try Problem(failure, invocationID: id, isHolder: isHolder).response()
         }
-        for field in InvocationHeaders.fields(of: completion, id: id, version: version, isHolder: isHolder) {
+        for field in InvocationHeaders.fields(
+            of: completion, id: id, version: invocation.version, isHolder: isHolder)
+        {
             response.headers[field.name] = field.value
         }
         return response

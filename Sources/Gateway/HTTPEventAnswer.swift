@@ -37,6 +37,32 @@ struct HTTPEventAnswer {
         self.init(status: status, headers: fields.list, body: try Self.body(of: members))
     }
 
+    /// Of an answer whose body comes by itself.
+    /// - Throws: `Failure` protocol_error.
+    init(head: ByteBuffer) throws(Failure) {
+        guard head.readableBytes <= 2 * Self.maxFieldBytes, let members = JSONMembers(head) else {
+            throw Failure(
+                .protocolError, "what the answer begins with is no object with statusCode, headers and cookies")
+        }
+        var fields = AnswerFields()
+        try fields.add(members: members.bytes("headers"))
+        try fields.add(cookies: members.bytes("cookies"))
+        if !fields.list.contains(where: { $0.0 == .contentType }) {
+            fields.list.append((.contentType, ResultKind.bytes.rawValue))
+        }
+        let status = members.has("statusCode") ? try Self.status(members.scalar("statusCode", longest: 40) ?? "") : 200
+        self.init(status: status, headers: fields.list, body: ByteBuffer())
+    }
+
+    /// Of one that says nothing of itself.
+    /// - Parameter beginning: what has come of it.
+    init(beginning: ByteBuffer) {
+        var text = UTF8Scanner()
+        beginning.withUnsafeReadableBytes { text.read($0) }
+        let kind = !text.hasFailed ? ResultKind.text : .bytes
+        self.init(status: 200, headers: [(.contentType, kind.rawValue)], body: ByteBuffer())
+    }
+
     /// `201`, `"201"` and `201.0` are the same to a client of JSON.
     private static func status(_ text: String) throws(Failure) -> Int {
         guard let number = Double(text), let status = Int(exactly: number), (200...599).contains(status) else {

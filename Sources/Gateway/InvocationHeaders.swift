@@ -31,7 +31,26 @@ enum InvocationHeaders {
         fields.append(HTTPField(name: .bulkheadOutcome, value: completion.outcome.rawValue))
         fields.append(HTTPField(name: .bulkheadVersion, value: String(version.number)))
         fields.append(HTTPField(name: .bulkheadStart, value: completion.start.rawValue))
-        guard isHolder else { return fields }
+        if isHolder { fields += cost(of: completion) }
+        return fields
+    }
+
+    /// Of an answer that goes out while it is made: what is known at its beginning.
+    static func beginning(start: StartKind, id: String, version: FunctionVersion) -> [HTTPField] {
+        [
+            HTTPField(name: .bulkheadInvocation, value: id),
+            HTTPField(name: .bulkheadVersion, value: String(version.number)),
+            HTTPField(name: .bulkheadStart, value: start.rawValue),
+        ]
+    }
+
+    /// And at its end.
+    static func end(of completion: Completion, isHolder: Bool) -> [HTTPField] {
+        [HTTPField(name: .bulkheadOutcome, value: completion.outcome.rawValue)] + (isHolder ? cost(of: completion) : [])
+    }
+
+    private static func cost(of completion: Completion) -> [HTTPField] {
+        var fields: [HTTPField] = []
         let usage = completion.usage, wall = decimal(usage.wall)
         var text = ""
         text.reserveCapacity(80)

@@ -80,7 +80,7 @@ package struct PolicyLearner {
         }
         least.limits.wall =
             [3, 10, 30, 60].map(TimeLimit.seconds).first { $0.duration >= seen.wall * 3 } ?? .seconds(900)
-        if seen.body.count > least.limits.output.bytes { least.limits.output = wide.limits.output }
+        if seen.body.count > least.effectiveOutput.bytes { least.limits.output = wide.limits.output }
         return try fitMemory(least, peak: seen.memoryBytes, works)
     }
 

@@ -109,7 +109,7 @@ package struct PolicyDescription: Sendable, Encodable {
         let limits = manifest.limits
         return
             "An invocation may take \(limits.wall), use \(limits.effectiveCPU) of CPU time and \(limits.memory) of memory"
-            + " (no swap), answer \(limits.output) and log \(limits.log); \(manifest.concurrency.max) may run at once."
+            + " (no swap), answer \(manifest.effectiveOutput) and log \(limits.log); \(manifest.concurrency.max) may run at once."
     }
 
     private static func environment(_ version: FunctionVersion) -> String {

@@ -51,10 +51,16 @@ enum Ending {
             "the function did not end within the time that its route gives (\(asked)) and was stopped")
     }
 
-    static func outputExceeded(_ limits: Manifest.Limits) -> Failure {
-        Failure(
-            .outputExceeded(limit: "\(limits.output)"),
-            "the function wrote more than limits.output (\(limits.output)) to stdout")
+    static func outputExceeded(_ manifest: Manifest, streamed: Bool) -> Failure {
+        let limit = manifest.effectiveOutput
+        guard manifest.stream, !streamed, limit > Manifest.longestWhole else {
+            return Failure(
+                .outputExceeded(limit: "\(limit)"), "the function wrote more than limits.output (\(limit)) to stdout")
+        }
+        return Failure(
+            .outputExceeded(limit: "\(Manifest.longestWhole)"),
+            "the function wrote more than \(Manifest.longestWhole), the most that is held as a whole; more streams at /fn/ and routes"
+        )
     }
 
     static var crowdedOut: Failure {

@@ -50,7 +50,7 @@ struct WorkerMachine {
         self.processors = processors
         times = Times(launched: now)
         dialogue = Dialogue(
-            speaksJSONRPC: version.speaksJSONRPC, longestResult: version.manifest.limits.output.bytes)
+            speaksJSONRPC: version.speaksJSONRPC, longestResult: version.manifest.effectiveOutput.bytes)
     }
 
     var limits: Manifest.Limits { version.manifest.limits }
@@ -169,7 +169,10 @@ struct WorkerMachine {
         var actions: [Action] = []
         if !current.isSent {
             if dialogue.saysReady { guard case .ready = state else { return [] } }
-            guard let opening = dialogue.begin(request(for: current.invocation, moment)) else { return [] }
+            guard
+                let opening = dialogue.begin(
+                    DialogueRequest(current.invocation, until: moment.wallClock + wall.milliseconds))
+            else { return [] }
             actions = opening.isLast ? [.write(opening.bytes), .closeInput] : [.write(opening.bytes)]
             // It is on its way: held twice, it would count twice.
             serving?.invocation.event.bytes = ByteBuffer()
@@ -187,13 +190,6 @@ struct WorkerMachine {
         return actions
     }
 
-    private func request(for invocation: Invocation, _ moment: Moment) -> DialogueRequest {
-        DialogueRequest(
-            event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
-            version: version.number, deadline: moment.wallClock + wall.milliseconds,
-            memoryLimit: limits.memory.bytes >> 20, traceparent: invocation.traceparent)
-    }
-
     private mutating func take(_ bytes: ByteBuffer, _ moment: Moment) -> [Action] {
         // Of one that ends, nothing is read any more once the outcome is known.
         if case .ending = state, serving == nil || serving?.cause != nil { return [] }
@@ -205,13 +201,21 @@ struct WorkerMachine {
     private mutating func take(_ event: DialogueEvent, _ moment: Moment) -> [Action] {
         switch event {
         case .ready: return becameReady(moment)
+        case .part(let part):
+            guard serving != nil, serving?.cause == nil else { return [] }
+            if serving?.invocation.stream != nil { return [.part(part)] }
+            serving?.gather(part)
+            return []
         case .result(let body, let kind):
-            serving?.answer = Completion.Output(body: body, kind: kind)
+            let gathered = serving?.gathered
+            serving?.answer = gathered ?? Completion.Output(body: body, kind: kind)
             return []
         case .error(let error):
             let detail = "the handler raised \(error.type): \(error.message.prefix(bytes: 500))"
             return blame(Failure(.error(error), detail), kill: false)
-        case .tooLong: return blame(Ending.outputExceeded(limits))
+        case .tooLong:
+            let isStreamed = serving?.invocation.stream != nil
+            return blame(Ending.outputExceeded(version.manifest, streamed: isStreamed))
         case .violation(let what, let wrote):
             serving?.answer = nil
             return [.note(wrote.isEmpty ? what : "\(what): \(wrote)")]
@@ -279,7 +283,8 @@ struct WorkerMachine {
         switch dialogue.ended() {
         case .result(let body, let kind): serving?.answer = Completion.Output(body: body, kind: kind)
         case .violation(let what, _): serving?.cause = Failure(.protocolError, what)
-        case .ready, .error, .tooLong: serving?.cause = Failure(.protocolError, "the worker exited without answering")
+        case .ready, .part, .error, .tooLong:
+            serving?.cause = Failure(.protocolError, "the worker exited without answering")
         }
     }
 

@@ -1,3 +1,4 @@
+import Dialogues
 import FunctionModel
 import NIOCore
 import Sandbox
@@ -49,6 +50,8 @@ enum WorkerMachineAction {
     /// It has said ready, and asked to be left with few calls from then on.
     case lock
     case finish(Completion)
+    /// Of the answer, for whoever takes it while it is made.
+    case part(ResponsePart)
     /// A line of the host's for the function's log.
     case note(String)
     /// It could not be started, and no invocation is there to tell.
@@ -76,6 +79,22 @@ struct ServedInvocation {
     /// The first cause; nothing later overrides it.
     var cause: Failure?
     var answer: Completion.Output?
+    /// What has come in parts, where nobody takes it so.
+    var parts: (bytes: ByteBuffer, kind: ResultKind.Reader)?
+
+    /// Status and headers are of no use to whoever wants a result.
+    mutating func gather(_ part: ResponsePart) {
+        guard case .body(let bytes) = part else { return }
+        if parts == nil { parts = (ByteBuffer(), ResultKind.Reader()) }
+        parts?.bytes.writeImmutableBuffer(bytes)
+        parts?.kind.read(bytes)
+    }
+
+    /// All of that, at its end.
+    var gathered: Completion.Output? {
+        guard var parts else { return nil }
+        return Completion.Output(body: parts.bytes, kind: parts.kind.finish())
+    }
 
     func completion(_ usage: Usage, _ now: ContinuousClock.Instant) -> Completion {
         let output = answer ?? Completion.Output(body: ByteBuffer(), kind: .json)
@@ -103,4 +122,15 @@ struct OpenParts: OptionSet {
     /// Its end was told.
     static let end = OpenParts(rawValue: 8)
     static let streams: OpenParts = [.output, .log]
+}
+
+extension DialogueRequest {
+    /// - Parameter deadline: in milliseconds since 1970.
+    init(_ invocation: Invocation, until deadline: Int) {
+        let version = invocation.version
+        self.init(
+            event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
+            version: version.number, deadline: deadline, memoryLimit: version.manifest.limits.memory.bytes >> 20,
+            traceparent: invocation.traceparent, streams: invocation.stream != nil)
+    }
 }

@@ -19,12 +19,21 @@ final class WorkerRunner: Sendable {
         var logChannel: (any Channel)?
         var input = WorkerInput()
         var invocationID: String?
-        var completion: (@Sendable (Completion) -> Void)?
-        /// What the answer is charged to, from its first byte.
-        var outputCharge: MemoryBudget.Charge?
+        var reply = Reply()
         var refused = RefusedCalls()
         /// When the pool will call `tick`; nil: not.
         var tickAt: Instant?
+    }
+
+    /// Where the answer goes.
+    private struct Reply {
+        var completion: (@Sendable (Completion) -> Void)?
+        /// To whom while it is made.
+        var stream: ResponseStream?
+        /// Whether nothing is read of the worker's stdout, for nobody has room for it.
+        var isHeldUp = false
+        /// What it is charged to, from its first byte.
+        var charge: MemoryBudget.Charge?
     }
 
     /// What the pool is told.
@@ -67,7 +76,7 @@ final class WorkerRunner: Sendable {
         state = Mutex(
             State(
                 machine: machine, log: WorkerLog(limit: version.manifest.limits.log.bytes),
-                outputCharge: budget.charge(of: version.name.text)))
+                reply: Reply(charge: budget.charge(of: version.name.text))))
     }
 
     // MARK: - Orders
@@ -80,15 +89,19 @@ final class WorkerRunner: Sendable {
     ) -> Bool {
         let (canTake, before) = state.withLock { state -> (Bool, [String]) in
             guard start == .cold || state.machine.isIdle else { return (false, []) }
-            state.completion = completion
+            state.reply.completion = completion
             state.input.charge = invocation.event.charge
-            state.outputCharge = budget.charge(of: version.name.text)
+            state.reply.charge = budget.charge(of: version.name.text)
             state.invocationID = invocation.id
+            state.reply.stream = invocation.stream
             // What was written between two invocations is nobody's, half a line of it too.
             return (true, start == .cold ? [] : state.log.beginsInvocation())
         }
         guard canTake else { return false }
         emit(before, nil)
+        let id = invocation.id
+        invocation.stream?.begin(
+            start, more: { [weak self] in self?.holdUp(false) }, onEnd: { [weak self] in self?.cancel(id) })
         var invocation = invocation
         invocation.event.charge = nil
         handle(.assign(invocation, start: start, requested: requested))
@@ -180,7 +193,7 @@ final class WorkerRunner: Sendable {
         }
         if let deadline { report(self, .deadline(deadline)) }
         let (due, beginsToHold) = state.withLock { state in
-            state.log.hold(back: actions, awaitsAnswer: version.speaksJSONRPC && state.completion != nil)
+            state.log.hold(back: actions, awaitsAnswer: version.speaksJSONRPC && state.reply.completion != nil)
         }
         for action in due { perform(action) }
         if beginsToHold { report(self, .deadline(.now + Self.longestHeld)) }
@@ -189,9 +202,30 @@ final class WorkerRunner: Sendable {
     private func took(output bytes: ByteBuffer) {
         let fits = state.withLock { state in
             // What nobody asked for is bounded by the protocol, and ends it.
-            state.outputCharge.map { $0.add(bytes.readableBytes) } ?? true
+            state.reply.charge.map { $0.add(bytes.readableBytes) } ?? true
         }
         handle(fits ? .output(bytes) : .crowdedOut)
+        // What has gone on is charged there.
+        state.withLock { state in if state.reply.stream?.hasBegun == true { state.reply.charge?.reduce(to: 0) } }
+    }
+
+    /// Holds up a worker whose answer nobody has room for, or goes on with it.
+    private func holdUp(_ isHeldUp: Bool) {
+        let channel = state.withLock { state -> (any Channel)? in
+            guard state.reply.isHeldUp != isHeldUp else { return nil }
+            state.reply.isHeldUp = isHeldUp
+            return state.input.channel
+        }
+        _ = channel?.setOption(.autoRead, value: !isHeldUp)
+    }
+
+    private func send(_ part: ResponsePart) {
+        guard let stream = state.withLock({ $0.reply.stream }) else { return }
+        switch stream.write(part) {
+        case .more: break
+        case .wait: holdUp(true)
+        case .none: handle(.crowdedOut)
+        }
     }
 
     // MARK: - The log
@@ -230,11 +264,13 @@ final class WorkerRunner: Sendable {
                 return state.cell
             }
             if let cell { launcher.kill(cell) }
+            holdUp(false)  // its end is behind what it has written
         case .demote:
             if let cell = state.withLock({ $0.cell }) { launcher.demote(cell) }
         case .clear:
             if let cell = state.withLock({ $0.cell }) { launcher.clear(cell) }
         case .lock: if let cell = state.withLock({ $0.cell }) { launcher.lock(cell) }
+        case .part(let part): send(part)
         case .finish(let completion): finish(completion)
         case .note(let line): tell(line, state.withLock { $0.invocationID })
         case .lost(let error):
@@ -257,17 +293,19 @@ final class WorkerRunner: Sendable {
 
     private func finish(_ completion: Completion) {
         var completion = completion
+        let stream = state.withLock { $0.reply.stream }
         let (complete, lines, dropped, id, refused) = state.withLock { state in
             let refused = state.refused.takeUntold()
             defer {
-                state.completion = nil
+                state.reply.completion = nil
                 state.invocationID = nil
                 state.input.charge = nil
-                state.outputCharge = nil
+                state.reply.charge = nil
+                state.reply.stream = nil
             }
             switch completion.result {
             case .success(var output):
-                output.charge = state.outputCharge
+                output.charge = state.reply.charge
                 completion.result = .success(output)
             case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
                 let log = state.log.lines.tail
@@ -277,13 +315,17 @@ final class WorkerRunner: Sendable {
             case .failure: break
             }
             let (lines, dropped) = state.log.finishInvocation()
-            return (state.completion, lines, dropped, state.invocationID, refused)
+            return (state.reply.completion, lines, dropped, state.invocationID, refused)
         }
         emit(lines, id)
         if case .failure(let failure) = completion.result, failure.outcome.blame == .guest {
             for call in refused { tell(Explanation.sentence(for: call), id) }
         }
         if let dropped { tell(dropped, id) }
+        if let stream {
+            holdUp(false)
+            stream.finish()
+        }
         complete?(completion)
     }
 

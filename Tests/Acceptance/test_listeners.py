@@ -399,3 +399,21 @@ def forward(front, port, words):
     back.join()
     near.close()
     far.close()
+
+
+def test_streams_over_http2(secure, folder):
+    """Parts come as they are made, how it ended is in the trailer; a failure resets the stream, and the others go on."""
+    (folder / "parts").write_bytes(b"#!/bin/bash\necho one; sleep 0.5; echo two\n")
+    (folder / "fails").write_bytes(b"#!/bin/bash\necho one; sleep 0.3; exit 3\n")
+    for name in ("parts", "fails"):
+        made = curl(secure, f"/v1/functions/{name}?auth=none&stream=true", *authorized(secure, "-T", folder / name), ca=secure.ca)
+        assert made[0] == 201, made
+    began = time.monotonic()
+    done = subprocess.Popen(["curl", "-sSN", "--http2", "--cacert", secure.ca, f"{secure.url}/fn/parts"], stdout=subprocess.PIPE)
+    assert done.stdout.readline() == b"one\n"
+    first = time.monotonic() - began
+    assert done.stdout.read() == b"two\n" and time.monotonic() - began - first > 0.3 and done.wait() == 0
+    cut = subprocess.run(["curl", "-sSN", "--http2", "--cacert", secure.ca, f"{secure.url}/fn/fails"], capture_output=True, timeout=20)
+    assert cut.returncode != 0 and cut.stdout == b"one\n", cut
+    told = subprocess.run(["nghttp", "-v", "--no-dep", f"{secure.url}/fn/parts", f"{secure.url}/fn/fails"], capture_output=True, text=True, timeout=20).stdout
+    assert "bulkhead-outcome: ok" in told and "RST_STREAM" in told, told

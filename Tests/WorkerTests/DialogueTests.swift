@@ -45,6 +45,59 @@ import Testing
         }
     }
 
+    /// However chunks are cut, their bytes are the same; what came together goes on together.
+    @Test func chunksInAnySplit() {
+        let text = Array(
+            (#"{"jsonrpc":"2.0","method":"chunk","params":{"id":1,"head":{"a":1},"data":"ab\n"}}"# + "\n"
+                + #"{"jsonrpc":"2.0","method":"chunk","params":{"data":"/w==","isBase64Encoded":true,"id":1}}"# + "\n"
+                + #"{"jsonrpc":"2.0","id":1,"result":null}"# + "\n").utf8)
+        for cut in 0...text.count {
+            var dialogue = asked()
+            let events =
+                dialogue.receive(ByteBuffer(bytes: text[..<cut])) + dialogue.receive(ByteBuffer(bytes: text[cut...]))
+            #expect(events.first == .part(.head(ByteBuffer(string: #"{"a":1}"#))))
+            #expect(events.last == .result(ByteBuffer(), .bytes))
+            var bytes = ByteBuffer()
+            for case .part(.body(let more)) in events { bytes.writeImmutableBuffer(more) }
+            #expect(bytes == ByteBuffer(bytes: [0x61, 0x62, 0x0A, 0xFF]))
+            #expect(dialogue.isIdle)
+        }
+        var dialogue = asked()
+        #expect(dialogue.receive(ByteBuffer(bytes: text)).count == 3)
+    }
+
+    @Test func chunksAreBoundedTogether() {
+        func chunk(_ count: Int) -> ByteBuffer {
+            let data = String(repeating: "x", count: count)
+            return ByteBuffer(string: #"{"jsonrpc":"2.0","method":"chunk","params":{"id":1,"data":"\#(data)"}}"# + "\n")
+        }
+        var dialogue = asked(limit: 1000)
+        #expect(dialogue.receive(chunk(600)).count == 1)
+        #expect(dialogue.receive(chunk(400)).count == 1)
+        #expect(dialogue.receive(chunk(1)) == [.tooLong])
+        #expect(dialogue.receive(chunk(1)).isEmpty)
+    }
+
+    @Test(arguments: [
+        #"{"jsonrpc":"2.0","method":"chunk","params":{"id":2,"data":"x"}}"#,
+        #"{"jsonrpc":"2.0","method":"chunk","params":{"data":"x"}}"#, #"{"jsonrpc":"2.0","method":"chunk"}"#,
+        #"{"jsonrpc":"2.0","method":"chunk","params":{"id":1,"data":1}}"#,
+        #"{"jsonrpc":"2.0","method":"chunk","params":{"id":1,"head":[]}}"#,
+        #"{"jsonrpc":"2.0","method":"chunk","params":{"id":1,"data":"x","isBase64Encoded":true}}"#,
+        #"{"jsonrpc":"2.0","method":"ready"}"#,
+    ])
+    func whatIsNoChunk(line: String) {
+        var dialogue = asked()
+        #expect(isViolation(dialogue.receive(ByteBuffer(string: line + "\n"))))
+    }
+
+    @Test func chunksEndWithNull() {
+        var dialogue = asked()
+        let chunk = #"{"jsonrpc":"2.0","method":"chunk","params":{"id":1}}"# + "\n"
+        #expect(dialogue.receive(ByteBuffer(string: chunk)) == [.part(.body(ByteBuffer()))])
+        #expect(isViolation(dialogue.receive(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"result":{}}"# + "\n"))))
+    }
+
     /// A trace of megabytes is not decoded to keep 64 lines of it, and what is kept is the same wherever it stands.
     @Test func looksAtTheBeginningOfALongError() {
         let frame = #""\#(String(repeating: "x", count: 2000))""#

@@ -3,6 +3,7 @@
 Runs inside the cell as `python3 -s -B bulkhead_runtime.py module.function`. The protocol owns the real stdin and
 stdout; the handler's own print() goes to the log, and its input() meets an empty file.
 """
+import binascii
 import importlib
 import json
 import os
@@ -12,6 +13,8 @@ import traceback
 
 sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(__file__)]
 
+# A chunk's line is at most 2 MiB, of which a character may take twelve.
+LONGEST_TEXT, LONGEST_BYTES = 128 << 10, 1 << 20
 LOCKED = os.environ.pop("BULKHEAD_LOCK", "") == "1"
 
 
@@ -156,6 +159,24 @@ def main():
         answers.write(text.encode() + b"\n")
         answers.flush()
 
+    def stream(parts, request):
+        """Hands on what a handler yields, as it comes: first, perhaps, a dictionary with statusCode; then strings and bytes."""
+        for number, part in enumerate(parts):
+            if number == 0 and isinstance(part, dict) and "statusCode" in part:
+                chunk(request, head=part)
+            elif isinstance(part, str):
+                for start in range(0, len(part) or 1, LONGEST_TEXT):
+                    chunk(request, data=part[start : start + LONGEST_TEXT])
+            elif isinstance(part, (bytes, bytearray, memoryview)):
+                for start in range(0, len(part) or 1, LONGEST_BYTES):
+                    encoded = binascii.b2a_base64(part[start : start + LONGEST_BYTES], newline=False)
+                    chunk(request, data=encoded.decode(), isBase64Encoded=True)
+            else:
+                raise TypeError("the handler yielded %s; it may yield str and bytes" % type(part).__name__)
+
+    def chunk(request, **said):
+        answer('{"jsonrpc":"2.0","method":"chunk","params":%s}' % dump({"id": request, **said}))
+
     sys.path.insert(0, "/function")
     sys.meta_path.insert(0, LoggingFinder())
     failure = None
@@ -177,6 +198,8 @@ def main():
                 context = Context(params["context"])
                 Current.request_id = context.aws_request_id
                 result = handler(params["event"], context)
+                if hasattr(result, "__next__"):
+                    result = stream(result, identifier(line))
                 try:
                     member, value = "result", dump(result)
                 except (TypeError, ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ private let longest = 4096
 @Sendable func fuzzProtocol(_ input: UnsafeRawBufferPointer) {
     guard let first = input.first else { return }
     var dialogue = JSONRPCDialogue(longestResult: longest, firstID: 1)
+    var chunked: Int?
     var asked = 0, answered = 0, isReady = false, isBroken = false
     var rest = ByteBuffer(bytes: input.dropFirst())
     let piece = Int(first) % 64 + 1
@@ -25,11 +26,21 @@ private let longest = 4096
             case .result(let body, _):
                 answered += 1
                 require(isReady && body.readableBytes <= longest + 256, "an answer that is longer than allowed")
+                if chunked != nil {
+                    require(body.readableBytes == 0, "a result beside chunks")
+                    chunked = nil
+                    continue
+                }
                 let problem = body.withUnsafeReadableBytes { JSONText.problem(in: $0) }
                 require(problem == nil, "an answer that is not JSON: \(problem ?? "")")
                 require(!body.readableBytesView.contains(UInt8(ascii: "\n")), "an answer with a line end in it")
+            case .part(let part):
+                if case .body(let bytes) = part { chunked = (chunked ?? 0) + bytes.readableBytes }
+                require(answered < asked, "a part that nobody asked for")
+                require(chunked ?? 0 <= longest, "parts that are longer than allowed")
             case .error(let error):
                 answered += 1
+                chunked = nil
                 require(error.message.count <= 8192 && error.stackTrace.count <= 64, "an error without bounds")
             case .tooLong, .violation: isBroken = true
             }
