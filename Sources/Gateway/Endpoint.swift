@@ -119,7 +119,7 @@ extension Gateway {
         let served = endpoints.filter { front.audience == .all || $0.isForClients }
         let table = EndpointTable(front.audience == .all ? served + [description(of: served)] : served)
         let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
-        router.add(middleware: ProblemMiddleware(table: table))
+        router.add(middleware: ProblemMiddleware(table: table, journal: services.journal))
         router.add(middleware: RouteHTTP(functions: functionHTTP))
         router.add(middleware: UnknownMethods(gateway: self, table: table))
         for endpoint in table.endpoints {

@@ -3,6 +3,7 @@ import Catalogue
 import FunctionModel
 import HTTPTypes
 import Invoker
+import Journal
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
@@ -183,7 +184,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             current.passedOver += bytes.readableBytes
             if current.passedOver > Self.longestPassedOver {
                 current.reading = nil
-                answer(InvocationAnswer(failure), closes: true, context)
+                refuse(failure, closes: true, context)
             }
             return
         }
@@ -192,7 +193,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         } catch {
             // The rest of it is not waited for.
             current.reading = nil
-            answer(InvocationAnswer(error), closes: true, context)
+            refuse(error, closes: true, context)
         }
     }
 
@@ -202,12 +203,12 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let event = current.reading?.finish()
         current.reading = nil
         guard current.failure == nil, let version = current.version, let event else {
-            return answer(InvocationAnswer(current.failure ?? Failure(.notFound, "no version")), closes: false, context)
+            return refuse(current.failure ?? Failure(.notFound, "no version"), closes: false, context)
         }
         do throws(Failure) {
             try gateway.services.catalogue.snapshot.require(version)
         } catch {
-            return answer(InvocationAnswer(error), closes: false, context)
+            return refuse(error, closes: false, context)
         }
         state = .running
         let id = current.id
@@ -232,6 +233,11 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         current.cancellation = nil
         guard let context, case .running = state else { return }
         answer(InvocationAnswer(completion, id: id, version: version), closes: false, context)
+    }
+
+    private func refuse(_ failure: Failure, closes: Bool, _ context: ChannelHandlerContext) {
+        gateway.services.journal.refused(failure.outcome)
+        answer(InvocationAnswer(failure), closes: closes, context)
     }
 
     private func answer(_ answer: InvocationAnswer, closes: Bool, _ context: ChannelHandlerContext) {

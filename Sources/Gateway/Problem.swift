@@ -3,6 +3,7 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import Hummingbird
+import Journal
 import Logging
 import NIOCore
 
@@ -113,6 +114,7 @@ extension Response {
 /// Turns whatever a route throws into one kind of answer.
 struct ProblemMiddleware: RouterMiddleware {
     let table: EndpointTable
+    let journal: Journal
 
     @concurrent func handle(
         _ request: Request, context: GatewayContext,
@@ -133,6 +135,7 @@ struct ProblemMiddleware: RouterMiddleware {
         } catch let error as HTTPError where error.status == .notFound {
             return try unknownRoute(request)
         } catch {
+            if let failure = error as? Failure { journal.refused(failure.outcome) }
             return try Problem.response(to: error, request, context)
         }
     }

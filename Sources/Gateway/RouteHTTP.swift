@@ -2,6 +2,7 @@ import Catalogue
 import FunctionModel
 import HTTPTypes
 import Hummingbird
+import Journal
 
 /// Paths that are not the host's own: whatever routes there are.
 struct RouteHTTP: RouterMiddleware {
@@ -27,6 +28,9 @@ struct RouteHTTP: RouterMiddleware {
                     request, context,
                     at: .init(reference: route.reference, path: path, route: route, parameters: parameters))
             } catch {
+                if let failure = error as? Failure {
+                    functions.services.journal.refused(failure.outcome, at: route.id)
+                }
                 // A page can read why only where this, too, says that it may.
                 response = try Problem.response(to: error, request, context)
             }

@@ -40,6 +40,14 @@ package final class Journal: Sendable {
         Meters.declare(in: metrics)
     }
 
+    // MARK: - Requests
+
+    /// A request was refused: nobody was asked to run anything.
+    /// - Parameter route: the one that it had come to.
+    package func refused(_ outcome: Outcome, at route: String? = nil) {
+        metrics.add(to: Meters.refusedRequests, [outcome.rawValue, route ?? ""])
+    }
+
     // MARK: - Invocations
 
     /// One begins. What was accepted earlier has its record elsewhere.

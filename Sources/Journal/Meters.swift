@@ -7,6 +7,7 @@ package enum Meters {
     static let seconds = "bulkhead_invocation_seconds"
     static let cpuSeconds = "bulkhead_invocation_cpu_seconds_total"
     static let refusedCalls = "bulkhead_refused_calls_total"
+    static let refusedRequests = "bulkhead_requests_refused_total"
     package static let functions = "bulkhead_functions"
     package static let workers = "bulkhead_workers"
     package static let idleWorkers = "bulkhead_idle_workers"
@@ -26,6 +27,11 @@ package enum Meters {
         registry.declare(
             refusedCalls, .counter, help: "System calls that were answered with an errno, by function and call.",
             labels: ["function", "syscall", "errno"])
+        registry.declare(
+            refusedRequests, .counter,
+            help:
+                "Requests that were refused before there was an invocation, by what they were told and the route they came to.",
+            labels: ["outcome", "route"])
         registry.declare(functions, .gauge, help: "Functions in the catalogue.")
         registry.declare(workers, .gauge, help: "Workers of which something may be left.")
         registry.declare(idleWorkers, .gauge, help: "Workers that wait for an invocation.")

@@ -483,3 +483,21 @@ def test_a_dry_run_is_one(host, echo, routes):
 def test_changes_are_noted(host, echo, routes):
     routes("GET /noted", echo)
     assert any(entry["action"] == "putRoute" for entry in host.get("/v1/audit").json()["audit"])
+
+
+def test_refusals_are_counted(host, echo, routes):
+    """Whoever runs the host sees that somebody is refused, by what, and at which route."""
+    path = f"/{unique_name('counted')}"
+    made = routes(f"GET {path}", echo, auth="token", rate="1/h").json()
+
+    def counted(outcome, route=""):
+        line = f'bulkhead_requests_refused_total{{outcome="{outcome}",route="{route}"}} '
+        return sum(float(one[len(line):]) for one in host.get("/metrics").body.decode().splitlines() if one.startswith(line))
+    before = {outcome: counted(outcome) for outcome in ("unauthorized", "not_found")}
+    assert at(host, "GET", path).status == 401 and at(host, "GET", path, "wrong").status == 401
+    assert counted("unauthorized", made["id"]) == 2 and counted("unauthorized") == before["unauthorized"]
+    assert host.get(path).status == 200 and host.get(path).status == 429
+    assert counted("throttled", made["id"]) == 1
+    assert host.invoke(echo, 1, token="wrong").status == 401 and host.get("/v1/functions", token=None).status == 401
+    assert counted("unauthorized") == before["unauthorized"] + 2
+    assert host.invoke(unique_name("nobody"), 1).status == 404 and counted("not_found") == before["not_found"] + 1
