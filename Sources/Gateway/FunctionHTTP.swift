@@ -161,17 +161,23 @@ struct FunctionHTTP: Sendable {
     /// - Throws: `Failure` unauthorized, forbidden or throttled.
     private func admit(_ request: Request, _ place: Place, _ served: FunctionVersion?) async throws -> Admitted {
         let name = place.reference.name
-        if let route = place.route, case .jwt(let rule) = route.auth {
+        // Open to all: an Authorization that is not this host's is the function's affair.
+        func anybody() -> Admitted {
+            Admitted(principal: (try? Gateway.authorize(request, .invoke, on: name, services)) ?? .anonymous)
+        }
+        // Without a token a caller does not even learn which functions there are.
+        func holder() throws -> Admitted {
+            Admitted(principal: try Gateway.authorize(request, .invoke, on: name, services))
+        }
+        guard let route = place.route else {
+            return served?.manifest.auth == Manifest.Auth.none ? anybody() : try holder()
+        }
+        switch route.auth {
+        case .none: return anybody()
+        case .token: return try holder()
+        case .jwt(let rule):
             let bearer = request.headers[.authorization].map { Bearer($0, longest: 9 << 10) }
             return Admitted(claims: try await services.access.claims(of: bearer, by: rule, for: route))
-        }
-        switch place.route?.auth ?? (served?.manifest.auth == Manifest.Auth.none ? .none : .token) {
-        case .none:
-            // Open to all: an Authorization that is not this host's is the function's affair.
-            return Admitted(principal: (try? Gateway.authorize(request, .invoke, on: name, services)) ?? .anonymous)
-        case .token, .jwt:
-            // Without a token a caller does not even learn which functions there are.
-            return Admitted(principal: try Gateway.authorize(request, .invoke, on: name, services))
         case .hmac(let rule):
             try rule.require(HTTPField.Name(rule.header).flatMap { request.headers[$0] })
             return Admitted(signature: rule)
