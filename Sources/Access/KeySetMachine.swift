@@ -19,14 +19,13 @@ package struct KeySetMachine: Sendable {
     package static let (minAge, usualAge, maxAge): (Duration, Duration, Duration) = (
         .seconds(60), .seconds(600), .seconds(86_400)
     )
-    /// From the last good fetch on.
+    /// From when it has aged.
     package static let maxUse: Duration = .seconds(86_400)
     /// Between fetches for keys that a set lacks.
     package static let missPause: Duration = .seconds(30)
     package static let (minRetry, maxRetry): (Duration, Duration) = (.seconds(2), .seconds(300))
 
     private var set: KeySet?
-    private var fetchedAt: ContinuousClock.Instant?
     private var freshUntil: ContinuousClock.Instant?
     private var notBefore: ContinuousClock.Instant?
     private var lastMiss: ContinuousClock.Instant?
@@ -63,7 +62,7 @@ package struct KeySetMachine: Sendable {
 
     /// What may be used still.
     func known(now: ContinuousClock.Instant) -> KeySet? {
-        guard let fetchedAt, now < fetchedAt.advanced(by: Self.maxUse) else { return nil }
+        guard let freshUntil, now < freshUntil.advanced(by: Self.maxUse) else { return nil }
         return set
     }
 
@@ -71,7 +70,6 @@ package struct KeySetMachine: Sendable {
     package mutating func fetched(_ set: KeySet, age: Duration?, now: ContinuousClock.Instant) {
         isFetching = false
         if self.set?.keys != set.keys { self.set = set }
-        fetchedAt = now
         freshUntil = now.advanced(by: min(max(age ?? Self.usualAge, Self.minAge), Self.maxAge))
         (failures, notBefore) = (0, nil)
     }

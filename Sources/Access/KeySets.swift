@@ -24,11 +24,12 @@ package final class KeySets: Sendable {
     private struct Entry {
         var machine = KeySetMachine()
         var waiting: [CheckedContinuation<Void, Never>] = []
+        var lastUsed = ContinuousClock.now
     }
 
     package static let maxBytes = 1 << 20
-    /// URLs that are kept.
-    private static let maxEntries = 1000
+    /// URLs that are kept: of as many routes as there may be.
+    private static let maxEntries = 20_000
 
     private let entries = Mutex<[String: Entry]>([:])
     private let fetch: Fetch
@@ -48,8 +49,12 @@ package final class KeySets: Sendable {
             let now = ContinuousClock.now
             let decision = entries.withLock { entries in
                 if entries[url] == nil, entries.count >= Self.maxEntries {
-                    entries = entries.filter { $0.value.machine.isFetching }
+                    let idle = entries.filter { !$0.value.machine.isFetching }
+                    if let oldest = idle.min(by: { $0.value.lastUsed < $1.value.lastUsed }) {
+                        entries[oldest.key] = nil
+                    }
                 }
+                entries[url, default: Entry()].lastUsed = now
                 return entries[url, default: Entry()].machine.ask(lacking: lacking, now: now)
             }
             switch decision {

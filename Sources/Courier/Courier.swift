@@ -94,10 +94,17 @@ package func receivePacket(from socket: Int32) -> (head: Data, body: [UInt8])? {
     var count: Int32 = 0
     let size = bh_receive_packet(socket, &head, head.count, &descriptors, &count)
     if size < 0, errno == EMSGSIZE || errno == EINTR || errno == EPROTO { return (Data(), []) }
+    // A packet without bytes is none; the end looks the same, but stays.
+    if size == 0, !hasEnded(socket) { return (Data(), []) }
     guard size > 0 else { return nil }
     let received = descriptors.prefix(Int(count))
     defer { for number in received { close(number) } }
     return (Data(head.prefix(size)), received.first.flatMap(contents(of:)) ?? [])
+}
+
+private func hasEnded(_ socket: Int32) -> Bool {
+    var state = pollfd(fd: socket, events: 0, revents: 0)
+    return poll(&state, 1, 0) > 0 && state.revents & Int16(POLLHUP) != 0
 }
 
 /// Of a regular file no larger than a body may be: reading anything else might take for ever.

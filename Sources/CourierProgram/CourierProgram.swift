@@ -37,7 +37,7 @@ package final class CourierProgram: Sendable {
         package let description: String
     }
 
-    /// Errands at once; the others wait in the socket.
+    /// Errands at once; others are told so.
     private static let maxRunning = 64
     private static let idle: Duration = .seconds(60)
 
@@ -119,7 +119,10 @@ package final class CourierProgram: Sendable {
                 tell(AnswerPacket(id: packet.id, .failure(Errand.Failed("the errand is none that may be run"))), [])
                 continue
             }
-            room.wait()
+            guard room.wait(timeout: .now()) == .success else {
+                tell(AnswerPacket(id: packet.id, .failure(Errand.Failed("the courier has its hands full"))), [])
+                continue
+            }
             running.wrappingAdd(1, ordering: .acquiringAndReleasing)
             Task { [self] in
                 let result: Result<Errand.Answer, Errand.Failed>

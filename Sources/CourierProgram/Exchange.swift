@@ -7,6 +7,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 package import NIOSSL
+import Synchronization
 
 /// One errand's way to its answer: look-up, address rules, connection, redirects.
 package struct Exchange: Sendable {
@@ -76,6 +77,9 @@ package struct Exchange: Sendable {
         for address in addresses {
             switch rules.verdict(on: address) {
             case .refused(let kind): refused.append("\(address) is \(kind)")
+            case .anybodys where Self.isOwn(address):
+                // What listens here may count on a firewall in front.
+                refused.append("\(address) is this machine's own")
             case .anybodys where !place.isEncrypted:
                 refused.append("\(address) is asked without encryption (http), which takes its name in outgoingAllow")
             case .anybodys, .named: allowed.append(address)
@@ -159,15 +163,85 @@ package struct Exchange: Sendable {
         }
     }
 
+    /// Whether packets to it would come from it: this machine has it. Asked of the routes; nothing is sent.
+    private static func isOwn(_ address: IPAddress) -> Bool {
+        var hints = addrinfo()
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
+        hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(address.description, "443", &hints, &list) == 0, let entry = list?.pointee else {
+            return false
+        }
+        defer { freeaddrinfo(list) }
+        let probe = socket(entry.ai_family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard probe >= 0 else { return false }
+        defer { close(probe) }
+        guard connect(probe, entry.ai_addr, entry.ai_addrlen) == 0 else { return false }
+        var own = sockaddr_storage(), size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let found = withUnsafeMutablePointer(to: &own) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { place in
+                getsockname(probe, place, &size) == 0 ? Self.address(in: place) : nil
+            }
+        }
+        return found == address
+    }
+
+    /// Nil for what is no IP address.
+    private static func address(in place: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
+        switch Int32(place.pointee.sa_family) {
+        case AF_INET:
+            place.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { found in
+                IPAddress(bytes: withUnsafeBytes(of: found.pointee.sin_addr) { Array($0) })
+            }
+        case AF_INET6:
+            place.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { found in
+                IPAddress(bytes: withUnsafeBytes(of: found.pointee.sin6_addr) { Array($0) })
+            }
+        default: nil
+        }
+    }
+
     // MARK: - Names
 
     /// getaddrinfo(3) blocks; a thread of Dispatch's does it. So many at once.
     private static func addresses(of place: OutgoingURL) async throws -> [IPAddress] {
         if let address = place.address { return [address] }
-        return try await withCheckedThrowingContinuation { continuation in
-            lookups.async {
-                continuation.resume(with: Result { try look(up: place.host) })
+        // It cannot be broken off: who has no time left does not wait for it.
+        let answer = Once()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                answer.wait(continuation)
+                lookups.async { answer.resume(Result { try look(up: place.host) }) }
             }
+        } onCancel: {
+            answer.resume(.failure(CancellationError()))
+        }
+    }
+
+    /// The first answer counts.
+    private final class Once: Sendable {
+        private typealias Waiting = CheckedContinuation<[IPAddress], any Error>
+        private struct State {
+            var waiting: Waiting?
+            var early: Result<[IPAddress], any Error>?
+        }
+        private let state = Mutex(State())
+
+        func wait(_ continuation: CheckedContinuation<[IPAddress], any Error>) {
+            let early = state.withLock { state in
+                if state.early == nil { state.waiting = continuation }
+                return state.early
+            }
+            if let early { continuation.resume(with: early) }
+        }
+
+        func resume(_ result: Result<[IPAddress], any Error>) {
+            let waiting = state.withLock { state in
+                if state.early == nil { state.early = result }
+                defer { state.waiting = nil }
+                return state.waiting
+            }
+            waiting?.resume(with: result)
         }
     }
 
@@ -187,19 +261,7 @@ package struct Exchange: Sendable {
         while let entry = next?.pointee {
             next = entry.ai_next
             guard let place = entry.ai_addr, addresses.count < 50 else { continue }
-            switch entry.ai_family {
-            case AF_INET:
-                let bytes = place.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { found in
-                    withUnsafeBytes(of: found.pointee.sin_addr) { Array($0) }
-                }
-                addresses.append(IPAddress(bytes: bytes))
-            case AF_INET6:
-                let bytes = place.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { found in
-                    withUnsafeBytes(of: found.pointee.sin6_addr) { Array($0) }
-                }
-                addresses.append(IPAddress(bytes: bytes))
-            default: break
-            }
+            if let address = address(in: place) { addresses.append(address) }
         }
         return addresses
     }

@@ -24,6 +24,8 @@ package struct CommandDialogue: Sendable {
 
     package var isIdle: Bool { if case .waiting = state { true } else { false } }
 
+    var held: Int { output.readableBytes }
+
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
         guard isIdle else { return nil }
         state = request.streams ? .streaming(0) : .answering

@@ -29,6 +29,14 @@ package enum Dialogue: Sendable {
         }
     }
 
+    /// Bytes of an answer that have come and not gone on.
+    package var held: Int {
+        switch self {
+        case .command(let dialogue): dialogue.held
+        case .jsonRPC(let dialogue): dialogue.held
+        }
+    }
+
     /// Begins an invocation.
     /// - Returns: nil when the worker cannot be asked now.
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {

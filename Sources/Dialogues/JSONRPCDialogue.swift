@@ -43,6 +43,8 @@ package struct JSONRPCDialogue: Sendable {
 
     package var isIdle: Bool { state == .idle }
 
+    var held: Int { pending.readableBytes }
+
     /// The line that asks for an invocation; nil when the worker cannot be asked now. Raw newlines of the event, white space
     /// in JSON, become spaces.
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
@@ -92,7 +94,9 @@ package struct JSONRPCDialogue: Sendable {
                 text.read($0)
             }
             if pending.readableBytes == 0 { pending = part } else { pending.writeImmutableBuffer(part) }
-            let isTooLong = pending.readableBytes > longestWhole + Self.envelope
+            // Behind chunks nothing comes that is longer than they are.
+            let longest = chunked == nil ? longestWhole : min(longestWhole, Self.longestChunk)
+            let isTooLong = pending.readableBytes > longest + Self.envelope
             guard end != nil else {
                 if state == .idle, pending.readableBytes > 0 {
                     events.append(violation("the worker wrote without being asked", pending))

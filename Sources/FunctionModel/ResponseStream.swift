@@ -7,7 +7,7 @@ package enum ResponsePart: Sendable, Equatable {
     case head(ByteBuffer)
     case body(ByteBuffer)
 
-    var size: Int {
+    package var size: Int {
         switch self {
         case .head(let bytes), .body(let bytes): bytes.readableBytes
         }
@@ -28,7 +28,16 @@ package final class ResponseStream: Sendable {
         var onEnd: (@Sendable () -> Void)?
         /// Bytes that are here, or with a client that has not taken them.
         var held = 0
+        var verdict = Verdict()
+        /// Whether a part had no room.
+        var isBroken = false
+    }
+
+    /// Whether the reader can carry on what has come, and who waits to know it: see `finished`.
+    private struct Verdict {
+        var isThere = false
         var refusal: Failure?
+        var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
     private let state = Mutex(State())
@@ -66,7 +75,10 @@ package final class ResponseStream: Sendable {
     }
 
     package func write(_ part: ResponsePart) -> Room {
-        guard charge.add(part.size) else { return .none }
+        guard charge.add(part.size) else {
+            state.withLock { $0.isBroken = true }
+            return .none
+        }
         let (reader, room) = state.withLock { state -> (CheckedContinuation<ResponsePart?, Never>?, Room) in
             state.hasBegun = true
             guard state.hasReader, !state.isFinished else { return (nil, .more) }
@@ -82,6 +94,12 @@ package final class ResponseStream: Sendable {
         reader?.resume(returning: part)
         return room
     }
+
+    /// Whether its reader is behind.
+    package var isFull: Bool { state.withLock { $0.isFull && $0.hasReader } }
+
+    /// Whether a part of it was lost, so that it cannot be whole any more.
+    package var isBroken: Bool { state.withLock { $0.isBroken } }
 
     /// Nothing more comes.
     package func finish() {
@@ -103,12 +121,38 @@ package final class ResponseStream: Sendable {
     package var hasBegun: Bool { state.withLock { $0.hasBegun } }
 
     /// Why its reader cannot carry it on: that is how the invocation has ended.
-    package var refusal: Failure? { state.withLock { $0.refusal } }
+    package var refusal: Failure? { state.withLock { $0.verdict.refusal } }
 
     /// Nobody reads any more, for that reason.
     package func refuse(_ failure: Failure) {
-        state.withLock { $0.refusal = failure }
+        state.withLock { $0.verdict.refusal = failure }
         end()
+    }
+
+    /// What has come is carried on.
+    package func accept() {
+        for one in decided() { one.resume() }
+    }
+
+    private func decided() -> [CheckedContinuation<Void, Never>] {
+        state.withLock { state in
+            state.verdict.isThere = true
+            defer { state.verdict.waiting = [] }
+            return state.verdict.waiting
+        }
+    }
+
+    /// Nothing more comes. Waits until the reader has accepted or refused what has come, or gone: an invocation that has ended
+    /// already may fail by it.
+    package func finished() async {
+        finish()
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if !state.verdict.isThere { state.verdict.waiting.append(continuation) }
+                return state.verdict.isThere
+            }
+            if isThere { continuation.resume() }
+        }
     }
 
     /// The next part, for one reader at a time; nil at the end.
@@ -130,10 +174,10 @@ package final class ResponseStream: Sendable {
         }
     }
 
-    /// The client has taken it.
-    package func took(_ part: ResponsePart) {
+    /// The client has taken so many bytes.
+    package func took(_ count: Int) {
         let held = state.withLock { state in
-            state.held -= part.size
+            state.held -= count
             return state.held
         }
         charge.reduce(to: max(0, held))
@@ -151,5 +195,6 @@ package final class ResponseStream: Sendable {
         onEnd?()
         more?()
         reader?.resume(returning: nil)
+        accept()
     }
 }

@@ -25,7 +25,10 @@ final class ClientWatch: Sendable {
         }
         if hasLeft { cancellation.cancel() }
         let value = await work(cancellation)
-        clients.withLock { $0[id]?.waiting = nil }
+        // Another one may wait for it by now.
+        clients.withLock { clients in
+            if clients[id]?.waiting === cancellation { clients[id]?.waiting = nil }
+        }
         return value
     }
 

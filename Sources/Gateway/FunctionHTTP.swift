@@ -99,7 +99,7 @@ struct FunctionHTTP: Sendable {
         guard version.manifest.stream else {
             return try response(await run(invocation, context), invocation)
         }
-        return try await streamed(invocation, context)
+        return try await streamed(invocation, context, isHead: request.method == .head)
     }
 
     /// What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
@@ -110,6 +110,7 @@ struct FunctionHTTP: Sendable {
             invocation.cancellation = cancellation
             let stream = invocation.stream
             return await services.invoker.invoke(invocation) { completion in
+                await stream?.finished()
                 if let refusal = stream?.refusal { return .failure(refusal) }
                 guard stream?.hasBegun == true, case .success = completion.result else {
                     return await Self.answer(of: completion)
@@ -119,7 +120,9 @@ struct FunctionHTTP: Sendable {
         }
     }
 
-    private func streamed(_ invocation: Invocation, _ context: GatewayContext) async throws -> Response {
+    private func streamed(
+        _ invocation: Invocation, _ context: GatewayContext, isHead: Bool
+    ) async throws -> Response {
         let (id, version, isHolder) = (invocation.id, invocation.version, invocation.principal.isHolder)
         let charge = services.budget.charge(of: version.name.text)
         let answer = StreamedAnswer(ResponseStream(charge: charge)) { stream in
@@ -127,14 +130,18 @@ struct FunctionHTTP: Sendable {
             invocation.stream = stream
             return await run(invocation, context)
         }
-        let beginning = await answer.begin {
-            InvocationHeaders.beginning(start: $0, id: id, version: version)
-        } trailers: { completion in
-            HTTPFields(InvocationHeaders.end(of: completion, isHolder: isHolder))
-        }
-        return switch beginning {
-        case .begun(let response): response
-        case .whole(let ended): try response(ended, invocation)
+        let manner = StreamedAnswer.Manner(
+            looksForHead: !version.speaksJSONRPC, isHeadOnly: isHead,
+            fields: { InvocationHeaders.beginning(start: $0, id: id, version: version) },
+            trailers: { HTTPFields(InvocationHeaders.end(of: $0, isHolder: isHolder)) })
+        switch await answer.begin(manner) {
+        case .begun(let response): return response
+        case .bodiless(let completion, var response):
+            for field in InvocationHeaders.end(of: completion, isHolder: isHolder) {
+                response.headers[field.name] = field.value
+            }
+            return response
+        case .whole(let ended): return try response(ended, invocation)
         }
     }
 

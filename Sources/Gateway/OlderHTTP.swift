@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOHTTP1
 
@@ -10,6 +11,8 @@ final class OlderHTTP: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private var isOlder = false
+    /// Whether an answer has begun that ends with the connection.
+    private var isUnfinished = false
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head(var head) = unwrapInboundIn(data), (head.version.major, head.version.minor) < (1, 1) else {
@@ -23,12 +26,24 @@ final class OlderHTTP: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Of chunks it knows nothing: what has no length ends with the connection.
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard isOlder, case .head(var head) = unwrapOutboundIn(data), !head.headers.contains(name: "Content-Length")
-        else {
-            return context.write(data, promise: promise)
+        guard isOlder else { return context.write(data, promise: promise) }
+        switch unwrapOutboundIn(data) {
+        case .head(var head) where !head.headers.contains(name: "Content-Length") && head.status.code >= 200:
+            isUnfinished = true
+            head.version = .http1_0
+            head.headers.remove(name: "Trailer")
+            context.write(wrapOutboundOut(.head(head)), promise: promise)
+        case .end:
+            isUnfinished = false
+            context.write(data, promise: promise)
+        case .head, .body: context.write(data, promise: promise)
         }
-        head.version = .http1_0
-        head.headers.remove(name: "Trailer")
-        context.write(wrapOutboundOut(.head(head)), promise: promise)
+    }
+
+    /// One that is cut off is reset: an end, also of this side alone, would say that this was all.
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        guard isUnfinished else { return context.close(mode: mode, promise: promise) }
+        _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        context.close(promise: promise)
     }
 }

@@ -38,26 +38,31 @@ package struct Proxies: Sendable {
     /// - Parameter peer: whose connection it is.
     func client(_ peer: String, _ headers: HTTPFields) -> String {
         guard words != .proxyProtocol, include(peer) else { return peer }
-        let name = words == .forwarded ? HTTPField.Name.forwarded : .xForwardedFor
         var client = peer
-        let said = headers[values: name].flatMap { $0.utf8.suffix(4096).split(separator: UInt8(ascii: ",")) }
-        for part in said.reversed().prefix(50) {
-            let element = String(decoding: part, as: UTF8.self)
-            guard let text = words == .forwarded ? Self.parameter("for", of: element) : element,
-                let address = Self.address(in: text)
-            else { break }
+        for text in said(headers).prefix(50) {
+            guard let address = text.flatMap(Self.address) else { break }
             client = address
             guard include(address) else { break }
         }
         return client
     }
 
+    /// The last one first; nil for one that says nobody's address.
+    private func said(_ headers: HTTPFields) -> [String?] {
+        if words == .forwarded {
+            let elements = headers[values: .forwarded].flatMap { ForwardedHeader($0).elements }
+            return elements.suffix(50).reversed().map { $0["for"] }
+        }
+        let all = headers[values: .xForwardedFor].flatMap { $0.utf8.suffix(4096).split(separator: UInt8(ascii: ",")) }
+        return all.suffix(50).reversed().map { String(decoding: $0, as: UTF8.self) }
+    }
+
     /// Whether it is believed how, and to which port, a client has come to it; on this machine everybody is.
     func mayForward(_ peer: String) -> Bool { peer.hasPrefix("127.") || peer == "::1" || peer.isEmpty || include(peer) }
 
-    /// An address, with a port or brackets perhaps: `192.0.2.60`, `192.0.2.60:8080`, `"[2001:db8::1]:4711"`.
+    /// An address, with a port or brackets perhaps: `192.0.2.60`, `192.0.2.60:8080`, `[2001:db8::1]:4711`.
     private static func address(in text: String) -> String? {
-        var text = String(decoding: text.utf8.filter { ![0x20, 0x09, 0x22].contains($0) }, as: UTF8.self)
+        var text = String(decoding: text.utf8.filter { ![0x20, 0x09].contains($0) }, as: UTF8.self)
         guard text.utf8.count <= 60, text.isASCII else { return nil }
         if text.hasPrefix("[") {
             guard let end = text.firstIndex(of: "]") else { return nil }
@@ -66,16 +71,5 @@ package struct Proxies: Sendable {
             text = String(text[..<colon])
         }
         return IPAddress(text) == nil ? nil : text
-    }
-
-    /// Of an element such as `for=192.0.2.43;proto=https`.
-    private static func parameter(_ name: String, of element: String) -> String? {
-        guard element.isASCII else { return nil }
-        for pair in element.split(separator: ";") {
-            let parts = pair.split(separator: "=", maxSplits: 1)
-            let key = parts.first.map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
-            if parts.count == 2, key == name { return String(parts[1]) }
-        }
-        return nil
     }
 }

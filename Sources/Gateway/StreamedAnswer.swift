@@ -28,26 +28,36 @@ struct StreamedAnswer: Sendable {
     }
 
     enum Beginning {
-        /// Nothing has come before the end.
+        /// Nothing has come before the end, or nobody is to see what has.
         case whole(Ended)
         case begun(Response)
+        /// It has a head only, and has ended.
+        case bodiless(Completion, Response)
+    }
+
+    /// How an answer is begun and ended.
+    struct Manner: Sendable {
+        /// Whether a command's way of saying status and headers is looked for.
+        var looksForHead: Bool
+        /// Whether the client asked for no more than the head.
+        var isHeadOnly: Bool
+        /// The invocation's headers, as far as they are known at its beginning.
+        var fields: @Sendable (StartKind) -> [HTTPField]
+        /// Once it has ended.
+        var trailers: @Sendable (Completion) -> HTTPFields
     }
 
     /// Waits until the answer begins.
-    /// - Parameters:
-    ///   - fields: of the invocation, as far as they are known then.
-    ///   - trailers: once it has ended.
-    func begin(
-        _ fields: (StartKind) -> [HTTPField], trailers: @escaping @Sendable (Completion) -> HTTPFields
-    ) async -> Beginning {
+    func begin(_ manner: Manner) async -> Beginning {
         let reader = Reader(stream)
-        var head: HTTPEventAnswer?, first = ByteBuffer(), search = StreamHead(), hasBegun = false
+        var head: HTTPEventAnswer?, first = ByteBuffer(), search = StreamHead(), hasBegun = false, taken = 0
         while !hasBegun, let part = await stream.next() {
+            taken += part.size
             do throws(Failure) {
                 switch part {
                 case .head(let json): (head, hasBegun) = (try HTTPEventAnswer(head: json), true)
                 case .body(let bytes):
-                    switch search.take(bytes) {
+                    switch manner.looksForHead ? search.take(bytes) : .body(bytes) {
                     case .unfinished: break
                     case .head(let json, let rest):
                         (head, first, hasBegun) = (try HTTPEventAnswer(head: json), rest, true)
@@ -58,8 +68,8 @@ struct StreamedAnswer: Sendable {
                 stream.refuse(error)
                 return .whole(await running.value)
             }
-            stream.took(part)
         }
+        stream.accept()
         if !hasBegun {
             guard stream.hasBegun else { return .whole(await running.value) }
             // All of it was taken for the beginning of a head; or there was nothing in it. It may have failed by now.
@@ -67,35 +77,61 @@ struct StreamedAnswer: Sendable {
             guard case .success = ended.0.result else { return .whole(ended) }
             first = search.finish()
         }
-        return .begun(
-            response(head ?? HTTPEventAnswer(beginning: first), first, reader, fields(stream.start), trailers))
+        let answer = head ?? HTTPEventAnswer(beginning: first)
+        var response = Response(status: HTTPResponse.Status(code: answer.status))
+        for (name, value) in answer.headers { response.headers.append(HTTPField(name: name, value: value)) }
+        for field in manner.fields(stream.start) { response.headers[field.name] = field.value }
+        // The framework lets go of a body that HTTP does not have: the function says all that it wants to all the same.
+        if manner.isHeadOnly || [204, 205, 304].contains(answer.status) {
+            stream.took(taken)
+            while let part = await stream.next() { stream.took(part.size) }
+            let ended = await running.value
+            guard case .success = ended.0.result else { return .whole(ended) }
+            return .bodiless(ended.0, response)
+        }
+        response.headers[.trailer] = HTTPField.Name.bulkheadOutcome.rawName
+        response.body = body(first, taken: taken, reader, manner.trailers)
+        return .begun(response)
     }
 
-    private func response(
-        _ head: HTTPEventAnswer, _ first: ByteBuffer, _ reader: Reader, _ fields: [HTTPField],
-        _ trailers: @escaping @Sendable (Completion) -> HTTPFields
-    ) -> Response {
-        let body = ResponseBody { [running] writer in
+    /// - Parameters:
+    ///   - first: what is to go out before what is still to come.
+    ///   - taken: how much was taken of the stream for that and the head.
+    private func body(
+        _ first: ByteBuffer, taken: Int, _ reader: Reader, _ trailers: @escaping @Sendable (Completion) -> HTTPFields
+    ) -> ResponseBody {
+        ResponseBody { [running] writer in
             let stream = reader.stream
-            if first.readableBytes > 0 { try await writer.write(first) }
+            for slice in Self.slices(of: first) { try await writer.write(slice) }
+            stream.took(taken)
             while let part = await stream.next() {
-                if case .body(let bytes) = part, bytes.readableBytes > 0 { try await writer.write(bytes) }
-                stream.took(part)
+                if case .body(let bytes) = part {
+                    for slice in Self.slices(of: bytes) { try await writer.write(slice) }
+                }
+                stream.took(part.size)
             }
             let (completion, _) = await running.value
             guard case .success = completion.result else { throw CutOff() }
             try await writer.finish(trailers(completion))
             withExtendedLifetime(reader) {}
         }
-        var response = Response(status: HTTPResponse.Status(code: head.status), body: body)
-        for (name, value) in head.headers { response.headers.append(HTTPField(name: name, value: value)) }
-        for field in fields { response.headers[field.name] = field.value }
-        response.headers[.trailer] = HTTPField.Name.bulkheadOutcome.rawName
-        return response
     }
 
-    /// Whoever is to write the answer. Let go of before the end (a client has left, or has asked for the head only), the
-    /// invocation ends.
+    private static let slice = 64 << 10
+
+    /// To be written each once the one before has gone out: copies, so that what they are of can be let go; and nothing at the end,
+    /// which waits until the connection takes something again.
+    private static func slices(of bytes: ByteBuffer) -> [ByteBuffer] {
+        guard bytes.readableBytes > 0 else { return [] }
+        guard bytes.readableBytes > slice else { return [bytes, ByteBuffer()] }
+        var slices: [ByteBuffer] = [], rest = bytes
+        while let part = rest.readSlice(length: min(rest.readableBytes, slice)), part.readableBytes > 0 {
+            slices.append(ByteBuffer(bytes: part.readableBytesView))
+        }
+        return slices + [ByteBuffer()]
+    }
+
+    /// Whoever is to write the answer. Let go of before the end, for the client has left, the invocation ends.
     private final class Reader: Sendable {
         let stream: ResponseStream
 

@@ -206,7 +206,10 @@ final class WorkerRunner: Sendable {
         }
         handle(fits ? .output(bytes) : .crowdedOut)
         // What has gone on is charged there.
-        state.withLock { state in if state.reply.stream?.hasBegun == true { state.reply.charge?.reduce(to: 0) } }
+        state.withLock { state in
+            guard state.reply.stream?.hasBegun == true else { return }
+            state.reply.charge?.reduce(to: state.machine.dialogue.held)
+        }
     }
 
     /// Holds up a worker whose answer nobody has room for, or goes on with it.
@@ -223,7 +226,10 @@ final class WorkerRunner: Sendable {
         guard let stream = state.withLock({ $0.reply.stream }) else { return }
         switch stream.write(part) {
         case .more: break
-        case .wait: holdUp(true)
+        case .wait:
+            holdUp(true)
+            // It may have caught up before that was done.
+            if !stream.isFull { holdUp(false) }
         case .none: handle(.crowdedOut)
         }
     }
@@ -294,6 +300,9 @@ final class WorkerRunner: Sendable {
     private func finish(_ completion: Completion) {
         var completion = completion
         let stream = state.withLock { $0.reply.stream }
+        if stream?.isBroken == true, case .success = completion.result {
+            completion.result = .failure(Ending.crowdedOut)
+        }
         let (complete, lines, dropped, id, refused) = state.withLock { state in
             let refused = state.refused.takeUntold()
             defer {

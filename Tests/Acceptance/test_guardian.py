@@ -1033,6 +1033,9 @@ if "BULKHEAD_ERRANDS_FD" in os.environ:
     own.send(own.recv(100) + b" done")
     if do == "leave":
         sys.exit(0)
+    if do == "hang up":
+        own.shutdown(socket.SHUT_RDWR)
+        sys.exit(0)
     time.sleep(600)
 over = socket.socket(fileno=int(os.environ["BULKHEAD_COURIER_FD"]))
 os.write(int(os.environ["BULKHEAD_NOTIFY_FD"]), b"1")
@@ -1088,12 +1091,28 @@ def test_program_courier_goes_with_a_killed_guardian(errands):
 
 
 def test_program_courier_that_leaves(errands):
-    """It has nothing to do: that is no death, and the next errand has another at once."""
+    """It has nothing to do: that is no death, and the next errand has another, within a second."""
     one = errands("leave")
     for count in (1, 2, 3):
         errands.ask()
-        eventually(lambda: one.lines.count("answer errand done") == count, 1 * SLOWNESS, "an answer came")
+        eventually(lambda: one.lines.count("answer errand done") == count, 4 * SLOWNESS, "an answer came")
     assert len(errands.couriers()) == 3 and "courier" not in one.text()
+    errands.end()
+    assert one.wait() == 0
+
+
+def test_program_courier_that_hangs_up(errands):
+    """For both sides, and for good: none is started over and over; another supervisor has another pair."""
+    one = errands("hang up")
+    errands.ask()
+    eventually(lambda: "answer errand done" in one.lines, 5 * SLOWNESS, "an answer came")
+    time.sleep(2.5)
+    assert len(errands.couriers()) == 1
+    first = one.supervisor()
+    os.kill(first.pid, signal.SIGKILL)
+    eventually(lambda: [process for process in one.supervisors() if process.pid != first.pid], 5 * SLOWNESS, "another supervisor")
+    errands.ask()
+    eventually(lambda: one.lines.count("answer errand done") == 2, 5 * SLOWNESS, "another courier")
     errands.end()
     assert one.wait() == 0
 

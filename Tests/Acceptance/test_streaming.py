@@ -354,4 +354,93 @@ def test_older_and_newer_http(host, upload):
             answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
     assert body == b"onetwo" and b"transfer-encoding" not in head.lower() and b" 201 " in head
-    assert host.request("HEAD", f"/fn/{name}").status == 201
+    only = host.request("HEAD", f"/fn/{name}")
+    assert only.status == 201 and only["Bulkhead-Outcome"] == "ok"
+    fails = upload(script("echo one; sleep 0.2; exit 3"))
+    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
+        connection.sendall(f"GET /fn/{fails} HTTP/1.0\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):  # an end would say that this was all
+            while connection.recv(65536):
+                pass
+    assert host.request("HEAD", f"/fn/{fails}").status == 502
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_answers_without_a_body(host, upload, status):
+    """What the function goes on to say is read, and nobody sees it; the connection serves the next one."""
+    name = upload(script(f"""printf '{{"statusCode":{status},"headers":{{"x-a":"b"}}}}\\0\\0\\0\\0\\0\\0\\0\\0one'; sleep 0.2; head -c 1000000 /dev/zero"""))
+    reply, connection = opened(host, name)
+    assert (reply.status, reply.read(), reply.headers["x-a"], reply.headers["Bulkhead-Outcome"]) == (status, b"", "b", "ok")
+    marker = f"{70_000 + os.getpid() % 10_000}.{time.monotonic_ns() % 10**6:06}"
+    long = upload(script(f"echo here; exec sleep {marker}"))
+    connection.request("GET", f"/fn/{long}")
+    assert connection.getresponse().read1(100) == b"here\n"
+    connection.close()
+    eventually(lambda: not with_argument(marker), 3 * SLOWNESS, "its leaving is noticed")
+
+
+def together(*lines):
+    """All in one write, so that the end is known when the beginning is read."""
+    text = "\\n".join(line.replace('"', '\\"') for line in lines)
+    return f"""#!/usr/bin/env python3
+import sys
+print('{{"jsonrpc":"2.0","method":"ready"}}', flush=True)
+for line in sys.stdin:
+    own = line.split('"id":', 1)[1].split(",")[0]
+    sys.stdout.write("{text}\\n".replace("ID", own))
+    sys.stdout.flush()
+""".encode()
+
+
+RESULT = '{"jsonrpc":"2.0","id":ID,"result":null}'
+
+
+def test_a_bad_head_with_its_end(host, upload):
+    name = upload(together('{"jsonrpc":"2.0","method":"chunk","params":{"id":ID,"head":{"statusCode":999},"data":"x"}}', RESULT), mode="reactor")
+    for _ in range(20):
+        reply = host.get(f"/fn/{name}")
+        failed(reply, "protocol_error")
+        assert host.get(f"/v1/invocations/{reply['Bulkhead-Invocation-Id']}").json()["outcome"] == "protocol_error"
+
+
+def test_data_is_never_a_head(host, upload):
+    """What a reactor hands on may be a user's: only its own `head` says status and headers."""
+    data = '{\\"statusCode\\":201,\\"headers\\":{\\"set-cookie\\":\\"a=1\\"}}' + "\\u0000" * 8 + "x"
+    line = '{"jsonrpc":"2.0","method":"chunk","params":{"id":ID,"data":"%s"}}' % data
+    name = upload(f"""#!/usr/bin/env python3
+import sys
+print('{{"jsonrpc":"2.0","method":"ready"}}', flush=True)
+for line in sys.stdin:
+    own = line.split('"id":', 1)[1].split(",")[0]
+    print({line!r}.replace("ID", own), flush=True)
+    print({RESULT!r}.replace("ID", own), flush=True)
+""".encode(), mode="reactor")
+    reply, _ = opened(host, name)
+    assert reply.status == 200 and reply.headers["set-cookie"] is None
+    assert reply.read() == b'{"statusCode":201,"headers":{"set-cookie":"a=1"}}' + bytes(8) + b"x"
+
+
+def test_what_finds_no_room_is_no_whole_answer(hosts):
+    """Chunks and end in one write, and a budget that the chunks do not fit into: never a shorter answer that says ok."""
+    host = hosts(configuration="maxBuffered: 1MiB\n")
+    program = b"""#!/usr/bin/env python3
+import json, sys
+print('{"jsonrpc":"2.0","method":"ready"}', flush=True)
+for line in sys.stdin:
+    own = json.loads(line)["id"]
+    chunk = json.dumps({"jsonrpc": "2.0", "method": "chunk", "params": {"id": own, "data": "x" * 400_000}}) + "\\n"
+    sys.stdout.write(chunk * 3 + json.dumps({"jsonrpc": "2.0", "id": own, "result": None}) + "\\n")
+    sys.stdout.flush()
+"""
+    host.upload("large", program, query=[("mode", "reactor"), ("stream", "true"), ("auth", "none")])
+    seen = set()
+    for _ in range(20):
+        reply, connection = opened(host, "large")
+        try:
+            body = reply.read()
+            seen.add(reply.status)
+            assert reply.status == 503 or len(body) == 1_200_000
+        except http.client.IncompleteRead:
+            seen.add("cut")
+        connection.close()
+    assert seen & {503, "cut"}, seen

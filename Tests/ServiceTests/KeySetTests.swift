@@ -82,6 +82,17 @@ import Testing
         #expect(machine.ask(lacking: nil, now: at(now + 703)) != .fetch)
     }
 
+    /// Whoever says that a set is good for a day has that day, and one more to come back in.
+    @Test func theLongestAgeIsNoEnd() {
+        var machine = KeySetMachine()
+        _ = machine.ask(lacking: nil, now: at(0))
+        let keys = set("a")
+        machine.fetched(keys, age: .seconds(1e9), now: at(0))
+        #expect(machine.ask(lacking: nil, now: at(86_401)) == .use(keys, refreshing: true))
+        machine.failed(now: at(86_402))
+        #expect(machine.ask(lacking: nil, now: at(86_403)) == .use(keys, refreshing: false))
+    }
+
     @Test func keysHoldForADayWithoutWhoPublishesThem() {
         var machine = KeySetMachine()
         _ = machine.ask(lacking: nil, now: at(0))
@@ -94,9 +105,11 @@ import Testing
             }
             if refreshing { machine.failed(now: at(Double(hour) * 3600)) }
         }
-        #expect(machine.ask(lacking: nil, now: at(86_400)) == .fetch)
-        machine.failed(now: at(86_400))
-        guard case .refuse = machine.ask(lacking: nil, now: at(86_400)) else {
+        #expect(machine.ask(lacking: nil, now: at(86_999)) == .use(keys, refreshing: true))
+        machine.failed(now: at(86_999))
+        #expect(machine.ask(lacking: nil, now: at(87_000)) != .use(keys, refreshing: false))
+        machine.failed(now: at(87_000))
+        guard case .refuse = machine.ask(lacking: nil, now: at(87_001)) else {
             Issue.record("they hold for longer")
             return
         }

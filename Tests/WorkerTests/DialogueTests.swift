@@ -91,6 +91,27 @@ import Testing
         #expect(isViolation(dialogue.receive(ByteBuffer(string: line + "\n"))))
     }
 
+    /// What is held of a worker is charged as long as it is; behind chunks no line grows to the size of a whole answer.
+    @Test func aLineBehindChunksIsNoLongerThanThey() {
+        var dialogue = Dialogue(speaksJSONRPC: true, longestResult: 64 << 20)
+        #expect(dialogue.receive(ByteBuffer(string: ready)) == [.ready])
+        guard let line = dialogue.begin(request("{}"))?.bytes, let id = id(in: line) else {
+            Issue.record("it cannot be asked")
+            return
+        }
+        let chunk = #"{"jsonrpc":"2.0","method":"chunk","params":{"id":\#(id),"data":"x"}}"# + "\n"
+        #expect(dialogue.receive(ByteBuffer(string: chunk + "{\"jsonrpc\"")).count == 1)
+        #expect(dialogue.held == 10)
+        let part = ByteBuffer(repeating: 0x20, count: 1 << 20)
+        #expect(dialogue.receive(part).isEmpty && dialogue.held == 10 + (1 << 20))
+        #expect(dialogue.receive(part) == [.tooLong] || dialogue.receive(part) == [.tooLong])
+        #expect(dialogue.held == 0)
+    }
+
+    private func id(in line: ByteBuffer) -> String? {
+        String(buffer: line).split(separator: "\"id\":").last?.split(separator: ",").first.map(String.init)
+    }
+
     @Test func chunksEndWithNull() {
         var dialogue = asked()
         let chunk = #"{"jsonrpc":"2.0","method":"chunk","params":{"id":1}}"# + "\n"

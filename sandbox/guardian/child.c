@@ -114,10 +114,18 @@ static _Noreturn void become_supervisor(int notify, unsigned restarts) {
     become(ready);
 }
 
+/// The relay's pipe, opened anew: what it sets for its own (O_NONBLOCK) is not set for the supervisor.
+static bool open_own_stderr(void) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", relay_input());
+    int own = open(path, O_WRONLY | O_CLOEXEC);
+    return dup2(own >= 0 ? own : relay_input(), STDERR_FILENO) >= 0;
+}
+
 static _Noreturn void become_courier(void) {
     static char errands[] = "BULKHEAD_ERRANDS_FD=3";
     die_with_guardian();
-    bool ready = dup2(relay_input(), STDERR_FILENO) >= 0 && place((int[]){courier_own_end()}, 1, 3);
+    bool ready = open_own_stderr() && place((int[]){courier_own_end()}, 1, 3);
     environment[own] = errands;
     environment[own + 1] = NULL;
     become(ready);

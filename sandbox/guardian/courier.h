@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/// Makes the pair of sockets that errands go over, or exits with 3.
-void courier_open(void);
+/// Ends the courier, and makes the pair of sockets that errands go over anew. False with errno when there can be none.
+bool courier_renew(void);
 
 /// The supervisor's end of it, and the courier's.
 int courier_supervisors_end(void);

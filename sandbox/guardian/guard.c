@@ -118,7 +118,7 @@ static int start_child(void) {
     relay_forget_tail();
     started = now_ms();
     served = 0;
-    if (pipe2(ends, O_CLOEXEC) == 0) {
+    if (courier_renew() && pipe2(ends, O_CLOEXEC) == 0) {
         fcntl(ends[0], F_SETFL, O_NONBLOCK);
         pid_t pid = child_start(ends[1], starts);
         int error = errno;

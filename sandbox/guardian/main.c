@@ -32,7 +32,6 @@
 #include <unistd.h>
 
 #include "child.h"
-#include "courier.h"
 #include "guard.h"
 #include "relay.h"
 #include "socket.h"
@@ -92,7 +91,6 @@ int main(int argc, char **argv) {
     for (int i = inherited; i < given; i++) socket_listen(addresses[i], backlog);
     int signals = guard_signals();
     relay_open();
-    courier_open();
 
     tzset();                    // reads the time zone, which allocates
     prctl(PR_SET_DUMPABLE, 0);  // no core, and nobody but root looks in; an exec takes it back for the supervisor

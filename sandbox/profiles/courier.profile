@@ -35,10 +35,10 @@ allow getuid geteuid getgid getegid getresuid getresgid getgroups  # questions
 allow getrandom                                         # TLS
 
 # -- Sockets: out, by TCP and, for name services, UDP; of other kinds there are none (ENOSYS), and libc does without
-allow socket if arg0 is 2 and arg1 & 0xF == 1           # IPv4, TCP
-allow socket if arg0 is 2 and arg1 & 0xF == 2           # IPv4, UDP: name servers
-allow socket if arg0 is 10 and arg1 & 0xF == 1          # IPv6, TCP
-allow socket if arg0 is 10 and arg1 & 0xF == 2          # IPv6, UDP: name servers
+allow socket if arg0 is 2 and arg1 & 0xF == 1 and arg2 is 0 6    # IPv4, TCP and nothing like it
+allow socket if arg0 is 2 and arg1 & 0xF == 2 and arg2 is 0 17   # IPv4, UDP: name servers
+allow socket if arg0 is 10 and arg1 & 0xF == 1 and arg2 is 0 6   # IPv6, TCP
+allow socket if arg0 is 10 and arg1 & 0xF == 2 and arg2 is 0 17  # IPv6, UDP
 allow connect shutdown                                  # where the address rules say
 refuse EPERM bind listen                                # nobody comes in
 allow getsockname getpeername getsockopt setsockopt     # NIO
