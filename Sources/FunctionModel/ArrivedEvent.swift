@@ -1,11 +1,13 @@
 package import NIOCore
 
-/// An event that has come as a whole: looked at while it came, and charged for as long as somebody holds it.
+/// An event that has come, as a whole or but for its `rest`: looked at while it came, and charged for as long as somebody holds it.
 package struct ArrivedEvent: Sendable {
     /// Empty stands for `null`, unless it is raw.
     package var bytes: ByteBuffer
     /// Let go of once the worker has it.
     package var charge: MemoryBudget.Charge?
+    /// What is still to come of it; for a command.
+    package var rest: EventStream?
     /// Why it is not JSON; nil when it is.
     package let problem: String?
     /// Of a content type that is not JSON's: the function gets the bytes as they are.

@@ -27,6 +27,17 @@ struct EventIntake: Sendable {
         EventReader(charge: budget.charge(of: function), largest: largest, longest: longest, isJSON: isJSON)
     }
 
+    /// The event of a function that takes answers in parts: one that is larger than the limit goes on coming while it runs.
+    /// - Parameter failed: told why the rest cannot come.
+    func streamedEvent(
+        of request: Request, _ context: GatewayContext, for function: String,
+        failed: @escaping @Sendable (Failure) -> Void
+    ) async throws -> StreamedEvent {
+        context.askForBody(of: request)
+        return try await StreamedEvent(
+            request, begin(for: function, isJSON: false), largest: largest, failed: failed)
+    }
+
     /// The event, up to the limit.
     /// - Parameters:
     ///   - function: the name of the function that it is for.

@@ -90,16 +90,28 @@ struct FunctionHTTP: Sendable {
                 ? Snapshot.unknown(name)
                 : Failure(.notFound, "this route leads to a function or an alias that is not there any more")
         }
-        let event = try await event(of: request, headers, context, id: id, at: place, admitted)
-        try services.catalogue.snapshot.require(version)
+        let arrival = Arrival(
+            request: request, headers: headers, context: context, id: id, place: place, admitted: admitted)
         var invocation = Invocation(
-            id: id, version: version, principal: admitted.principal, source: .http, event: event,
+            id: id, version: version, principal: admitted.principal, source: .http,
+            event: ArrivedEvent(ByteBuffer(), charge: nil, problem: nil),
             traceparent: TraceContext.parent(request.headers))
         invocation.timeout = place.route?.timeout
-        guard version.manifest.stream else {
-            return try response(await run(invocation, context), invocation)
-        }
-        return try await streamed(invocation, context, isHead: request.method == .head)
+        if version.manifest.stream { return try await streamed(invocation, arrival) }
+        invocation.event = try await event(of: arrival)
+        try services.catalogue.snapshot.require(version)
+        return try response(await run(invocation, context), invocation)
+    }
+
+    /// A request that may come in, on its way to an event.
+    private struct Arrival: Sendable {
+        let request: Request
+        /// Those that the function sees.
+        let headers: HTTPFields
+        let context: GatewayContext
+        let id: String
+        let place: Place
+        let admitted: Admitted
     }
 
     /// What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
@@ -120,18 +132,31 @@ struct FunctionHTTP: Sendable {
         }
     }
 
-    private func streamed(
-        _ invocation: Invocation, _ context: GatewayContext, isHead: Bool
-    ) async throws -> Response {
-        let (id, version, isHolder) = (invocation.id, invocation.version, invocation.principal.isHolder)
-        let charge = services.budget.charge(of: version.name.text)
-        let answer = StreamedAnswer(ResponseStream(charge: charge)) { stream in
-            var invocation = invocation
-            invocation.stream = stream
-            return await run(invocation, context)
+    private func streamed(_ draft: Invocation, _ arrival: Arrival) async throws -> Response {
+        let (id, version, isHolder) = (draft.id, draft.version, draft.principal.isHolder)
+        let stream = ResponseStream(charge: services.budget.charge(of: version.name.text))
+        var invocation = draft
+        invocation.stream = stream
+        var coming: StreamedEvent?
+        do {
+            // A signature is of all of a body, and what speaks takes an event as a line.
+            if arrival.admitted.signature != nil || version.speaksJSONRPC {
+                invocation.event = try await event(of: arrival)
+            } else {
+                let body = try await intake.streamedEvent(
+                    of: arrival.request, arrival.context, for: version.name.text, failed: { stream.refuse($0) })
+                coming = body
+                invocation.event = try await event(of: arrival, body)
+            }
+            try services.catalogue.snapshot.require(version)
+        } catch {
+            await coming?.end()
+            throw error
         }
+        let (ready, rest) = (invocation, coming)
+        let answer = StreamedAnswer(stream, event: rest) { await run(ready, arrival.context) }
         let manner = StreamedAnswer.Manner(
-            looksForHead: !version.speaksJSONRPC, isHeadOnly: isHead,
+            looksForHead: !version.speaksJSONRPC, isHeadOnly: arrival.request.method == .head,
             fields: { InvocationHeaders.beginning(start: $0, id: id, version: version) },
             trailers: { HTTPFields(InvocationHeaders.end(of: $0, isHolder: isHolder)) })
         switch await answer.begin(manner) {
@@ -191,13 +216,10 @@ struct FunctionHTTP: Sendable {
         }
     }
 
-    private func event(
-        of request: Request, _ headers: HTTPFields, _ context: GatewayContext, id: String, at place: Place,
-        _ admitted: Admitted
-    ) async throws -> ArrivedEvent {
-        let name = place.reference.name
-        let body = try await intake.event(of: request, context, for: name.text, isJSON: false)
-        if let rule = admitted.signature {
+    private func event(of arrival: Arrival) async throws -> ArrivedEvent {
+        let (request, place) = (arrival.request, arrival.place)
+        let body = try await intake.event(of: request, arrival.context, for: place.reference.name.text, isJSON: false)
+        if let rule = arrival.admitted.signature {
             let signature = HTTPField.Name(rule.header).flatMap { request.headers[$0] }
             if body.bytes.readableBytes <= Self.quick {
                 try rule.check(signature, body: body.bytes.readableBytesView)
@@ -206,17 +228,22 @@ struct FunctionHTTP: Sendable {
             }
             if let route = place.route { try services.access.take(of: route) }
         }
-        let event = HTTPEvent(
-            .init(
-                method: request.method.rawValue, path: place.path, query: request.uri.query ?? "",
-                parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
-                headers: headers,
-                connection: .init(
-                    peer: context.peer, clientAddress: front.proxies.client(context.peer, request.headers),
-                    isProxy: front.proxies.mayForward(context.peer), port: context.channel.localAddress?.port ?? 80,
-                    scheme: front.scheme), invocationID: id, function: name,
-                now: Date(), routed: Self.routed(place, admitted.claims)))
-        let type = headers[.contentType] ?? ""
+        return try await event(describing: arrival, body)
+    }
+
+    /// With what is still to come of it, where it is larger than what is held of one.
+    private func event(of arrival: Arrival, _ body: StreamedEvent) async throws -> ArrivedEvent {
+        guard let rest = body.rest else { return try await event(describing: arrival, body.body) }
+        var bytes = try describe(arrival).beginning()
+        bytes.writeImmutableBuffer(body.body.bytes)
+        guard body.body.charge?.add(bytes.readableBytes) ?? true else { throw Failure.crowded }
+        var event = ArrivedEvent(bytes, charge: body.body.charge, problem: nil, isRaw: true)
+        event.rest = rest
+        return event
+    }
+
+    private func event(describing arrival: Arrival, _ body: ArrivedEvent) async throws -> ArrivedEvent {
+        let event = describe(arrival), type = arrival.headers[.contentType] ?? ""
         let encoded =
             body.bytes.readableBytes <= Self.quick
             ? try event.encoded(body: body.bytes, type: type)
@@ -228,6 +255,20 @@ struct FunctionHTTP: Sendable {
             }
         }
         return ArrivedEvent(encoded, charge: body.charge, problem: nil)
+    }
+
+    private func describe(_ arrival: Arrival) -> HTTPEvent {
+        let (request, context, place) = (arrival.request, arrival.context, arrival.place)
+        return HTTPEvent(
+            .init(
+                method: request.method.rawValue, path: place.path, query: request.uri.query ?? "",
+                parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
+                headers: arrival.headers,
+                connection: .init(
+                    peer: context.peer, clientAddress: front.proxies.client(context.peer, request.headers),
+                    isProxy: front.proxies.mayForward(context.peer), port: context.channel.localAddress?.port ?? 80,
+                    scheme: front.scheme), invocationID: arrival.id, function: place.reference.name,
+                now: Date(), routed: Self.routed(place, arrival.admitted.claims)))
     }
 
     private static func routed(_ place: Place, _ claims: Claims?) -> HTTPEvent.Routed? {

@@ -132,6 +132,15 @@ struct HTTPEvent: Encodable {
         return event
     }
 
+    /// The event's JSON up to the letters of a body in base64; behind them comes `end`.
+    func beginning() throws -> ByteBuffer {
+        var event = ByteBuffer(bytes: try JSONEncoder().encode(self).dropLast())  // its closing brace
+        event.writeString(#","isBase64Encoded":true,"body":""#)
+        return event
+    }
+
+    static let end = ByteBuffer(string: "\"}")
+
     /// By bytes, as a browser wrote them: U+037E is canonically equal to ";".
     private static func cookies(in header: String) -> [String] {
         let blanks = [UInt8(ascii: " "), UInt8(ascii: "\t")]

@@ -13,16 +13,21 @@ struct StreamedAnswer: Sendable {
     struct CutOff: Error {}
 
     let stream: ResponseStream
-    let running: Task<Ended, Never>
+    private let event: StreamedEvent?
+    private let running: Task<Ended, Never>
 
-    /// - Parameter run: gives the one door an invocation with this stream, and waits for its end.
-    init(_ stream: ResponseStream, run: @escaping @Sendable (ResponseStream) async -> Ended) {
+    /// - Parameters:
+    ///   - event: of which something may still be coming.
+    ///   - run: gives the one door an invocation with this stream, and waits for its end.
+    init(_ stream: ResponseStream, event: StreamedEvent?, run: @escaping @Sendable () async -> Ended) {
         self.stream = stream
+        self.event = event
         // It goes on while the answer is written, which is after this request's handler has returned; the invocation's limits
         // bound it, and the client's leaving ends it.
         running = Task {
-            let ended = await run(stream)
+            let ended = await run()
             stream.finish()
+            await event?.end()
             return ended
         }
     }

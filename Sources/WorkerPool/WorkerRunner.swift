@@ -30,6 +30,8 @@ final class WorkerRunner: Sendable {
         var completion: (@Sendable (Completion) -> Void)?
         /// To whom while it is made.
         var stream: ResponseStream?
+        /// Of the event, while it is answered.
+        var rest: EventStream?
         /// Whether nothing is read of the worker's stdout, for nobody has room for it.
         var isHeldUp = false
         /// What it is charged to, from its first byte.
@@ -91,6 +93,8 @@ final class WorkerRunner: Sendable {
             guard start == .cold || state.machine.isIdle else { return (false, []) }
             state.reply.completion = completion
             state.input.charge = invocation.event.charge
+            state.input.rest = invocation.event.rest
+            state.reply.rest = invocation.event.rest
             state.reply.charge = budget.charge(of: version.name.text)
             state.invocationID = invocation.id
             state.reply.stream = invocation.stream
@@ -104,6 +108,7 @@ final class WorkerRunner: Sendable {
             start, more: { [weak self] in self?.holdUp(false) }, onEnd: { [weak self] in self?.cancel(id) })
         var invocation = invocation
         invocation.event.charge = nil
+        invocation.event.rest = nil
         handle(.assign(invocation, start: start, requested: requested))
         return true
     }
@@ -263,7 +268,7 @@ final class WorkerRunner: Sendable {
         switch action {
         case .write(let bytes):
             state.withLock { $0.input.send(bytes) }.map { write(bytes, to: $0) }
-        case .closeInput: state.withLock { $0.input.close() }?.close(mode: .output, promise: nil)
+        case .closeInput: state.withLock { $0.input.close() }?.begin()
         case .kill:
             let cell = state.withLock { state in
                 state.killWanted = true
@@ -299,7 +304,8 @@ final class WorkerRunner: Sendable {
 
     private func finish(_ completion: Completion) {
         var completion = completion
-        let stream = state.withLock { $0.reply.stream }
+        let (stream, rest) = state.withLock { ($0.reply.stream, $0.reply.rest) }
+        rest?.end()
         if stream?.isBroken == true, case .success = completion.result {
             completion.result = .failure(Ending.crowdedOut)
         }
@@ -311,6 +317,7 @@ final class WorkerRunner: Sendable {
                 state.input.charge = nil
                 state.reply.charge = nil
                 state.reply.stream = nil
+                state.reply.rest = nil
             }
             switch completion.result {
             case .success(var output):
@@ -347,8 +354,8 @@ final class WorkerRunner: Sendable {
 
     /// The stdin channel is there: sends what came before it.
     private func attach(_ channel: any Channel) {
-        let (unsent, closes) = state.withLock { $0.input.opened(channel) }
+        let (unsent, closing) = state.withLock { $0.input.opened(channel) }
         for bytes in unsent { write(bytes, to: channel) }
-        if closes { channel.close(mode: .output, promise: nil) }
+        closing?.begin()
     }
 }

@@ -89,8 +89,8 @@ def test_a_command_streams(host, upload):
     assert reply.headers["Transfer-Encoding"] == "chunked" and reply.headers["Bulkhead-Start"] == "cold"
     assert reply.headers["Trailer"] == "Bulkhead-Outcome" and reply.headers["Bulkhead-Outcome"] is None
     got = list(pieces(reply))
-    assert [part for _, part in got] == [b"one\n", b"two\n", b"three\n"]
-    assert got[2][0] - got[0][0] > 0.9
+    assert b"".join(part for _, part in got) == b"one\ntwo\nthree\n" and len(got) >= 3
+    assert got[-1][0] - got[0][0] > 0.9
     record = host.get(f"/v1/invocations/{reply.headers['Bulkhead-Invocation-Id']}").json()
     assert record["outcome"] == "ok" and record["usage"]["wall-ms"] > 1000, record
     raw = subprocess.run(["curl", "-sS", "--raw", f"{host.url}/fn/{name}"], capture_output=True, timeout=30).stdout
@@ -108,7 +108,7 @@ def test_status_and_headers(host, upload):
     assert reply.status == 201 and reply.headers["content-type"] == "text/event-stream" and reply.headers["x-a"] == '}"{'
     assert reply.headers.get_all("set-cookie") == ["a=1", "b=2"]
     got = list(pieces(reply))
-    assert [part for _, part in got] == [b"data: 1\n\n", b"data: 2\n\n"] and got[1][0] > 0.3
+    assert b"".join(part for _, part in got) == b"data: 1\n\ndata: 2\n\n" and got[-1][0] - got[0][0] > 0.3
     # A browser's way of reading it, and through a route.
     path = f"/{unique_name('events')}"
     host.request("PUT", f"/v1/routes{path}", json.dumps({"route": f"GET {path}", "function": name, "auth": "none",
@@ -136,7 +136,7 @@ def test_what_is_no_head_is_the_body(host, upload, output, body, kind):
 def test_lines_of_json_do_not_wait(host, upload):
     name = upload(script("""echo '{"n":1}'; sleep 0.6; echo '{"n":2}'; sleep 0.6; echo '{"n":3}'"""))
     got = list(pieces(opened(host, name)[0]))
-    assert len(got) == 3 and got[2][0] - got[0][0] > 0.9
+    assert len(got) >= 3 and got[-1][0] - got[0][0] > 0.9
 
 
 @pytest.mark.parametrize("head", ['{"statusCode":99}', '{"statusCode":"x"}', '{"headers":{"a\\\\nb":"c"}}', '{"headers":7}', '{"cookies":7}', '{"statusCode":1e99}'])
@@ -444,3 +444,91 @@ for line in sys.stdin:
             seen.add("cut")
         connection.close()
     assert seen & {503, "cut"}, seen
+
+
+# -- Requests ---------------------------------------------------------------------------------------------------------
+
+
+def posted(host, name, file, *options):
+    """By curl, which sends while it reads."""
+    done = subprocess.run(["curl", "-sS", "-X", "POST", "-H", "Content-Type: application/octet-stream", "--data-binary", f"@{file}", *options,
+                           "-w", "\n%{http_code}", f"{host.url}/fn/{name}"], capture_output=True, timeout=90)
+    body, _, status = done.stdout.rpartition(b"\n")
+    return int(status or 0), body, done
+
+
+@pytest.fixture
+def large(tmp_path):
+    file = tmp_path / "large"
+    file.write_bytes(os.urandom(30 * MIB + 1))
+    return file
+
+
+@pytest.mark.parametrize("options", [[], ["-H", "Transfer-Encoding: chunked"], ["-H", "Expect: 100-continue"], ["--http1.0"]], ids=["length", "chunked", "asked", "1.0"])
+def test_a_request_beyond_what_is_held(host, upload, large, options):
+    """30 MiB through a function that copies, both ways at once, in steady memory."""
+    name = upload(script("exec cat"))
+    before = int(system._process(host.supervisor.pid).status()["VmHWM"].split()[0])
+    status, body, done = posted(host, name, large, *options)
+    assert status == 200, done.stderr
+    event = json.loads(body)
+    assert event["isBase64Encoded"] is True and base64.b64decode(event["body"]) == large.read_bytes()
+    assert event["requestContext"]["http"]["method"] == "POST"
+    assert int(system._process(host.supervisor.pid).status()["VmHWM"].split()[0]) - before < 80_000
+
+
+@pytest.mark.parametrize("size", [6 * MIB - 1, 6 * MIB, 6 * MIB + 1, 6 * MIB + 2, 6 * MIB + 3, 9 * MIB])
+def test_sizes_around_the_limit(host, upload, tmp_path, size):
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom(size))
+    status, body, _ = posted(host, upload(script("exec cat")), file)
+    assert status == 200 and base64.b64decode(json.loads(body)["body"]) == file.read_bytes()
+
+
+def test_who_is_held_up_by_a_slow_reader(host, upload, large):
+    """What the function does not read is not taken of the client either."""
+    name = upload(script("sleep 1.5; exec wc -c"))
+    before = int(system._process(host.supervisor.pid).status()["VmRSS"].split()[0])
+    sending = [subprocess.Popen(["curl", "-sS", "--data-binary", f"@{large}", f"{host.url}/fn/{name}"], stdout=subprocess.PIPE) for _ in range(3)]
+    time.sleep(1)
+    assert int(system._process(host.supervisor.pid).status()["VmRSS"].split()[0]) - before < 120_000
+    for one in sending:
+        assert int(one.communicate(timeout=60)[0]) > 40 * MIB
+
+
+def test_a_function_that_has_read_enough(host, upload, large):
+    """Its answer does not wait for the rest of the request."""
+    name = upload(script("head -c 20; exit 0"))
+    status, body, done = posted(host, name, large)
+    assert (status, len(body)) == (200, 20) or done.returncode in (52, 55, 56), done
+    fails = upload(script("head -c 20 >/dev/null; exit 3"))
+    status, body, done = posted(host, fails, large)
+    assert status == 502 or done.returncode in (52, 55, 56), done
+    # A client that stops sending is not waited for either.
+    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
+        connection.sendall(f"POST /fn/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {40 * MIB}\r\n\r\n".encode() + bytes(7 * MIB))
+        began = time.monotonic()
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ") and time.monotonic() - began < 5 * SLOWNESS
+    assert host.get(f"/fn/{upload(script('echo here'))}").body == b"here\n"
+
+
+def test_a_client_that_breaks_off(host, upload):
+    """Half an event is no event: the invocation ends, and the function with it."""
+    marker = f"{80_000 + os.getpid() % 10_000}.{time.monotonic_ns() % 10**6:06}"
+    name = upload(script(f"sleep {marker} & exec cat >/dev/null"))
+    for end in ("close", "malformed"):
+        with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
+            connection.sendall(f"POST /fn/{name} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            for _ in range(7):
+                connection.sendall(b"100000\r\n" + bytes(MIB) + b"\r\n")
+            eventually(lambda: with_argument(marker), 10 * SLOWNESS, "it runs")
+            if end == "malformed":
+                connection.sendall(b"no number\r\n")
+                eventually(lambda: not with_argument(marker), 5 * SLOWNESS, "it has ended")
+        eventually(lambda: not with_argument(marker), 5 * SLOWNESS, "it has ended")
+
+
+def test_what_is_held_as_a_whole_stays_bounded(host, upload, large):
+    """Functions that do not stream, those that speak JSON-RPC, and signed bodies take what is held of an event, and no more."""
+    for name in (upload(script("exec cat"), stream="false"), upload(REACTOR.encode(), mode="reactor")):
+        assert posted(host, name, large)[0] == 413
