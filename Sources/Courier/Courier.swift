@@ -103,8 +103,9 @@ package func receivePacket(from socket: Int32) -> (head: Data, body: [UInt8])? {
 }
 
 private func hasEnded(_ socket: Int32) -> Bool {
-    var state = pollfd(fd: socket, events: 0, revents: 0)
-    return poll(&state, 1, 0) > 0 && state.revents & Int16(POLLHUP) != 0
+    let halfClosed: Int16 = 0x2000  // POLLRDHUP, which Swift's Glibc module leaves out
+    var state = pollfd(fd: socket, events: halfClosed, revents: 0)
+    return poll(&state, 1, 0) > 0 && state.revents & (Int16(POLLHUP | POLLERR) | halfClosed) != 0
 }
 
 /// Of a regular file no larger than a body may be: reading anything else might take for ever.

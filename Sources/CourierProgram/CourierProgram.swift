@@ -59,10 +59,9 @@ package final class CourierProgram: Sendable {
         } catch {
             throw CannotRun(description: "outgoingCA: \(options.authorities ?? "") cannot be read: \(error)")
         }
+        let exchange = Exchange(rules: AddressRules(allowing: options.allowed), authorities: authorities)
         try confine(options)
-        let program = CourierProgram(
-            exchange: Exchange(rules: AddressRules(allowing: options.allowed), authorities: authorities),
-            socket: options.socket)
+        let program = CourierProgram(exchange: exchange, socket: options.socket)
         program.serve()
     }
 

@@ -13,6 +13,8 @@ import Synchronization
 package struct Exchange: Sendable {
     private let rules: AddressRules
     private let tls: TLSConfiguration
+    /// This machine's addresses, as they were at the start.
+    private let own: Set<IPAddress>
 
     /// Addresses of one name that are tried.
     private static let maxTried = 3
@@ -21,6 +23,7 @@ package struct Exchange: Sendable {
     /// - Parameter authorities: trusted beside the machine's own.
     package init(rules: AddressRules, authorities: [NIOSSLCertificate]) {
         self.rules = rules
+        own = Self.interfaceAddresses()
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
         if !authorities.isEmpty { tls.additionalTrustRoots = [.certificates(authorities)] }
@@ -77,7 +80,7 @@ package struct Exchange: Sendable {
         for address in addresses {
             switch rules.verdict(on: address) {
             case .refused(let kind): refused.append("\(address) is \(kind)")
-            case .anybodys where Self.isOwn(address):
+            case .anybodys where own.contains(address) || Self.isOwn(address):
                 // What listens here may count on a firewall in front.
                 refused.append("\(address) is this machine's own")
             case .anybodys where !place.isEncrypted:
@@ -184,6 +187,20 @@ package struct Exchange: Sendable {
             }
         }
         return found == address
+    }
+
+    /// getifaddrs(3); it asks over a socket that a confined process cannot have.
+    private static func interfaceAddresses() -> Set<IPAddress> {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return [] }
+        defer { freeifaddrs(list) }
+        var found: Set<IPAddress> = []
+        var next = list
+        while let entry = next?.pointee {
+            next = entry.ifa_next
+            if let place = entry.ifa_addr, let address = address(in: place) { found.insert(address) }
+        }
+        return found
     }
 
     /// Nil for what is no IP address.

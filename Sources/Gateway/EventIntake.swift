@@ -32,10 +32,12 @@ struct EventIntake: Sendable {
     func streamedEvent(
         of request: Request, _ context: GatewayContext, for function: String,
         failed: @escaping @Sendable (Failure) -> Void
-    ) async throws -> StreamedEvent {
+    ) async throws -> (ArrivedEvent, StreamedEvent?) {
         context.askForBody(of: request)
-        return try await StreamedEvent(
-            request, begin(for: function, isJSON: false), largest: largest, failed: failed)
+        let declared = request.headers[.contentLength].map(Self.length), channel = context.channel
+        return try await StreamedEvent.begin(
+            request, begin(for: function, isJSON: false), largest: largest,
+            isComplete: { (declared == nil || declared == $0) && channel.isActive }, failed: failed)
     }
 
     /// The event, up to the limit.

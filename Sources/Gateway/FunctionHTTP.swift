@@ -98,9 +98,12 @@ struct FunctionHTTP: Sendable {
             traceparent: TraceContext.parent(request.headers))
         invocation.timeout = place.route?.timeout
         if version.manifest.stream { return try await streamed(invocation, arrival) }
+        let draft = invocation
         invocation.event = try await event(of: arrival)
         try services.catalogue.snapshot.require(version)
-        return try response(await run(invocation, context), invocation)
+        let handover = Handover(invocation)
+        invocation = draft
+        return try response(await run(handover, context), draft)
     }
 
     /// A request that may come in, on its way to an event.
@@ -115,10 +118,9 @@ struct FunctionHTTP: Sendable {
     }
 
     /// What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
-    private func run(_ invocation: consuming Invocation, _ context: GatewayContext) async -> StreamedAnswer.Ended {
-        let invocation = consume invocation
-        return await watch.watching(context.channel) { cancellation in
-            var invocation = invocation
+    private func run(_ handover: Handover, _ context: GatewayContext) async -> StreamedAnswer.Ended {
+        await watch.watching(context.channel) { cancellation in
+            var invocation = handover.take()
             invocation.cancellation = cancellation
             let stream = invocation.stream
             return await services.invoker.invoke(invocation) { completion in
@@ -143,18 +145,24 @@ struct FunctionHTTP: Sendable {
             if arrival.admitted.signature != nil || version.speaksJSONRPC {
                 invocation.event = try await event(of: arrival)
             } else {
-                let body = try await intake.streamedEvent(
+                let (body, more) = try await intake.streamedEvent(
                     of: arrival.request, arrival.context, for: version.name.text, failed: { stream.refuse($0) })
-                coming = body
-                invocation.event = try await event(of: arrival, body)
+                coming = more
+                invocation.event =
+                    if let more { try event(beginning: arrival, body, more) } else {
+                        try await event(describing: arrival, body)
+                    }
             }
             try services.catalogue.snapshot.require(version)
         } catch {
-            await coming?.end()
+            await coming?.end(within: .zero)
             throw error
         }
-        let (ready, rest) = (invocation, coming)
-        let answer = StreamedAnswer(stream, event: rest) { await run(ready, arrival.context) }
+        let more = coming
+        // Taken once: what its event is charged to must not be held for as long as the answer takes.
+        let handover = Handover(invocation)
+        invocation = draft
+        let answer = StreamedAnswer(stream, event: more) { await run(handover, arrival.context) }
         let manner = StreamedAnswer.Manner(
             looksForHead: !version.speaksJSONRPC, isHeadOnly: arrival.request.method == .head,
             fields: { InvocationHeaders.beginning(start: $0, id: id, version: version) },
@@ -165,8 +173,11 @@ struct FunctionHTTP: Sendable {
             for field in InvocationHeaders.end(of: completion, isHolder: isHolder) {
                 response.headers[field.name] = field.value
             }
+            await more?.end()
             return response
-        case .whole(let ended): return try response(ended, invocation)
+        case .whole(let ended):
+            await more?.end()
+            return try response(ended, draft)
         }
     }
 
@@ -231,14 +242,13 @@ struct FunctionHTTP: Sendable {
         return try await event(describing: arrival, body)
     }
 
-    /// With what is still to come of it, where it is larger than what is held of one.
-    private func event(of arrival: Arrival, _ body: StreamedEvent) async throws -> ArrivedEvent {
-        guard let rest = body.rest else { return try await event(describing: arrival, body.body) }
+    /// Of one that is larger than what is held: with what is still to come of it.
+    private func event(beginning arrival: Arrival, _ body: ArrivedEvent, _ more: StreamedEvent) throws -> ArrivedEvent {
         var bytes = try describe(arrival).beginning()
-        bytes.writeImmutableBuffer(body.body.bytes)
-        guard body.body.charge?.add(bytes.readableBytes) ?? true else { throw Failure.crowded }
-        var event = ArrivedEvent(bytes, charge: body.body.charge, problem: nil, isRaw: true)
-        event.rest = rest
+        guard body.charge?.add(bytes.readableBytes + body.bytes.readableBytes) ?? true else { throw Failure.crowded }
+        bytes.writeImmutableBuffer(body.bytes)
+        var event = ArrivedEvent(bytes, charge: body.charge, problem: nil, isRaw: true)
+        event.rest = more.rest
         return event
     }
 

@@ -16,7 +16,9 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     private var waitingSince: NIODeadline?
     /// Heads that came and whose answers are not complete: more than one where a client does not wait for them.
     private var served = 0
-    /// Since when more of a request's body is awaited.
+    /// Whether a request's body is not complete.
+    private var isInBody = false
+    /// Since when somebody here waits for more of it: where nobody does, the client is not what is slow.
     private var readingSince: NIODeadline?
     /// Since when the client takes nothing of what is to be sent.
     private var stuckSince: NIODeadline?
@@ -45,11 +47,16 @@ final class HeadDeadline: ChannelDuplexHandler, RemovableChannelHandler {
         case .head:
             served += 1
             waitingSince = nil
-            readingSince = context.eventLoop.now
-        case .body: readingSince = context.eventLoop.now
-        case .end: readingSince = nil
+            (isInBody, readingSince) = (true, nil)
+        case .body: readingSince = nil
+        case .end: (isInBody, readingSince) = (false, nil)
         }
         context.fireChannelRead(data)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if isInBody, readingSince == nil { readingSince = context.eventLoop.now }
+        context.read()
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {

@@ -34,8 +34,10 @@ final class OlderHTTP: ChannelDuplexHandler, RemovableChannelHandler {
             head.headers.remove(name: "Trailer")
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .end:
-            isUnfinished = false
-            context.write(data, promise: promise)
+            let sent = promise ?? context.eventLoop.makePromise()
+            let this = NIOLoopBound(self, eventLoop: context.eventLoop)
+            sent.futureResult.whenSuccess { this.value.isUnfinished = false }
+            context.write(data, promise: sent)
         case .head, .body: context.write(data, promise: promise)
         }
     }

@@ -2,6 +2,7 @@ import FunctionModel
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Synchronization
 
 /// An answer that goes out while it is made. Its status is told before its outcome is known: what goes wrong after that cuts the
 /// connection, so that nobody takes a part for the whole.
@@ -17,7 +18,7 @@ struct StreamedAnswer: Sendable {
     private let running: Task<Ended, Never>
 
     /// - Parameters:
-    ///   - event: of which something may still be coming.
+    ///   - event: of which something is still coming.
     ///   - run: gives the one door an invocation with this stream, and waits for its end.
     init(_ stream: ResponseStream, event: StreamedEvent?, run: @escaping @Sendable () async -> Ended) {
         self.stream = stream
@@ -27,7 +28,7 @@ struct StreamedAnswer: Sendable {
         running = Task {
             let ended = await run()
             stream.finish()
-            await event?.end()
+            event?.stop()
             return ended
         }
     }
@@ -105,7 +106,7 @@ struct StreamedAnswer: Sendable {
     private func body(
         _ first: ByteBuffer, taken: Int, _ reader: Reader, _ trailers: @escaping @Sendable (Completion) -> HTTPFields
     ) -> ResponseBody {
-        ResponseBody { [running] writer in
+        ResponseBody { [running, event] writer in
             let stream = reader.stream
             for slice in Self.slices(of: first) { try await writer.write(slice) }
             stream.took(taken)
@@ -117,6 +118,7 @@ struct StreamedAnswer: Sendable {
             }
             let (completion, _) = await running.value
             guard case .success = completion.result else { throw CutOff() }
+            await event?.end()
             try await writer.finish(trailers(completion))
             withExtendedLifetime(reader) {}
         }
@@ -143,5 +145,24 @@ struct StreamedAnswer: Sendable {
         init(_ stream: ResponseStream) { self.stream = stream }
 
         deinit { stream.end() }
+    }
+}
+
+/// An invocation on its way to another task, which has it alone: whoever keeps a copy keeps its event, and what that is charged to.
+final class Handover: Sendable {
+    private let invocation: Mutex<Invocation?>
+    private let withoutEvent: Invocation
+
+    init(_ invocation: consuming Invocation) {
+        withoutEvent = invocation.withoutEvent
+        self.invocation = Mutex(invocation)
+    }
+
+    /// The first time with its event.
+    func take() -> Invocation {
+        invocation.withLock { invocation in
+            defer { invocation = nil }
+            return invocation ?? withoutEvent
+        }
     }
 }

@@ -8,6 +8,7 @@ struct WorkerInput {
     private var closes = false
     /// What follows the event's bytes before the end.
     var rest: EventStream?
+    private var later: LaterInput?
     /// What the event under way is charged to, until the worker has it.
     var charge: MemoryBudget.Charge?
 
@@ -17,41 +18,43 @@ struct WorkerInput {
         return channel
     }
 
-    /// - Returns: what to close now, once the rest has gone there.
+    /// - Returns: what to close now.
     mutating func close() -> Closing? {
         closes = true
-        return channel.map { Closing(channel: $0, rest: takeRest()) }
+        return closing
     }
 
     /// - Returns: what came before the channel, and whether that was all.
-    mutating func opened(_ channel: any Channel) -> (unsent: [ByteBuffer], closing: Closing?) {
+    mutating func opened(_ channel: any Channel, _ later: LaterInput?) -> (unsent: [ByteBuffer], closing: Closing?) {
         defer { unsent = [] }
         self.channel = channel
-        return (unsent, closes ? Closing(channel: channel, rest: takeRest()) : nil)
+        self.later = later
+        return (unsent, closes ? closing : nil)
     }
 
-    struct Closing {
-        let channel: any Channel
-        let rest: EventStream?
-
-        /// A piece at a time: the next one is asked for when the pipe has taken this one.
-        func begin() {
-            guard let rest else { return channel.close(mode: .output, promise: nil) }
-            // It ends with the event, or when the worker, or its invocation, does: then the pipe takes nothing, or there is
-            // nothing to come.
-            Task { [channel] in
-                while let bytes = await rest.next() {
-                    guard (try? await channel.writeAndFlush(bytes).get()) != nil else { break }
-                }
-                rest.end()
-                channel.close(mode: .output, promise: nil)
-            }
+    private var closing: Closing? {
+        mutating get {
+            guard let channel else { return nil }
+            defer { (rest, later) = (nil, nil) }
+            return Closing(channel: channel, rest: rest, later: later)
         }
     }
 
-    private mutating func takeRest() -> EventStream? {
-        defer { rest = nil }
-        return rest
+    /// The end of what the channel brings; perhaps not of all.
+    struct Closing {
+        let channel: any Channel
+        let rest: EventStream?
+        let later: LaterInput?
+
+        func begin() {
+            guard let rest, let later else { return channel.close(mode: .output, promise: nil) }
+            // What it has still to write comes first.
+            let written = channel.close(mode: .output)
+            Task { [loop = channel.eventLoop] in
+                try? await written.get()
+                await later.pour(rest, on: loop)
+            }
+        }
     }
 
     mutating func takeCharge() -> MemoryBudget.Charge? {

@@ -117,7 +117,7 @@ final class WorkerRunner: Sendable {
     func launch(plan: () throws -> SealedFile, on loop: any EventLoop) {
         do {
             let plan = try plan()
-            let streams = try WorkerStreams()
+            let streams = try WorkerStreams(isStreamed: version.manifest.stream && !version.speaksJSONRPC)
             let cell = try launcher.launch(
                 plan: plan, stdin: streams.childInput, stdout: streams.childOutput, stderr: streams.childLog
             ) { [self] event in
@@ -133,7 +133,7 @@ final class WorkerRunner: Sendable {
             streams.open(
                 on: loop, received: { [self] in took(output: $0) }, closed: { [self] in handle(.outputClosed) },
                 logged: { [self] in took(log: $0) }, logClosed: { [self] in logClosed() },
-                opened: { [self] in attach($0) },
+                opened: { [self] in attach($0, $1) },
                 logOpened: { [self] channel in state.withLock { $0.logChannel = channel } })
         } catch let error as LaunchError {
             handle(.failed(error))
@@ -353,8 +353,8 @@ final class WorkerRunner: Sendable {
     }
 
     /// The stdin channel is there: sends what came before it.
-    private func attach(_ channel: any Channel) {
-        let (unsent, closing) = state.withLock { $0.input.opened(channel) }
+    private func attach(_ channel: any Channel, _ later: LaterInput?) {
+        let (unsent, closing) = state.withLock { $0.input.opened(channel, later) }
         for bytes in unsent { write(bytes, to: channel) }
         closing?.begin()
     }

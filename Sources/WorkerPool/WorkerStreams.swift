@@ -1,6 +1,9 @@
+import FunctionModel
+import Glibc
 import HostSystem
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// A worker's three standard streams, the host's ends on an event loop, the worker's ends to be given away.
 struct WorkerStreams: ~Copyable {
@@ -8,6 +11,9 @@ struct WorkerStreams: ~Copyable {
     let childOutput: OwnedDescriptor
     let childLog: OwnedDescriptor
     private let input: OwnedDescriptor
+    /// Another one of stdin's, for an event that goes on coming: what goes wrong with it must not end what is read of stdout, which
+    /// shares a channel with the first.
+    private let later: LaterInput?
     private let output: OwnedDescriptor
     private let log: OwnedDescriptor
 
@@ -15,10 +21,16 @@ struct WorkerStreams: ~Copyable {
     var logFile: Int32 { log.number }
 
     /// - Throws: `SystemError` when this process is out of descriptors; nothing is left open then.
-    init() throws(SystemError) {
+    /// - Parameter isStreamed: whether events may go on coming.
+    init(isStreamed: Bool = false) throws(SystemError) {
         var pipes: [(read: Int32, write: Int32)] = []
-        do {
+        var copy: Int32 = -1
+        do throws(SystemError) {
             for _ in 0..<3 { pipes.append(try OwnedDescriptor.pipe()) }
+            if isStreamed {
+                copy = fcntl(pipes[0].write, F_DUPFD_CLOEXEC, 3)
+                guard copy >= 0 else { throw SystemError("fcntl") }
+            }
         } catch {
             for pipe in pipes {
                 OwnedDescriptor(owning: pipe.read).closeNow()
@@ -32,6 +44,7 @@ struct WorkerStreams: ~Copyable {
         childOutput = OwnedDescriptor(owning: pipes[1].write)
         log = OwnedDescriptor(owning: pipes[2].read)
         childLog = OwnedDescriptor(owning: pipes[2].write)
+        later = copy >= 0 ? LaterInput(OwnedDescriptor(owning: copy)) : nil
     }
 
     /// Hands the host's ends to `loop`, in one step: to wake a loop costs more than what it does then. The worker's ends are
@@ -42,12 +55,13 @@ struct WorkerStreams: ~Copyable {
     consuming func open(
         on loop: any EventLoop, received: @escaping @Sendable (ByteBuffer) -> Void,
         closed: @escaping @Sendable () -> Void, logged: @escaping @Sendable (ByteBuffer) -> Void,
-        logClosed: @escaping @Sendable () -> Void, opened: @escaping @Sendable (any Channel) -> Void,
+        logClosed: @escaping @Sendable () -> Void, opened: @escaping @Sendable (any Channel, LaterInput?) -> Void,
         logOpened: @escaping @Sendable (any Channel) -> Void
     ) {
+        let more = later
         let (output, input, log) = (output.release(), input.release(), log.release())
         loop.execute {
-            Self.channel(on: loop, input: output, output: input, received, closed).whenSuccess(opened)
+            Self.channel(on: loop, input: output, output: input, received, closed).whenSuccess { opened($0, more) }
             Self.channel(on: loop, input: log, output: nil, logged, logClosed).whenSuccess(logOpened)
         }
     }
@@ -77,6 +91,27 @@ struct WorkerStreams: ~Copyable {
             closed()
         }
         return opened
+    }
+}
+
+/// A second way to a worker's stdin: closed when the last who has it lets go.
+final class LaterInput: Sendable {
+    private let descriptor: Mutex<OwnedDescriptor?>
+
+    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = Mutex(descriptor) }
+
+    /// Writes what comes, a piece at a time: the next one is asked for when the pipe has taken this one.
+    func pour(_ rest: EventStream, on loop: any EventLoop) async {
+        defer { rest.end() }
+        guard let number = descriptor.withLock({ $0.take()?.release() }) else { return }
+        let opening = NIOPipeBootstrap(group: loop).takingOwnershipOfDescriptor(output: number)
+        opening.whenFailure { _ in OwnedDescriptor(owning: number).closeNow() }
+        guard let channel = try? await opening.get() else { return }
+        // It ends with the event, or when the worker takes nothing any more, or its invocation is over and nothing comes.
+        while let bytes = await rest.next() {
+            guard (try? await channel.writeAndFlush(bytes).get()) != nil else { break }
+        }
+        channel.close(promise: nil)
     }
 }
 

@@ -1,5 +1,6 @@
 """Where clients come in: TLS with HTTP/2, a listener of the admins' own, a Unix socket; and what is refused to be listened on."""
 
+import base64
 import json
 import os
 import re
@@ -417,3 +418,18 @@ def test_streams_over_http2(secure, folder):
     assert cut.returncode != 0 and cut.stdout == b"one\n", cut
     told = subprocess.run(["nghttp", "-v", "--no-dep", f"{secure.url}/fn/parts", f"{secure.url}/fn/fails"], capture_output=True, text=True, timeout=20).stdout
     assert "bulkhead-outcome: ok" in told and "RST_STREAM" in told, told
+
+
+def test_an_answer_before_the_end_of_a_request_over_http2(secure, folder):
+    """What is still sent is passed by, and the answer is whole."""
+    (folder / "early").write_bytes(b"#!/bin/bash\nhead -c 20\n")
+    (folder / "copies").write_bytes(b"#!/bin/bash\nexec cat\n")
+    (folder / "large").write_bytes(os.urandom(20 << 20))
+    for name in ("early", "copies"):
+        made = curl(secure, f"/v1/functions/{name}?auth=none&stream=true&wall=60s", *authorized(secure, "-T", folder / name), ca=secure.ca)
+        assert made[0] == 201, made
+    for protocol in ("--http2", "--http1.1"):
+        status, _, body = curl(secure, "/fn/early", protocol, "--data-binary", f"@{folder / 'large'}", ca=secure.ca)
+        assert (status, len(body)) == (200, 20)
+        status, _, body = curl(secure, "/fn/copies", protocol, "-H", "Content-Type: application/octet-stream", "--data-binary", f"@{folder / 'large'}", ca=secure.ca)
+        assert status == 200 and base64.b64decode(json.loads(body)["body"]) == (folder / "large").read_bytes()

@@ -40,7 +40,7 @@ int courier_supervisors_end(void) { return ends[1]; }
 
 void courier_watch(struct pollfd *watched, uint64_t now, int *wait) {
     bool may_start = !courier && now >= next_start;
-    *watched = (struct pollfd){.fd = may_start && !ended ? ends[0] : -1, .events = POLLIN};
+    *watched = (struct pollfd){.fd = may_start && !ended ? ends[0] : -1, .events = POLLIN | POLLRDHUP};
     if (courier || may_start || ended) return;
     int left = (int)(next_start - now);
     if (*wait < 0 || left < *wait) *wait = left;
@@ -54,7 +54,7 @@ static void wait_longer(uint64_t now) {
 void courier_start_if_needed(const struct pollfd *watched, uint64_t now) {
     if (watched->fd < 0) return;
     // Nobody can send anything over it any more, and each look at it would say that there is something.
-    ended = watched->revents & (POLLHUP | POLLERR);
+    ended = watched->revents & (POLLHUP | POLLRDHUP | POLLERR);
     if (ended || !(watched->revents & POLLIN)) return;
     started = now;
     courier = child_start_courier();
