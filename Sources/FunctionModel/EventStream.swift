@@ -10,7 +10,6 @@ package final class EventStream: Sendable {
         var hasReader = true
         var writing: CheckedContinuation<Bool, Never>?
         var reading: CheckedContinuation<ByteBuffer?, Never>?
-        var onEnd: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -48,15 +47,6 @@ package final class EventStream: Sendable {
         reader?.resume(returning: nil)
     }
 
-    /// - Parameter action: called once nobody reads any more, from any thread; at once when that is so already.
-    package func onEnd(_ action: @escaping @Sendable () -> Void) {
-        let hasReader = state.withLock { state in
-            if state.hasReader { state.onEnd = action }
-            return state.hasReader
-        }
-        if !hasReader { action() }
-    }
-
     // MARK: - The reader's side
 
     /// The next piece, for one reader at a time; nil at the end.
@@ -78,14 +68,13 @@ package final class EventStream: Sendable {
 
     /// Nobody reads any more.
     package func end() {
-        let (writer, reader, onEnd) = state.withLock { state in
+        let (writer, reader) = state.withLock { state in
             state.hasReader = false
             state.piece = nil
-            defer { (state.writing, state.reading, state.onEnd) = (nil, nil, nil) }
-            return (state.writing, state.reading, state.onEnd)
+            defer { (state.writing, state.reading) = (nil, nil) }
+            return (state.writing, state.reading)
         }
         writer?.resume(returning: false)
         reader?.resume(returning: nil)
-        onEnd?()
     }
 }

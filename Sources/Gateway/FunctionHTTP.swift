@@ -311,19 +311,14 @@ struct FunctionHTTP: Sendable {
 }
 
 extension ResponseBody {
-    private static let small = 4 << 10, slice = 64 << 10
+    private static let small = 4 << 10
 
     /// A body whose bytes are charged until the client has them, or nearly all: written in copied slices, each once the one before
     /// has gone out. A client that reads nothing holds the charge.
     static func charged(_ bytes: ByteBuffer, to charge: MemoryBudget.Charge?) -> ResponseBody {
         guard bytes.readableBytes > small else { return ResponseBody(byteBuffer: bytes) }
         return ResponseBody(contentLength: bytes.readableBytes) { writer in
-            var rest = bytes
-            while let part = rest.readSlice(length: min(rest.readableBytes, slice)), part.readableBytes > 0 {
-                try await writer.write(ByteBuffer(bytes: part.readableBytesView))
-            }
-            // Nothing more, but it waits as any other: until the connection takes something again.
-            try await writer.write(ByteBuffer())
+            for slice in AnswerSlices(bytes) { try await writer.write(slice) }
             try await writer.finish(nil)
             withExtendedLifetime(charge) {}
         }

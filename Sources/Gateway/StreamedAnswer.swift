@@ -108,11 +108,11 @@ struct StreamedAnswer: Sendable {
     ) -> ResponseBody {
         ResponseBody { [running, event] writer in
             let stream = reader.stream
-            for slice in Self.slices(of: first) { try await writer.write(slice) }
+            for slice in AnswerSlices(first) { try await writer.write(slice) }
             stream.took(taken)
             while let part = await stream.next() {
                 if case .body(let bytes) = part {
-                    for slice in Self.slices(of: bytes) { try await writer.write(slice) }
+                    for slice in AnswerSlices(bytes) { try await writer.write(slice) }
                 }
                 stream.took(part.size)
             }
@@ -122,20 +122,6 @@ struct StreamedAnswer: Sendable {
             try await writer.finish(trailers(completion))
             withExtendedLifetime(reader) {}
         }
-    }
-
-    private static let slice = 64 << 10
-
-    /// To be written each once the one before has gone out: copies, so that what they are of can be let go; and nothing at the end,
-    /// which waits until the connection takes something again.
-    private static func slices(of bytes: ByteBuffer) -> [ByteBuffer] {
-        guard bytes.readableBytes > 0 else { return [] }
-        guard bytes.readableBytes > slice else { return [bytes, ByteBuffer()] }
-        var slices: [ByteBuffer] = [], rest = bytes
-        while let part = rest.readSlice(length: min(rest.readableBytes, slice)), part.readableBytes > 0 {
-            slices.append(ByteBuffer(bytes: part.readableBytesView))
-        }
-        return slices + [ByteBuffer()]
     }
 
     /// Whoever is to write the answer. Let go of before the end, for the client has left, the invocation ends.

@@ -513,32 +513,31 @@ def test_a_function_that_has_read_enough(host, upload, large):
     assert host.get(f"/fn/{upload(script('echo here'))}").body == b"here\n"
 
 
+def sent_slowly(host, name, size, pause):
+    """A body a quarter of a MiB at a time; what a client that reads nothing before it has sent all is answered."""
+    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
+        connection.sendall(f"POST /fn/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n".encode())
+        for _ in range(size * 4 // MIB):
+            connection.sendall(bytes(MIB // 4))
+            time.sleep(pause)
+        answer = b""
+        while part := connection.recv(1 << 20):
+            answer += part
+    return answer
+
+
 @pytest.mark.parametrize("ending", ["exec <&-; sleep 1; echo answer", "exec cat <&- ; :", "trap '' PIPE; exec <&-; sleep 1; echo answer"])
 def test_a_function_that_closes_its_input(host, upload, ending):
     """What it writes after that is its answer all the same, however much is still sent to it."""
     name = upload(script(f"head -c 100 >/dev/null; {ending}"))
-    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
-        connection.sendall(f"POST /fn/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {9 * MIB}\r\n\r\n".encode())
-        for _ in range(9 * 4):
-            connection.sendall(bytes(MIB // 4))
-            time.sleep(0.06)
-        answer = b""
-        while part := connection.recv(65536):
-            answer += part
+    answer = sent_slowly(host, name, 9 * MIB, 0.06)
     assert answer.startswith(b"HTTP/1.1 200 ") == ("answer" in ending) and (b"answer" in answer) == ("answer" in ending), answer
 
 
 def test_a_large_answer_while_the_request_goes_on(host, upload):
     """It is all there, though the function has ended and the client has read nothing yet."""
     name = upload(script("head -c 8000000 >/dev/null; head -c 3000000 /dev/zero; exit 0"))
-    with socket.create_connection(("127.0.0.1", host.port), timeout=20) as connection:
-        connection.sendall(f"POST /fn/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {12 * MIB}\r\n\r\n".encode())
-        for _ in range(12 * 4):
-            connection.sendall(bytes(MIB // 4))
-            time.sleep(0.05)
-        answer = b""
-        while part := connection.recv(1 << 20):
-            answer += part
+    answer = sent_slowly(host, name, 12 * MIB, 0.05)
     assert answer.count(b"\0") >= 3_000_000 and b"Bulkhead-Outcome: ok" in answer
 
 
