@@ -56,6 +56,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
@@ -122,6 +123,7 @@ let package = Package(
             name: "StoreSQLite",
             dependencies: [
                 "FunctionModel", "HostSystem", "Store", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // What differs from runtime to runtime: one file each.
         .target(
@@ -140,10 +142,14 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), logging,
             ]),
         .target(
+            name: "Secrets",
+            dependencies: ["FunctionModel", "Store", .product(name: "Crypto", package: "swift-crypto")]),
+        .target(
             name: "Journal",
             dependencies: [
-                "FunctionModel", "HostSystem", "Sandbox", "WorkerPool", "Telemetry", logging,
+                "FunctionModel", "HostSystem", "Store", "Sandbox", "WorkerPool", "Telemetry", logging,
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
             name: "Deployment",
@@ -156,7 +162,9 @@ let package = Package(
         .target(
             name: "Events",
             dependencies: [
-                "FunctionModel", "Store", "Journal", "Invoker", logging,
+                "FunctionModel", "HostSystem", "Store", "Courier", "Journal", "Invoker", logging,
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
@@ -166,7 +174,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "FunctionModel", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal", "Deployment",
-                "Invoker", "Events", logging, .product(name: "Hummingbird", package: "hummingbird"),
+                "Invoker", "Events", "Secrets", logging, .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -197,14 +205,14 @@ let package = Package(
                 "FunctionModel", "CHostSystem", "CLauncherABI", "HostSystem", "Telemetry", "Bundles", "Store",
                 "StoreSQLite",
                 "Sandbox", "Runtimes", "WorkerPool", "Catalogue", "Access", "Journal", "Deployment", "Invoker",
-                "Events", "Courier",
-                "Gateway", logging,
+                "Events", "Secrets", "Courier", "Gateway", logging,
             ] + nio),
         .target(
             name: "BulkheadCommands",
             dependencies: [
                 "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry", "Bundles",
-                "Runtimes", "Access", "Journal", "Deployment", "Events", "Host", "Gateway", "Courier", "CourierProgram",
+                "Runtimes", "Access", "Journal", "Deployment", "Events", "Secrets", "Host", "Gateway", "Courier",
+                "CourierProgram",
                 "Yams", logging,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -227,7 +235,9 @@ let package = Package(
             ] + nio, path: "Tests/Benchmarks/Bench"),
 
         // Values and policy; what a user sees is tested from outside, in Tests/Acceptance.
-        .testTarget(name: "FunctionModelTests", dependencies: ["FunctionModel"]),
+        .testTarget(
+            name: "FunctionModelTests",
+            dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
         .testTarget(
             name: "TelemetryTests",
             dependencies: ["Telemetry", .product(name: "CoreMetrics", package: "swift-metrics")]),
@@ -240,8 +250,9 @@ let package = Package(
             name: "ServiceTests",
             dependencies: [
                 "FunctionModel", "HostSystem", "Bundles", "Store", "Runtimes", "Catalogue", "Access", "Journal",
-                "Deployment", "Invoker", "Events", "WorkerPool", "Telemetry", "Sandbox", logging,
-                .product(name: "NIOCore", package: "swift-nio"),
+                "Deployment", "Invoker", "Events", "Secrets", "StoreSQLite", "WorkerPool", "Telemetry", "Sandbox",
+                logging,
+                .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(name: "CourierTests", dependencies: ["FunctionModel", "Courier"]),
         .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "SandboxProfiles", "CSeccomp"]),

@@ -17,7 +17,7 @@ FLOORS = [
     ("mechanisms", ["HostSystem", "CHostSystem", "Telemetry", "Bundles", "Store", "StoreSQLite", "CArchive", "CSeccomp",
                     "SandboxProfiles", "PythonRuntime", "Courier"]),
     ("engine", ["Sandbox", "Dialogues", "Runtimes", "WorkerPool"]),
-    ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events"]),
+    ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events", "Secrets"]),
     ("edges", ["Gateway", "CourierProgram"]),
     ("top", ["Host", "BulkheadCommands", "bulkhead"]),
 ]
@@ -37,7 +37,7 @@ SIDEWAYS = {
 
 # Libraries that one room only may see.
 ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": {"Gateway"}, "ArgumentParser": {"BulkheadCommands"},
-        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access"}, "JWTKit": {"Access"}}
+        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access", "Events", "Secrets"}, "JWTKit": {"Access"}}
 
 # Edges decode, ask a service and encode: what is below services is none of their business.
 FORBIDDEN = {"Gateway": {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"}}

@@ -6,7 +6,7 @@ import NIOHTTP1
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply",
-        abstract: "Makes the host have what a project file says: functions, aliases, routes.",
+        abstract: "Makes the host have what a project file says: functions, aliases, routes, schedules.",
         discussion: """
             Without --yes it only shows what would change. What the file does not name stays as it is: nothing is deleted. \
             Applied twice, the second time changes nothing.
@@ -43,7 +43,7 @@ struct ApplyCommand: ParsableCommand {
 /// What there is to do, in the order in which it can be done.
 struct ApplyPlan {
     struct Step {
-        enum Kind: String { case function, alias, route }
+        enum Kind: String { case function, alias, route, schedule }
 
         let kind: Kind
         let name: String
@@ -83,7 +83,8 @@ struct ApplyPlan {
             steps.append(step)
         }
         for alias in project.aliases { steps.append(try Self.step(alias, client)) }
-        for route in project.routes { steps.append(try Self.step(route, client, changing)) }
+        for route in project.routes { steps.append(try Self.step(route, .route, client, changing)) }
+        for schedule in project.schedules { steps.append(try Self.step(schedule, .schedule, client, changing)) }
         self.steps = steps
     }
 
@@ -136,17 +137,17 @@ struct ApplyPlan {
     }
 
     private static func step(
-        _ route: ProjectFile.RouteEntry, _ client: HostClient, _ changing: Set<String>
+        _ entry: ProjectFile.Entry, _ kind: Step.Kind, _ client: HostClient, _ changing: Set<String>
     ) throws -> Step {
-        let path = "/v1/routes/\(escaped(route.id))"
-        let request = try Request(path, json: route.body)
-        let change = try client.named("route \(route.id)") { client in
+        let path = "/v1/\(kind.rawValue)s/\(escaped(entry.id))"
+        let request = try Request(path, json: entry.body)
+        let change = try client.named("\(kind.rawValue) \(entry.id)") { client in
             // Its function may be about to be made.
             try client.change(path + "?dryRun=true", request.body, request.contentType, for: 404) {
-                changing.contains(route.function)
+                changing.contains(entry.function)
             }
         }
-        return Step(kind: .route, name: route.id, change: change, request: request)
+        return Step(kind: kind, name: entry.id, change: change, request: request)
     }
 }
 

@@ -16,7 +16,9 @@ package struct BulkheadCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
             ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
-            RollbackCommand.self, RoutesCommand.self, KeysCommand.self, ApplyCommand.self, ConfigCommand.self,
+            RollbackCommand.self, RoutesCommand.self, SchedulesCommand.self, SecretsCommand.self,
+            DeadLettersCommand.self,
+            UsageCommand.self, KeysCommand.self, ApplyCommand.self, ConfigCommand.self,
             DoctorCommand.self,
         ])
 

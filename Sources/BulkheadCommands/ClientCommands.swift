@@ -135,41 +135,6 @@ struct DeleteCommand: ParsableCommand {
     }
 }
 
-struct LogsCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "Prints a function's newest log lines.")
-
-    @Argument var name: String
-
-    @Option(help: "How many lines.")
-    var limit = 100
-
-    @Option(help: "Only of this invocation.")
-    var invocation: String?
-
-    @OptionGroup var host: HostOptions
-
-    private struct Page: Decodable {
-        struct Line: Decodable {
-            let time: String
-            let version: Int
-            let text: String
-        }
-
-        let lines: [Line]
-    }
-
-    func run() throws {
-        let filter = invocation.map { "&invocation=\(escaped($0))" } ?? ""
-        let answer = try host.client().get(.GET, "/v1/functions/\(escaped(name))/logs?limit=\(limit)\(filter)")
-        if host.json { return printJSON(answer) }
-        // A tenant's bytes must not steer the terminal of whoever reads its log.
-        for line in try JSONDecoder().decode(Page.self, from: answer.body).lines {
-            print("\(line.time) v\(line.version) \(printable(line.text))")
-        }
-    }
-}
-
 struct KeysCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys", abstract: "Lists, makes and revokes tokens.",

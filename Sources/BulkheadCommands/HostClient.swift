@@ -76,14 +76,52 @@ struct HostClient: Sendable {
 
     /// - Throws: `CommandFailure` when the host cannot be reached.
     func send(
-        _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, contentType: String? = nil
+        _ method: HTTPMethod, _ path: String, body: [UInt8]? = nil, contentType: String? = nil, accept: String? = nil
     ) throws -> Answer {
+        try exchange(method, path) { request in
+            if let accept { request.headers.add(name: "Accept", value: accept) }
+            if let contentType { request.headers.add(name: "Content-Type", value: contentType) }
+            if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
+        } reading: { response in
+            let bytes = try await response.body.collect(upTo: 1 << 30)
+            return Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes))
+        }
+    }
+
+    /// Hands on the data of server-sent events as they come, until the host ends.
+    /// - Throws: `CommandFailure`, also with what the host says instead.
+    func events(_ path: String, _ take: @escaping @Sendable (Data) -> Void) throws {
+        let refused: Answer? = try exchange(.GET, path, timeout: .hours(24 * 365)) { request in
+            request.headers.add(name: "Accept", value: "text/event-stream")
+        } reading: { response in
+            guard response.status == .ok else {
+                let bytes = try await response.body.collect(upTo: 1 << 20)
+                return Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes))
+            }
+            var pending = Data()
+            for try await chunk in response.body {
+                pending.append(contentsOf: chunk.readableBytesView)
+                while let end = pending.firstIndex(of: 0x0A) {
+                    let line = pending[..<end]
+                    pending = Data(pending[(end + 1)...])
+                    if line.starts(with: Data("data: ".utf8)) { take(Data(line.dropFirst(6))) }
+                }
+            }
+            return nil
+        }
+        if let refused { _ = try accepted(refused) }
+    }
+
+    private func exchange<Value: Sendable>(
+        _ method: HTTPMethod, _ path: String, timeout: TimeAmount = .minutes(16),
+        asking: @escaping @Sendable (inout HTTPClientRequest) -> Void,
+        reading: @escaping @Sendable (HTTPClientResponse) async throws -> Value
+    ) throws -> Value {
         try blocking {
             var request = HTTPClientRequest(url: url + path)
             request.method = method
             request.headers.add(name: "Authorization", value: "Bearer \(token)")
-            if let contentType { request.headers.add(name: "Content-Type", value: contentType) }
-            if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
+            asking(&request)
             var configuration = HTTPClient.Configuration()
             configuration.connectionPool.retryConnectionEstablishment = false  // a person waits
             if let authorities {
@@ -92,12 +130,9 @@ struct HostClient: Sendable {
                 configuration.tlsConfiguration = tls
             }
             let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-            let result: Result<Answer, any Error>
+            let result: Result<Value, any Error>
             do {
-                let response = try await client.execute(request, timeout: .minutes(16))
-                let bytes = try await response.body.collect(upTo: 1 << 30)
-                result = .success(
-                    Answer(status: Int(response.status.code), headers: response.headers, body: Data(buffer: bytes)))
+                result = .success(try await reading(try await client.execute(request, timeout: timeout)))
             } catch {
                 let isUntrusted = "\(error)".contains("CERTIFICATE_VERIFY_FAILED")
                 let advice = isUntrusted ? "; its certificate is not trusted: --ca FILE names one to trust" : ""

@@ -2,7 +2,7 @@ import Foundation
 import FunctionModel
 import Yams
 
-/// What `apply` reads: functions, aliases and routes that there are to be.
+/// What `apply` reads: functions, aliases, routes and schedules that there are to be.
 ///
 /// ```yaml
 /// functions:
@@ -12,6 +12,8 @@ import Yams
 ///   users: { live: latest, stable: { version: 3, weights: { 4: 0.1 } } }
 /// routes:
 ///   list-users: { route: GET /users, function: users, auth: none }
+/// schedules:
+///   tidy: { cron: "*/5 * * * *", timezone: Europe/Berlin, function: orders, event: { days: 30 } }
 /// ```
 struct ProjectFile {
     struct Function {
@@ -24,7 +26,8 @@ struct ProjectFile {
         let name: String
         let body: [String: Any]
     }
-    struct RouteEntry {
+    /// A route or a schedule.
+    struct Entry {
         let id: String
         let body: [String: Any]
 
@@ -33,7 +36,8 @@ struct ProjectFile {
 
     private(set) var functions: [Function] = []
     private(set) var aliases: [AliasEntry] = []
-    private(set) var routes: [RouteEntry] = []
+    private(set) var routes: [Entry] = []
+    private(set) var schedules: [Entry] = []
 
     private let path: String
 
@@ -58,10 +62,14 @@ struct ProjectFile {
                 }
             case "routes":
                 routes = try mapping(node, "routes").map {
-                    RouteEntry(id: $0, body: try withKeys(members($1, "route \($0)"), $1))
+                    Entry(id: $0, body: try withKeys(members($1, "route \($0)"), $1))
+                }
+            case "schedules":
+                schedules = try mapping(node, "schedules").map {
+                    Entry(id: $0, body: try members($1, "schedule \($0)"))
                 }
             default:
-                throw refused(node, "\"\(name)\" is unknown; a project has functions, aliases and routes")
+                throw refused(node, "\"\(name)\" is unknown; a project has functions, aliases, routes and schedules")
             }
         }
     }

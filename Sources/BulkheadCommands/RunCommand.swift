@@ -69,7 +69,7 @@ struct RunCommand: ParsableCommand {
         let result = try blocking {
             let version = try await host.deploy(source)
             let completion = await host.run(version, event: event)
-            return (completion, host.journal.logs.lines(of: version.name, limit: 10_000, invocation: nil))
+            return (completion, host.journal.logs.lines(of: version.name, limit: 10_000))
         }
         host.stop()
         return result

@@ -15,6 +15,7 @@ import HostSystem
 import Journal
 import Logging
 import NIOPosix
+import Secrets
 import ServiceLifecycle
 import Telemetry
 import UnixSignals
@@ -44,6 +45,14 @@ struct ServeCommand: ParsableCommand {
         help: "Serve although this layer is missing: memory, processes, cpu or landlock. May be repeated.")
     var allowDegraded: [String] = []
 
+    @Option(
+        name: .customLong("secrets-key"),
+        help: "File with the key of stored secrets. Default: secrets.key in the data directory.")
+    var secretsKey: String?
+
+    @Option(name: .customLong("metrics-token"), help: "Ask those who read /metrics for this bearer token.")
+    var metricsToken: String?
+
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning or error.")
     var logLevel: String?
 
@@ -52,6 +61,7 @@ struct ServeCommand: ParsableCommand {
         let all = [
             "listen": listen, "adminListen": adminListen, "tlsCertificate": tls.certificate, "tlsKey": tls.key,
             "insecureHttp": tls.insecureHttp ? "true" : nil, "data": data, "logLevel": logLevel,
+            "secretsKey": secretsKey, "metricsToken": metricsToken,
             "allowDegraded": allowDegraded.isEmpty ? nil : allowDegraded.joined(separator: ","),
         ]
         return all.compactMapValues { $0 }
@@ -68,7 +78,7 @@ struct ServeCommand: ParsableCommand {
             throw CommandFailure("--log-level \(settings.logLevel) is no level", .usage)
         }
         let hostOptions = settings.host
-        let directory = DataDirectory(settings.data)
+        let directory = DataDirectory(settings.storage.data)
         guard let guardian = Guardian.own else {
             // Said here, before there is anything to guard.
             try directory.requireOwner(
@@ -85,6 +95,7 @@ struct ServeCommand: ParsableCommand {
         // Read as whoever has started this: the key may be root's alone.
         let front = try Front(
             addresses, guardian, certificate: certificate, isInsecureAllowed: settings.tls.insecureHttp, logger: logger)
+        let secretKey = try Self.secretKey(settings.storage.secretsKey)
         var options = Foundations.Options()
         options.degraded = degraded
         options.confines = true
@@ -98,13 +109,14 @@ struct ServeCommand: ParsableCommand {
         let foundations = try Foundations(data: directory, options: options, logger: logger)
         try foundations.require(allowing: degraded)
         let courier = guardian.courier.map { Courier(OwnedDescriptor(owning: $0)) }
-        let host = try foundations.host(options: hostOptions, courier: courier, logger: logger)
+        let host = try foundations.host(options: hostOptions, courier: courier, secretKey: secretKey, logger: logger)
         MetricsSystem.bootstrap(RegistryMetrics(host.journal.metrics))
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {
                 try await Self.serve(
-                    host, for: guardian, front, names: settings.clients.hosts, proxies: settings.clients.proxies,
+                    host, logs: foundations.logArchive, for: guardian, front, names: settings.clients.hosts,
+                    proxies: settings.clients.proxies,
                     in: inside,
                     logger: logger)
             }
@@ -114,6 +126,18 @@ struct ServeCommand: ParsableCommand {
         }
         unlink(inside.endpointFile)
         host.stop()
+    }
+
+    private static func secretKey(_ file: String?) throws -> SecretKey? {
+        guard let file else { return nil }
+        do {
+            guard let key = try SecretKey(file: file) else {
+                throw CommandFailure("the secrets' key \(file) is missing; `openssl rand -base64 32` makes one", .usage)
+            }
+            return key
+        } catch let unusable as SecretKey.Unusable {
+            throw CommandFailure("\(unusable)", .usage)
+        }
     }
 
     /// As the courier, which the guardian starts with the same arguments.
@@ -131,7 +155,7 @@ struct ServeCommand: ParsableCommand {
     }
 
     private static func serve(
-        _ host: Supervisor, for guardian: Guardian, _ front: Front, names: [String], proxies: Proxies,
+        _ host: Supervisor, logs: LogArchive, for guardian: Guardian, _ front: Front, names: [String], proxies: Proxies,
         in data: DataDirectory, logger: Logger
     ) async throws {
         try await makeAdminToken(for: host, in: data)
@@ -155,7 +179,9 @@ struct ServeCommand: ParsableCommand {
             services: [
                 .init(service: BundleCollection(host.deployment, logger: logger)),
                 .init(service: KeyUseWriter(host.access, logger: logger)),
-                .init(service: EventRunner(host.events)),
+                .init(service: LogWriter(host.journal.logs, logs, logger: logger)),
+                .init(service: UsageWriter(host.journal.usage, logger: logger)),
+                .init(service: EventRunner(host.events)), .init(service: ScheduleRunner(host.schedules)),
             ] + listeners.map { .init(service: $0) } + [.init(service: DrainService(host: host))],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // The longest invocation there can be; a client that dawdles over its request must not hold up the end for ever.

@@ -8,8 +8,7 @@ struct ServeSettings {
     var listen = "127.0.0.1:8080"
     var adminListen: String?
     var tls = TLS()
-    /// Nil: the user's own.
-    var data: String?
+    var storage = Storage()
     var logLevel = "info"
     var allowDegraded: [String] = []
     var clients = Clients()
@@ -22,6 +21,12 @@ struct ServeSettings {
     /// What the host holds and does at once, and what may be stored.
     var host = Supervisor.Options()
 
+    struct Storage {
+        /// Nil: the user's own.
+        var data: String?
+        /// A file; nil: the data directory's.
+        var secretsKey: String?
+    }
     struct TLS {
         var certificate: String?
         var key: String?
@@ -140,7 +145,8 @@ struct Setting: Sendable {
             return ["true", "false"].contains(text)
         },
         optional(
-            "data", "a folder", "/var/lib/bulkhead as root, else ~/.local/share/bulkhead", "What the host knows", \.data
+            "data", "a folder", "/var/lib/bulkhead as root, else ~/.local/share/bulkhead", "What the host knows",
+            \.storage.data
         ),
         text(
             "logLevel", "trace, debug, info, notice, warning, error or critical", "info", "What is logged", \.logLevel),
@@ -170,7 +176,7 @@ struct Setting: Sendable {
         },
         Setting(
             "outgoingAllow", .list, accepts: "addresses and ranges such as 10.0.0.0/8", standard: "none",
-            "Where the host's own requests (JWK sets) may go besides the whole world's addresses, and without TLS"
+            "Where the host's own requests (JWK sets, webhooks) may go besides the whole world's addresses, and without TLS"
         ) { settings, text in
             guard let ranges = AddressRanges(parts(text)) else { return false }
             settings.outgoing.allowed = ranges
@@ -179,6 +185,13 @@ struct Setting: Sendable {
         optional(
             "outgoingCA", "a PEM file", "none", "Certificates that those requests trust besides the machine's",
             \.outgoing.authorities),
+        optional(
+            "secretsKey", "a file of mode 0600 with 32 bytes in base64",
+            "secrets.key in the data directory, made at the first start",
+            "What stored secrets are sealed with", \.storage.secretsKey),
+        optional(
+            "metricsToken", "a token", "none", "What who reads /metrics must show as bearer token",
+            \.host.metricsToken),
         Setting(
             "allowDegraded", .list, accepts: DegradableLayer.allCases.map(\.rawValue).joined(separator: ", "),
             standard: "none", "Serve although these layers are missing"

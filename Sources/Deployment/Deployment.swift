@@ -35,6 +35,26 @@ package final class Deployment: Sendable {
         }
     }
 
+    /// What functions are given that only the host knows.
+    package struct Secrets: Sendable {
+        /// Names of those that there are not.
+        package var missing: @Sendable ([String: String]) -> [String]
+        /// Variables as a process gets them; nil where one is missing.
+        package var environment: @Sendable ([String: String]) -> [String]?
+
+        package init(
+            missing: @escaping @Sendable ([String: String]) -> [String],
+            environment: @escaping @Sendable ([String: String]) -> [String]?
+        ) {
+            self.missing = missing
+            self.environment = environment
+        }
+
+        /// There are none.
+        package static let none = Secrets(
+            missing: { Set($0.values).sorted() }, environment: { $0.isEmpty ? [] : nil })
+    }
+
     package struct Limits: Sendable {
         /// Bytes of an upload.
         package var maxUpload = 64 << 20
@@ -50,6 +70,7 @@ package final class Deployment: Sendable {
     private let catalogue: Catalogue
     private let bundles: BundleStore
     private let plans: LaunchPlans
+    private let secrets: Secrets
     private let logger: Logger
     private let state = Mutex(State())
 
@@ -61,14 +82,16 @@ package final class Deployment: Sendable {
     /// Sweeps up what no version names. Blocks.
     /// - Throws: what the file system says.
     package init(
-        catalogue: Catalogue, bundles: BundleStore, runtimes: Runtimes, limits: Limits, logger: Logger
+        catalogue: Catalogue, bundles: BundleStore, runtimes: Runtimes, secrets: Secrets = .none, limits: Limits,
+        logger: Logger
     ) throws {
+        self.secrets = secrets
         self.catalogue = catalogue
         self.bundles = bundles
         self.runtimes = runtimes
         self.limits = limits
         self.logger = logger
-        plans = LaunchPlans(runtimes)
+        plans = LaunchPlans(runtimes, secrets)
         let needed = catalogue.snapshot.bundleDigests.union(runtimes.bundles)
         try bundles.collectGarbage { needed.contains($0) }
     }
@@ -88,15 +111,16 @@ package final class Deployment: Sendable {
 
     /// Takes a whole upload in. Nothing is answered before it would survive a crash.
     /// - Parameters:
-    ///   - key: id of the key that uploads, for its quota.
+    ///   - principal: who uploads: its key has a quota, and is for some secrets only.
     ///   - keep: see `VersionDraft.keep`.
     /// - Throws: `UploadRefused`, `PreconditionFailed`, or what the disk or database says.
     package func deploy(
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
-        key: String? = nil, keep: Int? = nil, precondition: Precondition? = nil
+        by principal: Principal = .host, keep: Int? = nil, precondition: Precondition? = nil
     ) async throws -> (FunctionVersion, isNew: Bool) {
         let (stored, draft) = try await prepared(
-            arrival, format: format, manifest: manifest, name: name, key: key, keep: keep, precondition: precondition)
+            arrival, format: format, manifest: manifest, name: name, by: principal, keep: keep,
+            precondition: precondition)
         defer {
             bundles.unpin(stored)
             wantsCollection = true
@@ -117,10 +141,10 @@ package final class Deployment: Sendable {
     /// - Throws: as `deploy`.
     package func examine(
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
-        key: String? = nil
+        by principal: Principal = .host
     ) async throws -> Change {
         let (stored, draft) = try await prepared(
-            arrival, format: format, manifest: manifest, name: name, key: key, keep: nil, precondition: nil)
+            arrival, format: format, manifest: manifest, name: name, by: principal, keep: nil, precondition: nil)
         bundles.unpin(stored)
         wantsCollection = true
         guard let newest = catalogue.snapshot.latest(name) else { return .new }
@@ -129,8 +153,9 @@ package final class Deployment: Sendable {
 
     private func prepared(
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
-        key: String?, keep: Int?, precondition: Precondition?
+        by principal: Principal, keep: Int?, precondition: Precondition?
     ) async throws -> (BundleStore.Stored, VersionDraft) {
+        let key = principal.keyID
         let size = arrival.size
         do {
             try limits.quota.check(catalogue.snapshot, adding: size, key: key)
@@ -149,7 +174,7 @@ package final class Deployment: Sendable {
                 executable: stored.executable, storedBytes: stored.bytes, key: key)
             draft.keep = keep
             draft.precondition = precondition
-            try check(draft)
+            try check(draft, by: principal)
             return (stored, draft)
         } catch {
             bundles.unpin(stored)
@@ -159,7 +184,20 @@ package final class Deployment: Sendable {
     }
 
     /// What only the final manifest can tell, before anything is committed.
-    private func check(_ draft: VersionDraft) throws {
+    private func check(_ draft: VersionDraft, by principal: Principal) throws {
+        // A key that is for some functions is for the secrets with such names: it must not read others' by a function of its own.
+        let named = Set(draft.manifest.secrets.values.map { $0 } + [draft.manifest.async.signedWith].compactMap { $0 })
+        if let other = named.sorted().first(where: { !principal.functions.includes(secret: $0) }) {
+            throw Failure(
+                .forbidden,
+                "secrets: the key is for functions named \(principal.functions.patterns.joined(separator: ", ")), and so for secrets with such names; \"\(other)\" is not one of them"
+            )
+        }
+        if let missing = secrets.missing(Dictionary(uniqueKeysWithValues: named.map { ($0, $0) })).first {
+            throw UploadRefused(
+                "secrets: there is no secret \"\(missing)\"; an admin makes it with PUT /v1/secrets/\(missing), or `bulkhead secrets set`"
+            )
+        }
         do {
             try runtimes.check(draft.manifest)
         } catch {
@@ -239,6 +277,9 @@ package final class Deployment: Sendable {
     }
 
     // MARK: - Plans
+
+    /// What was compiled with this secret is compiled anew.
+    package func changed(secret: String) { plans.forget(secret: secret) }
 
     /// The version's launch plan, made once.
     /// - Throws: as `Runtimes.plan`, or `SystemError`.

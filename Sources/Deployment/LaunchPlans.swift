@@ -1,4 +1,5 @@
 import FunctionModel
+import Glibc
 import HostSystem
 import Runtimes
 import Sandbox
@@ -12,16 +13,19 @@ final class LaunchPlans: Sendable {
     }
 
     private struct State {
-        var plans: [Key: (function: FunctionName, plan: SealedFile)] = [:]
+        var plans: [Key: (function: FunctionName, secrets: Set<String>, plan: SealedFile)] = [:]
         var observes = false
+        /// Of secrets.
+        var changes = 0
     }
 
     private let runtimes: Runtimes
+    private let secrets: Deployment.Secrets
     private let state = Mutex(State())
     /// Each holds a descriptor.
     private static let maxPlans = 1000
 
-    init(_ runtimes: Runtimes) { self.runtimes = runtimes }
+    init(_ runtimes: Runtimes, _ secrets: Deployment.Secrets) { (self.runtimes, self.secrets) = (runtimes, secrets) }
 
     /// Whether new plans are made for `policy learn`: see `SeccompFilter`.
     var observes: Bool {
@@ -31,22 +35,37 @@ final class LaunchPlans: Sendable {
 
     /// - Throws: as `make`.
     func plan(for version: FunctionVersion) throws -> SealedFile {
-        let observes = observes
+        let (observes, changes) = state.withLock { ($0.observes, $0.changes) }
         let key = Key(revision: version.revision, observes: observes)
         if let known = state.withLock({ $0.plans[key] }) { return known.plan }
         let plan = try make(for: version, observing: observes)
         state.withLock { state in
+            // A secret that was changed meanwhile may not be in it.
+            guard state.changes == changes else { return }
             // Old versions make theirs anew when somebody asks for one.
             if state.plans.count >= Self.maxPlans { state.plans = [:] }
-            state.plans[key] = (version.name, plan)
+            state.plans[key] = (version.name, Set(version.manifest.secrets.values), plan)
         }
         return plan
     }
 
     /// One that is not kept.
-    /// - Throws: as `Runtimes.plan`, or `SystemError`.
+    /// - Throws: as `Runtimes.plan`, `SystemError`, or `LaunchError` where a secret is gone.
     func make(for version: FunctionVersion, observing: Bool) throws -> SealedFile {
-        try runtimes.plan(for: version, observing: observing).seal()
+        var plan = try runtimes.plan(for: version, observing: observing)
+        guard let variables = secrets.environment(version.manifest.secrets) else {
+            throw LaunchError(stage: "secrets", number: ENOENT)
+        }
+        plan.environment += variables
+        return try plan.seal()
+    }
+
+    /// Those with this secret are made anew.
+    func forget(secret: String) {
+        state.withLock { state in
+            state.changes += 1
+            state.plans = state.plans.filter { !$0.value.secrets.contains(secret) }
+        }
     }
 
     func forget(_ name: FunctionName) {

@@ -1,9 +1,12 @@
+import Foundation
 import FunctionModel
 import Invoker
 import Journal
+import Logging
 import ServiceLifecycle
+import Store
 
-/// Runs what is queued. Ends when the queue is closed and empty.
+/// Does what is queued. Ends when the queue is closed and what ran has ended.
 package struct EventRunner: Service {
     private let events: Events
 
@@ -16,6 +19,7 @@ package struct EventRunner: Service {
     }
 
     package func work() async {
+        await events.settleOrphans()
         await withDiscardingTaskGroup { group in
             while let item = await events.queue.next() {
                 group.addTask { await execute(item) }
@@ -24,31 +28,167 @@ package struct EventRunner: Service {
     }
 
     private func execute(_ item: InvocationQueue.Item) async {
-        events.log.update(item.id) { $0.status = .running }
-        func again(_ item: InvocationQueue.Item, in delay: Duration) {
-            events.log.update(item.id) { $0.status = .queued }
-            events.queue.postpone(item, by: delay)
-        }
         let event: ArrivedEvent
         do {
-            guard let found = try await events.event(of: item) else {
-                return again(item, in: .seconds(1))
-            }
+            // Before it runs: should it end this process, the next one knows.
+            try await events.store.claim(item.id)
+            guard let found = try await events.event(of: item) else { return postpone(item, by: .seconds(1)) }
             event = found
+        } catch is Events.Gone {
+            return await bury(item, nil, Failure(.cancelled, "it went with its function"))
         } catch {
-            return again(item, in: .seconds(1))  // the disk may get over it
+            return postpone(item, by: .seconds(1))  // the disk may get over it
         }
-        let completion = await events.invoker.invoke(
-            Invocation(
-                id: item.id, version: item.version, principal: .host, source: .queue, event: event,
-                traceparent: item.traceparent))
-        if completion.hasNotRun { return again(item, in: .milliseconds(100)) }
+        if let webhook = item.webhook {
+            await tell(webhook, of: item, event)
+        } else {
+            await invoke(item, event)
+        }
+    }
+
+    // MARK: - Invocations
+
+    private func invoke(_ item: InvocationQueue.Item, _ event: ArrivedEvent) async {
+        var item = item
+        let age = Self.age(item)
+        if age > item.version.manifest.async.maxAge.duration {
+            return await bury(
+                item, .tooOld, Failure(.overloaded(retryAfter: 1), "it had waited for longer than async.maxAge"))
+        }
+        events.log.update(item.id) {
+            $0.status = .running
+            $0.startedAt = Date()
+            $0.attempts = item.attempts + 1
+            $0.nextAttemptAt = nil
+        }
+        var invocation = Invocation(
+            id: item.id, version: item.version, principal: .host, source: .queue, event: event,
+            traceparent: item.traceparent)
+        invocation.waited = age
+        let completion = await events.invoker.invoke(invocation)
+        defer { withExtendedLifetime(completion) {} }
+        let isOK = completion.outcome == .ok
+        // Whoever ends the workers at the host's end has ended this one: it is the next process's.
+        if events.queue.isClosed, !isOK { return leave(item) }
         // A launcher that died, or a machine that is out of something: it may be over in a second.
         if completion.outcome == .launchFailed, item.failedStarts < 3 {
-            var item = item
             item.failedStarts += 1
-            return again(item, in: .seconds(1))
+            return postpone(item, by: .seconds(1))
         }
-        await events.finished(item, completion)
+        if !completion.hasNotRun { item.attempts += 1 }
+        let rules = RetryRules(rules: item.version.manifest.async, chance: .random(in: 0...1))
+        let verdict = rules.verdict(
+            isOK: isOK, hasNotRun: completion.hasNotRun, isRetryable: completion.outcome.blame != .caller,
+            attempts: item.attempts, postponements: item.postponements, age: Self.age(item))
+        switch verdict {
+        case .postpone(let delay):
+            item.postponements += 1
+            postpone(item, by: delay)
+        case .retry(let delay): await retry(item, after: delay, completion)
+        case .done: await end(item, completion, nil)
+        case .dead(let reason): await end(item, completion, reason)
+        }
+    }
+
+    private static func age(_ item: InvocationQueue.Item) -> Duration {
+        .milliseconds(max(0, milliseconds() - item.acceptedAt))
+    }
+
+    private func end(
+        _ item: InvocationQueue.Item, _ completion: Completion, _ reason: RetryRules.Reason?
+    ) async {
+        var record =
+            events.log.record(item.id)
+            ?? InvocationRecord(id: item.id, function: item.version.name, version: item.version.number, status: .done)
+        record.finish(completion, keepsResult: true)
+        record.attempts = item.attempts
+        await settle(item, record, reason)
+    }
+
+    /// It is not tried at all any more.
+    private func bury(_ item: InvocationQueue.Item, _ reason: RetryRules.Reason?, _ failure: Failure) async {
+        var record =
+            events.log.record(item.id)
+            ?? InvocationRecord(id: item.id, function: item.version.name, version: item.version.number, status: .done)
+        record.status = .done
+        // What it ended in when it was tried is worth more than that it is too old.
+        if record.failure == nil { (record.failure, record.outcome) = (failure, failure.outcome) }
+        await settle(item, record, reason)
+    }
+
+    private func settle(
+        _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?
+    ) async {
+        let next = await Destinations(events).followUps(item, record, reason)
+        await events.settle(record, deadAfter: reason == nil ? nil : item.attempts, followUps: next)
+        // Whoever sees it done finds its dead letter.
+        events.log.update(item.id) {
+            $0 = record
+            $0.nextAttemptAt = nil
+        }
+        events.queue.finished(item)
+    }
+
+    // MARK: - Again
+
+    private func retry(_ item: InvocationQueue.Item, after delay: Duration, _ completion: Completion?) async {
+        let due = milliseconds() + Int(delay / .milliseconds(1))
+        var item = item
+        item.event = nil
+        item.postponements = 0
+        item.failedStarts = 0
+        do {
+            try await events.store.postpone(item.id, attempts: item.attempts, notBefore: due)
+        } catch {
+            events.logger.warning(
+                "an attempt may not be counted after a restart",
+                metadata: ["invocation.id": "\(item.id)", "reason": "\(error)"])
+        }
+        events.log.update(item.id) { record in
+            if let completion { record.finish(completion, keepsResult: false) }
+            record.status = .queued
+            record.nextAttemptAt = Date(milliseconds: due)
+        }
+        events.queue.retry(item, after: delay)
+    }
+
+    private func postpone(_ item: InvocationQueue.Item, by delay: Duration) {
+        events.log.update(item.id) {
+            $0.status = .queued
+            $0.attempts = item.attempts
+        }
+        events.queue.postpone(item, by: delay)
+    }
+
+    /// It stands in the store for the next process.
+    private func leave(_ item: InvocationQueue.Item) {
+        events.log.update(item.id) { $0.status = .queued }
+        events.queue.finished(item)
+    }
+
+    // MARK: - Webhooks
+
+    private func tell(_ url: OutgoingURL, of item: InvocationQueue.Item, _ body: ArrivedEvent) async {
+        var item = item
+        let failure = await Webhook(url: url, item: item).send(body, by: events.around)
+        if events.queue.isClosed, failure != nil { return leave(item) }
+        item.attempts += 1
+        var rules = item.version.manifest.async
+        rules.retries = max(rules.retries, Webhook.leastRetries)
+        let verdict = RetryRules(rules: rules, chance: .random(in: 0...1)).verdict(
+            isOK: failure == nil, hasNotRun: false, attempts: item.attempts, postponements: 0, age: Self.age(item))
+        if case .retry(let delay) = verdict { return await retry(item, after: delay, nil) }
+        var record = InvocationRecord(
+            id: item.id, function: item.version.name, version: item.version.number, status: .done)
+        record.attempts = item.attempts
+        record.outcome = failure == nil ? .ok : .error
+        if let failure {
+            record.failure = Failure(.error(nil), "\(url.host) was not told: \(failure)")
+            events.logger.warning(
+                "a webhook was not told",
+                metadata: ["fn.name": "\(item.version.name)", "url": "\(url.text)", "reason": "\(failure)"])
+        }
+        await events.settle(record, deadAfter: failure == nil ? nil : item.attempts, followUps: [])
+        events.queue.finished(item)
     }
 }

@@ -1,3 +1,4 @@
+package import Courier
 import Foundation
 package import FunctionModel
 package import Invoker
@@ -5,70 +6,153 @@ package import Journal
 package import Logging
 import NIOCore
 package import Store
+import Synchronization
 
-/// Invocations that were answered 202: each stands in the store, so that whichever process serves runs it, and then can tell what
-/// became of it.
+/// Invocations that were answered 202: each stands in the store, so that whichever process serves runs it, tries it again when it
+/// fails, and can tell what became of it.
 package final class Events: Sendable {
+    /// What of functions, secrets and the world it must know.
+    package struct Surroundings: Sendable {
+        /// What a number stands for now.
+        package var version: @Sendable (FunctionName, Int) -> FunctionVersion?
+        /// What is meant by a reference.
+        package var resolve: @Sendable (FunctionReference) throws -> FunctionVersion
+        /// A stored secret's bytes.
+        package var secret: @Sendable (String) -> [UInt8]?
+        /// Nil: nothing can go out.
+        package var courier: Courier?
+
+        package init(
+            version: @escaping @Sendable (FunctionName, Int) -> FunctionVersion?,
+            resolve: @escaping @Sendable (FunctionReference) throws -> FunctionVersion,
+            secret: @escaping @Sendable (String) -> [UInt8]? = { _ in nil }, courier: Courier? = nil
+        ) {
+            self.version = version
+            self.resolve = resolve
+            self.secret = secret
+            self.courier = courier
+        }
+    }
+
+    /// What was answered to requests that may come again.
+    package let idempotency: IdempotencyKeys
     let queue: InvocationQueue
     let log: InvocationLog
     let invoker: Invoker
-    private let store: any Store
+    let store: any QueueStore
+    let around: Surroundings
+    let logger: Logger
     private let budget: MemoryBudget
-    private let logger: Logger
     private let maxQueued: Int
+    private let dead: Mutex<[FunctionName: Int]>
+    /// Of earlier processes, which nobody can run.
+    private let orphans: Mutex<[(WaitingInvocation, RetryRules.Reason?)]>
 
-    /// How many processes may take an invocation up: one that ends whoever runs it must not end every one after.
+    /// How many processes may end while they run one: what ends whoever runs it must not end every one after.
     private static let maxStarts = 10
 
     /// Takes up what an earlier process accepted and did not finish. Blocks.
-    /// - Parameters:
-    ///   - maxQueued: how many may wait.
-    ///   - version: what a number stands for now.
+    /// - Parameter maxQueued: how many may wait.
     /// - Throws: what the store says.
     package init(
-        store: any Store, invoker: Invoker, budget: MemoryBudget, maxQueued: Int,
-        version: (FunctionName, Int) -> FunctionVersion?, logger: Logger
+        store: any QueueStore, invoker: Invoker, budget: MemoryBudget, maxQueued: Int, around: Surroundings,
+        logger: Logger
     ) throws {
         self.store = store
         self.invoker = invoker
         self.budget = budget
         self.logger = logger
         self.maxQueued = maxQueued
-        queue = InvocationQueue(capacity: maxQueued)
-        log = InvocationLog(capacity: 10_000 + maxQueued)
-        for unfinished in try store.takeUpUnfinished(atMost: Self.maxStarts) {
-            guard let version = version(unfinished.function, unfinished.version) else { continue }
-            log.add(
-                InvocationRecord(id: unfinished.id, function: version.name, version: version.number, status: .queued))
-            _ = queue.add(
-                .init(version: version, id: unfinished.id, event: nil, traceparent: unfinished.traceparent),
-                isOld: true)
+        self.around = around
+        idempotency = IdempotencyKeys(store: store)
+        queue = InvocationQueue(QueueMachine.Bounds(count: maxQueued))
+        log = InvocationLog(capacity: 10_000 + min(maxQueued, 1_000_000))
+        dead = Mutex(try store.deadLetterCounts())
+        orphans = Mutex([])
+        for waiting in try store.waiting() {
+            if let version = around.version(waiting.function, waiting.version), waiting.starts < Self.maxStarts {
+                enter(waiting, version)
+            } else {
+                let reason = waiting.starts < Self.maxStarts ? nil : RetryRules.Reason.endsHost
+                orphans.withLock { $0.append((waiting, reason)) }
+            }
         }
     }
 
+    // MARK: - Accepting
+
     /// Accepts an invocation, to be run later. Once this returns it survives this process.
+    /// - Parameter answer: under which key it may be asked for again.
     /// - Throws: `Failure` overloaded or invalid_request, or what the store says.
-    package func accept(_ invocation: Invocation) async throws {
+    package func accept(_ invocation: Invocation, answer: KeptAnswer? = nil) async throws {
         if invoker.isDraining { throw Failure.draining }
         if let problem = invocation.event.problem { throw Failure.notJSON(problem) }
-        guard queue.hasRoom(for: invocation.event.bytes.readableBytes) else { throw full }
+        let event = invocation.event
+        guard queue.hasRoom(for: event.bytes.readableBytes) else { throw full }
         let version = invocation.version
-        try await store.enqueue(
-            QueuedInvocation(
-                id: invocation.id, function: version.name, version: version.number,
-                event: Data(invocation.event.bytes.readableBytesView), traceparent: invocation.traceparent))
+        var queued = QueuedInvocation(
+            id: invocation.id, function: version.name, version: version.number,
+            event: Data(event.bytes.readableBytesView), traceparent: invocation.traceparent)
+        queued.isRaw = event.isRaw
+        queued.acceptedAt = milliseconds()
+        try await store.enqueue(queued, answer: answer)
         log.add(InvocationRecord(invocation, .queued))
-        let item = InvocationQueue.Item(
-            version: version, id: invocation.id, event: invocation.event, traceparent: invocation.traceparent)
-        guard queue.add(item) else {
-            log.update(invocation.id) {
-                $0.status = .done
-                $0.outcome = .overloaded
-            }
-            try await store.dequeue(invocation.id)
-            throw full
+        var item = InvocationQueue.Item(
+            version: version, id: invocation.id, event: event, traceparent: invocation.traceparent)
+        item.isRaw = event.isRaw
+        item.size = event.bytes.readableBytes
+        item.acceptedAt = queued.acceptedAt
+        queue.add(item)
+    }
+
+    private var full: Failure {
+        Failure(
+            .overloaded(retryAfter: 1),
+            "\(maxQueued) asynchronous invocations, or 1GiB of their events, wait already; retry shortly")
+    }
+
+    /// What stands in the store has its place in this process's queue.
+    func enter(_ waiting: WaitingInvocation, _ version: FunctionVersion, event: ByteBuffer? = nil) {
+        var item = InvocationQueue.Item(
+            version: version, id: waiting.id,
+            event: event.map { ArrivedEvent($0, charge: nil, problem: nil, isRaw: waiting.isRaw) },
+            traceparent: waiting.traceparent)
+        item.webhook = waiting.webhook.flatMap(OutgoingURL.init)
+        item.isRaw = waiting.isRaw
+        item.size = waiting.size
+        item.depth = waiting.depth
+        item.acceptedAt = waiting.acceptedAt
+        item.attempts = waiting.attempts
+        if item.webhook == nil {
+            var record = InvocationRecord(
+                id: waiting.id, function: version.name, version: version.number, status: .queued)
+            record.attempts = waiting.attempts
+            if waiting.notBefore > milliseconds() { record.nextAttemptAt = Date(milliseconds: waiting.notBefore) }
+            log.add(record)
+        }
+        let wait = waiting.notBefore - milliseconds()
+        queue.add(item, due: wait > 0 ? .now + .milliseconds(min(wait, 86_400_000)) : nil)
+    }
+
+    /// What earlier processes left, and nobody can run.
+    func settleOrphans() async {
+        for (waiting, reason) in orphans.withLock({ list in list.exchange([]) }) {
+            var record = InvocationRecord(
+                id: waiting.id, function: waiting.function, version: waiting.version, status: .done)
+            record.attempts = waiting.attempts
+            // A function that is gone has no dead letters; of one that is there, nothing is lost.
+            let isThere = (try? around.resolve(FunctionReference(waiting.function))) != nil
+            let failure =
+                reason == nil
+                ? Failure(.cancelled, "version \(waiting.version) of \(waiting.function) is gone")
+                : Failure(.cancelled, "\(Self.maxStarts) processes ended while they ran it; it is not tried any more")
+            record.failure = failure
+            record.outcome = failure.outcome
+            await settle(record, deadAfter: isThere ? waiting.attempts : nil, followUps: [])
         }
     }
+
+    // MARK: - What became of it
 
     /// What is known of one, whichever process has run it.
     /// - Throws: what the store says.
@@ -77,90 +161,104 @@ package final class Events: Sendable {
         return try await store.finished(id).flatMap(InvocationRecord.init)
     }
 
+    /// Takes one out that waits.
+    /// - Throws: `Failure` conflict or not_found, or what the store says.
+    package func cancel(_ id: String) async throws {
+        switch queue.remove(id) {
+        case true?:
+            var record = log.record(id)
+            record?.status = .done
+            record?.outcome = .cancelled
+            record?.nextAttemptAt = nil
+            record?.failure = Failure(.cancelled, "it was taken out of the queue")
+            guard let record else { return try await store.dequeue(id) }
+            log.update(id) { $0 = record }
+            _ = try await store.settle { Settlement(finished: try FinishedInvocation(record)) }
+        case false?: throw Failure(.conflict, "it runs already; only what waits can be taken out")
+        case nil: throw Failure(.conflict, "it does not wait: it has ended, or was never asynchronous")
+        }
+    }
+
     /// Bundles of what waits or runs.
     package var bundlesInUse: Set<String> { queue.bundlesInUse }
+    /// That wait, for the first time or again.
+    package var depth: Int { queue.count }
+    package var deadLetterCounts: [FunctionName: Int] { dead.withLock { $0 } }
 
     /// What waits is the next process's.
     package func drain() { queue.close() }
 
-    private var full: Failure {
-        Failure(.overloaded(retryAfter: 1), "\(maxQueued) asynchronous invocations wait already; retry shortly")
-    }
-
     // MARK: - For who runs them
 
-    /// The item's event: an earlier process's is read when its turn has come. Nil when there is no room for it.
-    /// - Throws: what the store says.
+    /// It went with its function.
+    struct Gone: Error {}
+
+    /// The item's event: what is not held is read when its turn has come. Nil when there is no room for it.
+    /// - Throws: `Gone`, or what the store says.
     func event(of item: InvocationQueue.Item) async throws -> ArrivedEvent? {
         if let event = item.event { return event }
-        let bytes = try await store.event(ofQueued: item.id) ?? Data()
+        guard let bytes = try await store.event(ofQueued: item.id) else { throw Gone() }
         let charge = budget.charge(of: item.version.name.text)
         guard charge.add(bytes.count) else { return nil }
-        return ArrivedEvent(ByteBuffer(bytes: bytes), charge: charge, problem: nil)
+        return ArrivedEvent(ByteBuffer(bytes: bytes), charge: charge, problem: nil, isRaw: item.isRaw)
     }
 
     /// It has ended: no process need run it any more.
-    /// - Parameter completion: how; what its output is charged to is held until that is written.
-    func finished(_ item: InvocationQueue.Item, _ completion: Completion) async {
-        defer { withExtendedLifetime(completion) {} }
-        log.update(item.id) { $0.finish(completion, keepsResult: true) }
-        do {
-            if let record = log.record(item.id) {
-                try await store.finish { try FinishedInvocation(record) }
-            } else {
-                try await store.dequeue(item.id)
+    /// - Parameter deadAfter: so many attempts; nil: it ended well, or nobody will want it again.
+    func settle(_ record: InvocationRecord, deadAfter: Int?, followUps: [QueuedInvocation]) async {
+        for attempt in 0... {
+            do {
+                return try await settleOnce(record, deadAfter: deadAfter, followUps: followUps)
+            } catch {
+                // The disk may get over it: until then it holds its function's slot.
+                guard attempt < Self.maxSettling, !queue.isClosed else {
+                    logger.error(
+                        "an invocation that has ended may be run once more after a restart",
+                        metadata: ["invocation.id": "\(record.id)", "reason": "\(error)"])
+                    return
+                }
+                try? await Task.sleep(for: .milliseconds(100) * (1 << attempt))
             }
-        } catch {
-            logger.error(
-                "an invocation that has ended may be run once more after a restart",
-                metadata: ["invocation.id": "\(item.id)", "reason": "\(error)"])
         }
-        queue.finished(item)
+    }
+
+    /// A minute, all in all.
+    private static let maxSettling = 9
+
+    private func settleOnce(_ record: InvocationRecord, deadAfter: Int?, followUps: [QueuedInvocation]) async throws {
+        let next = try await store.settle {
+            Settlement(finished: try FinishedInvocation(record), deadAfter: deadAfter, followUps: followUps)
+        }
+        if deadAfter != nil { dead.withLock { $0[record.function, default: 0] += 1 } }
+        for waiting in next {
+            guard let version = around.version(waiting.function, waiting.version) else { continue }
+            enter(waiting, version)
+        }
+    }
+
+    /// The function is gone: of its dead letters there are none, either.
+    package func forget(_ name: FunctionName) { dead.withLock { $0[name] = nil } }
+
+    /// They are fewer now.
+    func exhumed(_ count: Int, of name: FunctionName) {
+        dead.withLock { dead in
+            let left = (dead[name] ?? 0) - count
+            dead[name] = left > 0 ? left : nil
+        }
     }
 }
 
-/// What of a record is kept beside its result.
-private struct Summary: Codable {
-    let outcome: Outcome?
-    let failure: Failure?
-    let start: StartKind?
-    let usage: Usage?
-    let startedAt: Date?
-    let resultKind: ResultKind?
+/// Since 1970.
+func milliseconds(_ date: Date = Date()) -> Int { Int(date.timeIntervalSince1970 * 1000) }
+
+extension Date {
+    init(milliseconds: Int) { self.init(timeIntervalSince1970: Double(milliseconds) / 1000) }
 }
 
-extension FinishedInvocation {
-    /// In bytes: ten thousand of the largest are a bounded part of any disk.
-    private static let (longestSummary, longestResult) = (16 << 10, 16 << 20)
-
-    fileprivate init(_ record: InvocationRecord) throws {
-        func encoded(_ failure: Failure?) throws -> Data {
-            try JSONEncoder().encode(
-                Summary(
-                    outcome: record.outcome, failure: failure, start: record.start, usage: record.usage,
-                    startedAt: record.startedAt, resultKind: record.resultKind))
-        }
-        var summary = try encoded(record.failure)
-        if summary.count > Self.longestSummary, var failure = record.failure {
-            // What the function wrote is long; how it ended is not.
-            failure.dropWords()
-            summary = try encoded(failure)
-        }
-        let result = record.result.flatMap { $0.readableBytes <= Self.longestResult ? $0 : nil }
-        self.init(
-            id: record.id, function: record.function, version: record.version, summary: summary,
-            result: result.map { Data($0.readableBytesView) })
-    }
-}
-
-extension InvocationRecord {
-    /// Nil for a row of a later host that this one cannot read.
-    fileprivate init?(_ finished: FinishedInvocation) {
-        guard let summary = try? JSONDecoder().decode(Summary.self, from: finished.summary) else { return nil }
-        self.init(
-            id: finished.id, function: finished.function, version: finished.version, status: .done,
-            outcome: summary.outcome,
-            failure: summary.failure, start: summary.start, usage: summary.usage, startedAt: summary.startedAt,
-            result: finished.result.map { ByteBuffer(bytes: $0) }, resultKind: summary.resultKind)
+extension Array {
+    /// What there was, with something else in its place.
+    fileprivate mutating func exchange(_ other: [Element]) -> [Element] {
+        defer { self = other }
+        return self
     }
 }

@@ -105,6 +105,21 @@ package struct Failure: Error, Sendable, Hashable {
         return bytes
     }
 
+    /// What the function itself has put into it, made into something else.
+    package func mapWords(_ change: (String) -> String) -> Failure {
+        var failure = self
+        failure.ends?.stdout = change(ends?.stdout ?? "")
+        failure.ends?.log = change(ends?.log ?? "")
+        if case .error(var error?) = cause {
+            error.type = change(error.type)
+            error.message = change(error.message)
+            error.stackTrace = error.stackTrace.map(change)
+            failure.cause = .error(error)
+            failure.detail = change(detail)
+        }
+        return failure
+    }
+
     /// Drops what the function itself has put into it; how it ended stays.
     package mutating func dropWords() {
         ends = nil

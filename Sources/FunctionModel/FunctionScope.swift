@@ -31,6 +31,11 @@ package struct FunctionScope: Sendable, Hashable, Codable {
         isAll || patterns.contains { Self.matches(Array(name.text.utf8), Array($0.utf8)) }
     }
 
+    /// As for a function of that name, in lower case.
+    package func includes(secret name: String) -> Bool {
+        isAll || patterns.contains { Self.matches(Array(name.lowercased().utf8), Array($0.utf8)) }
+    }
+
     /// In time that grows with both lengths' product, however many stars there are.
     private static func matches(_ name: [UInt8], _ pattern: [UInt8]) -> Bool {
         var at = 0, here = 0, star: Int?, retried = 0

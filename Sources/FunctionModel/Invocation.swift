@@ -17,12 +17,16 @@ package struct Invocation: Sendable {
     package let principal: Principal
     package let source: Source
     package var event: ArrivedEvent
+    /// Of the event as it came.
+    package let eventBytes: Int
     /// W3C trace context of the caller, if it sent a sound one.
     package let traceparent: String?
     /// Ends the invocation when the caller has left.
     package var cancellation: Cancellation
     /// Its time, where that is shorter than what the function's manifest says.
     package var timeout: TimeLimit?
+    /// How long it stood in the queue before it had its turn.
+    package var waited: Duration?
     /// Where the answer goes while it is made, if it may.
     package var stream: ResponseStream?
     /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
@@ -37,6 +41,7 @@ package struct Invocation: Sendable {
         self.principal = principal
         self.source = source
         self.event = event
+        eventBytes = event.bytes.readableBytes
         self.traceparent = traceparent
         self.cancellation = cancellation
         self.replyOn = replyOn

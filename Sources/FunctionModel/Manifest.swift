@@ -107,6 +107,8 @@ package struct Manifest: Sendable, Hashable {
         package var handler: String?
         package var args: [String] = []
         package var env: [String: String] = [:]
+        /// Names of stored secrets by those of the variables that carry them.
+        package var secrets: [String: String] = [:]
     }
 
     package var name: FunctionName?
@@ -123,6 +125,7 @@ package struct Manifest: Sendable, Hashable {
     /// Once a reactor or snapshot has said ready, a second filter leaves it no open, exec, fork and signals.
     package var lock = false
     package var allow = Grants()
+    package var async = AsyncRules()
 
     /// In the manifest itself all these keys stand side by side.
     package subscript<Value>(dynamicMember path: WritableKeyPath<Program, Value>) -> Value {

@@ -176,6 +176,38 @@ package struct ManifestField: Sendable {
         time("concurrency.idle", "idle time of a reactor", 0...86_400_000, { $0.concurrency.idle }) {
             $0.concurrency.idle = $1
         },
+        number("async.retries", "further attempts after a failure", 0...100, { $0.async.retries }) {
+            $0.async.retries = $1
+        },
+        time("async.backoff", "before the first of them; doubled for each", 0...86_400_000, { $0.async.backoff }) {
+            $0.async.backoff = $1
+        },
+        time(
+            "async.maxAge", "what was accepted longer ago is not tried any more", 1000...604_800_000,
+            { $0.async.maxAge }
+        ) {
+            $0.async.maxAge = $1
+        },
+        destination("async.onSuccess", "told of each that ended well", \.async.onSuccess),
+        destination("async.onFailure", "told of each that ended in the dead letters", \.async.onFailure),
+        text(
+            "async.signedWith", "the stored secret that signs what goes to a webhook", accepts: SecretName.rule,
+            { $0.async.signedWith }
+        ) {
+            $0.async.signedWith = $1
+            return SecretName.isName($1)
+        },
+        ManifestField(
+            "secrets", .table, about: "NAME=SECRET: variables that carry stored secrets; may be repeated",
+            accepts: "VARIABLE: name-of-a-stored-secret pairs, up to 64",
+            shown: { $0.secrets.isEmpty ? nil : .table($0.secrets) }
+        ) {
+            guard case .table(let table) = $1, table.count <= 64,
+                table.allSatisfy({ isVariable($0.key) && SecretName.isName($0.value) })
+            else { return false }
+            $0.secrets = table
+            return true
+        },
         ManifestField(
             "allow.files.read", .list, about: "host files and folders that it may read",
             accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev",
@@ -248,6 +280,19 @@ extension ManifestField {
             guard let word = Word(rawValue: $1) else { return false }
             $0[keyPath: key] = word
             return true
+        }
+    }
+
+    private static func destination(
+        _ path: String, _ about: String, _ key: any WritableKeyPath<Manifest, Destination?> & Sendable
+    ) -> ManifestField {
+        text(path, about, accepts: "\(Destination.rule), or null", { $0[keyPath: key]?.text }) {
+            guard !["null", "~", ""].contains($1) else {
+                $0[keyPath: key] = nil
+                return true
+            }
+            $0[keyPath: key] = Destination($1)
+            return $0[keyPath: key] != nil
         }
     }
 

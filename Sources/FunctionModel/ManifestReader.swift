@@ -45,14 +45,14 @@ extension Manifest {
         for (path, values) in lists.sorted(by: { $0.key < $1.key }) {
             guard let field = ManifestField.byPath[path] else { continue }
             let value: ManifestField.Value
-            switch path {
-            case "args": value = .list(values)
-            case "env":
+            switch field.kind {
+            case .list: value = .list(values)
+            case .table:
                 var table: [String: String] = [:]
                 for pair in values {
                     let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
                     guard parts.count == 2 else {
-                        throw ManifestError("query parameter env: \"\(pair)\" is not NAME=value")
+                        throw ManifestError("query parameter \(path): \"\(pair)\" is not NAME=value")
                     }
                     table[String(parts[0])] = String(parts[1])
                 }
@@ -108,6 +108,12 @@ extension Manifest {
                 "limits.scratch would hide what files.read grants below /tmp; grant it from elsewhere, or leave scratch out"
             )
         }
+        if let both = program.secrets.keys.first(where: { program.env[$0] != nil }) {
+            throw ManifestError("\(both) is given by env and by secrets; one of them can stand")
+        }
+        if async.signedWith != nil, ![async.onSuccess, async.onFailure].contains(where: \.isWebhook) {
+            throw ManifestError("async.signedWith has no meaning without a URL in async.onSuccess or async.onFailure")
+        }
         let envBytes = program.env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
         guard envBytes + program.args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
             throw ManifestError("env and args are larger than 128KiB together")
@@ -117,7 +123,7 @@ extension Manifest {
 
 /// Walks the YAML tree. Only known keys are descended into, so an alias bomb is refused at its first level.
 private struct YAMLReader {
-    private static let groups: Set<String> = ["limits", "concurrency", "allow", "allow.files"]
+    private static let groups: Set<String> = ["limits", "concurrency", "async", "allow", "allow.files"]
 
     let file: String
 

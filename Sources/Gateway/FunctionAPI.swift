@@ -193,7 +193,7 @@ struct FunctionAPI: Sendable {
         if isDryRun {
             let change = try await uploads.holding("uploads") { [manifest] in
                 try await services.deployment.examine(
-                    try await receive(call), format: format, manifest: manifest, name: name, key: call.principal.keyID)
+                    try await receive(call), format: format, manifest: manifest, name: name, by: call.principal)
             }
             return try Response.json(["change": change])
         }
@@ -201,7 +201,7 @@ struct FunctionAPI: Sendable {
         let (version, isNew) = try await uploads.holding("uploads") { [manifest] in
             let arrival = try await receive(call)
             return try await services.deployment.deploy(
-                arrival, format: format, manifest: manifest, name: name, key: call.principal.keyID, keep: keep,
+                arrival, format: format, manifest: manifest, name: name, by: call.principal, keep: keep,
                 precondition: call.precondition)
         }
         var response = try Response.json(FunctionDocument(version), status: isNew ? .created : .ok).tagged(

@@ -55,6 +55,10 @@ package struct Gateway: Sendable {
             + InvocationAPI(services: services, intake: intake, watch: watch).endpoints
             + LogAPI(services: services).endpoints + KeyAPI(services: services, intake: intake).endpoints
             + AliasAPI(services: services, intake: intake).endpoints
+            + DeadLetterAPI(services: services).endpoints
+            + ScheduleAPI(services: services, intake: intake).endpoints
+            + SecretAPI(services: services, intake: intake).endpoints
+            + UsageAPI(services: services, intake: intake).endpoints
             + RouteAPI(services: services, intake: intake).endpoints + AuditAPI(services: services).endpoints
             + functionHTTP.endpoints + MetaAPI(services: services).endpoints
     }

@@ -7,6 +7,7 @@ import Hummingbird
 import Invoker
 import Journal
 import NIOCore
+import Store
 
 /// Invoking directly, and what became of it.
 struct InvocationAPI: Sendable {
@@ -27,7 +28,11 @@ struct InvocationAPI: Sendable {
                         "The body is the event; empty stands for null. The result's bytes come back. A token of role invoke is enough.",
                     parameters: [
                         .version, .query("alias", .text, "An alias; default: live"),
-                        .header("Prefer", "respond-async: 202 at once, the result later"),
+                        .header("Prefer", "respond-async: 202 once it is durable, the result later"),
+                        .header(
+                            "Idempotency-Key",
+                            "The same key with the same body gets the same answer for 24 hours, and runs nothing; with another body 409"
+                        ),
                     ],
                     body: ["application/json": [:], "application/octet-stream": .bytes], isBodyRequired: false,
                     answers: [
@@ -37,7 +42,7 @@ struct InvocationAPI: Sendable {
                             content: [
                                 "application/json": .record(["id": .text, "status": ["const": "queued"]])
                             ], headers: ["Location": ["schema": .text]]),
-                    ], fails: Operation.invocationFails), handle: invoke),
+                    ], fails: Operation.invocationFails + [409]), handle: invoke),
             Endpoint(
                 .get, RoutePath("/v1/invocations/{id}"), needs: .role(.invoke),
                 Operation(
@@ -56,6 +61,19 @@ struct InvocationAPI: Sendable {
                 }
                 return try await InvocationDocument.response(of: record, budget: services.budget)
             },
+            Endpoint(
+                .delete, RoutePath("/v1/invocations/{id}"), needs: .role(.invoke),
+                Operation(
+                    id: "cancelInvocation", summary: "Take an asynchronous invocation out that waits",
+                    answers: [.empty("Taken out; its outcome is cancelled")], fails: [404, 409, 503])
+            ) { call in
+                let id = call.parameter("id")
+                guard let record = try await record(id), call.principal.functions.includes(record.function) else {
+                    throw Failure(.notFound, "no invocation \"\(printable(id.prefix(bytes: 80)))\" is known")
+                }
+                try await services.events.cancel(id)
+                return Response(status: .noContent)
+            },
         ]
     }
 
@@ -70,27 +88,90 @@ struct InvocationAPI: Sendable {
         let isJSON = try EventType.isJSON(request.headers[.contentType], for: version)
         let event = try await intake.event(of: request, call.context, for: name.text, isJSON: isJSON)
         try services.catalogue.snapshot.require(version)
-        if prefersAsync(request) {
-            try await services.events.accept(
-                Invocation(
-                    id: id, version: version, principal: principal, source: .queue, event: event,
-                    traceparent: TraceContext.parent(request.headers)))
-            var response = try Response.json(["id": id, "status": "queued"], status: .accepted)
-            response.headers[.location] = "/v1/invocations/\(id)"
-            response.headers[.bulkheadInvocation] = id
-            response.headers[.bulkheadVersion] = String(version.number)
-            response.headers[.preferenceApplied] = "respond-async"
-            return response
+        let invocation = Invocation(
+            id: id, version: version, principal: principal, source: prefersAsync(request) ? .queue : .direct,
+            event: event, traceparent: TraceContext.parent(request.headers))
+        guard let key = request.headers[.idempotencyKey] else {
+            return invocation.source == .queue
+                ? try await accept(invocation) { _ in nil }.response : try await run(invocation, call).response
         }
-        let completion = await watch.watching(call.context.channel) { cancellation in
-            await services.invoker.invoke(
-                Invocation(
-                    id: id, version: version, principal: principal, source: .direct, event: event,
-                    traceparent: TraceContext.parent(request.headers), cancellation: cancellation))
+        // Looked at as it is, a body that is none would be kept as an answer.
+        if let problem = event.problem { throw Failure.notJSON(problem) }
+        let begun = try await services.events.idempotency.begin(
+            key, of: principal.keyID ?? "", for: name, body: event.bytes.readableBytesView)
+        switch begun {
+        case .again(let kept): return try IdempotentAnswer(kept).response
+        case .first(let ticket): return try await once(invocation, ticket, call).response
+        }
+    }
+
+    /// Carries it out for all who come with this key.
+    private func once(
+        _ invocation: Invocation, _ ticket: IdempotencyKeys.Ticket, _ call: Call
+    ) async throws -> Answered {
+        let keys = services.events.idempotency
+        do {
+            if invocation.source == .queue {
+                let answered = try await accept(invocation) { try $0.kept(as: ticket, of: invocation.id, by: keys) }
+                keys.release(ticket)
+                return answered
+            }
+            let answered = try await run(invocation, call)
+            guard answered.isFinal else {
+                keys.release(ticket)
+                return answered
+            }
+            try await keys.finish(ticket, try answered.answer.kept(as: ticket, of: invocation.id, by: keys))
+            return answered
+        } catch {
+            keys.release(ticket)
+            throw error
+        }
+    }
+
+    private struct Answered {
+        let answer: IdempotentAnswer
+        var charge: MemoryBudget.Charge?
+        /// Whether the function has seen it: then it is not carried out again.
+        var isFinal = true
+
+        var response: Response {
+            Response(
+                status: HTTPResponse.Status(code: answer.status), headers: answer.headers,
+                body: .charged(answer.body, to: charge))
+        }
+    }
+
+    private func accept(
+        _ invocation: Invocation, keeping: (IdempotentAnswer) throws -> KeptAnswer?
+    ) async throws -> Answered {
+        var headers: HTTPFields = [.contentType: "application/json; charset=utf-8"]
+        headers[.location] = "/v1/invocations/\(invocation.id)"
+        headers[.bulkheadInvocation] = invocation.id
+        headers[.bulkheadVersion] = String(invocation.version.number)
+        headers[.preferenceApplied] = "respond-async"
+        let body = ByteBuffer(bytes: try JSONEncoder.ours.encode(["id": invocation.id, "status": "queued"]))
+        let answer = IdempotentAnswer(status: 202, headers: headers, body: body)
+        try await services.events.accept(invocation, answer: try keeping(answer))
+        return Answered(answer: answer)
+    }
+
+    private func run(_ invocation: Invocation, _ call: Call) async throws -> Answered {
+        let (id, version) = (invocation.id, invocation.version)
+        let completion = await watch.watching(call.context.channel) { [invocation] cancellation in
+            var invocation = invocation
+            invocation.cancellation = cancellation
+            return await services.invoker.invoke(invocation)
         }
         let answer = InvocationAnswer(completion, id: id, version: version)
-        return Response(
-            status: answer.status, headers: answer.headers, body: .charged(answer.body, to: answer.charge))
+        let isFinal =
+            switch completion.outcome {
+            case .throttled, .overloaded, .launchFailed, .cancelled: false
+            default: true
+            }
+        return Answered(
+            answer: IdempotentAnswer(status: answer.status.code, headers: answer.headers, body: answer.body),
+            charge: answer.charge, isFinal: isFinal)
     }
 
     /// What is known of an invocation, whichever way it came.

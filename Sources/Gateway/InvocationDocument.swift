@@ -31,11 +31,14 @@ struct InvocationDocument: Encodable {
     let start: StartKind?
     let usage: UsageDocument?
     let startedAt: String?
+    let attempts: Int?
+    let nextAttemptAt: String?
     let problem: Problem?
     let resultEncoding: String?
 
     private enum CodingKeys: String, CodingKey {
-        case id, function, version, status, outcome, start, usage, startedAt, problem, resultEncoding
+        case id, function, version, status, outcome, start, usage, startedAt, attempts, nextAttemptAt, problem,
+            resultEncoding
     }
 
     init(_ record: InvocationRecord) {
@@ -51,6 +54,8 @@ struct InvocationDocument: Encodable {
                 initialization: $0.initialization?.inMilliseconds)
         }
         startedAt = record.startedAt.map { timestamp($0) }
+        attempts = record.attempts
+        nextAttemptAt = record.nextAttemptAt.map { timestamp($0) }
         problem = record.failure.map { Problem($0, invocationID: record.id) }
         switch record.resultKind {
         case _ where record.result == nil: resultEncoding = nil

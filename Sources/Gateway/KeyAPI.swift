@@ -32,7 +32,7 @@ private struct KeyDocument: Encodable {
 }
 
 /// Times as keys have them: RFC 3339, kept as milliseconds since 1970.
-private enum KeyTime {
+enum KeyTime {
     static func milliseconds(_ text: String) -> Int? {
         guard text.utf8.count <= 40, text.isASCII else { return nil }
         let plain = try? Date(text, strategy: .iso8601)

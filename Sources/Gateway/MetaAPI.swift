@@ -26,12 +26,29 @@ struct MetaAPI: Sendable {
                 .get, RoutePath("/metrics"), needs: .nothing,
                 Operation(
                     id: "metrics", summary: "Prometheus text",
-                    answers: [Operation.Answer(status: 200, about: "Metrics", content: ["text/plain": .text])])
-            ) { _ in
-                Response(
+                    about: "Open to all, unless the host was told a metricsToken: then a bearer token.",
+                    answers: [Operation.Answer(status: 200, about: "Metrics", content: ["text/plain": .text])],
+                    fails: [401])
+            ) { call in
+                try authorize(call)
+                return Response(
                     status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                    body: ResponseBody(byteBuffer: ByteBuffer(string: services.metricsText())))
+                    body: ResponseBody(byteBuffer: ByteBuffer(string: services.metrics.text())))
             },
         ]
+    }
+
+    private func authorize(_ call: Call) throws(Failure) {
+        guard let token = services.metrics.token else { return }
+        let shown = call.request.headers[.authorization] ?? ""
+        // In a time that does not tell how much of it was right.
+        let expected = Array("Bearer \(token)".utf8), given = Array(shown.prefix(bytes: 4096).utf8)
+        var differs: UInt8 = expected.count == given.count ? 0 : 1
+        for (left, right) in zip(expected, given) { differs |= left ^ right }
+        guard differs == 0 else {
+            throw Failure(
+                .unauthorized,
+                "metrics take Authorization: Bearer and the token that the host was started with (metricsToken)")
+        }
     }
 }

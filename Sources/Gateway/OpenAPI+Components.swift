@@ -1,4 +1,5 @@
 import FunctionModel
+import Journal
 
 /// What several endpoints' descriptions name.
 extension OpenAPI {
@@ -23,13 +24,18 @@ extension OpenAPI {
                 "usage": .record([
                     "wall-ms": ["type": "number"], "cpu-ms": ["type": "number"], "memory-bytes": .whole,
                     "init-ms": ["type": "number"],
-                ]), "startedAt": .date, "problem": .schema("Problem"), "result": [:],
+                ]), "startedAt": .date,
+                "attempts": .whole.about("Of an asynchronous one: how often it was tried, the present time too"),
+                "nextAttemptAt": .date.about("When a failed one is tried again"), "problem": .schema("Problem"),
+                "result": [:],
                 "resultEncoding": .words(["json", "text", "base64"]).about("how `result` stands there; with it only"),
             ], required: ["id", "function", "version", "status"]),
         "LogLine": .record(
             [
                 "time": .date, "invocationId": .text, "version": .whole, "text": .text,
                 "source": .words(["function", "host"]).about("who wrote the line"),
+                "level": .words(LogLevel.allCases.map(\.word)).about("if it says so of itself"),
+                "fields": .object(["type": "object"]).about("the line's members, if it is a JSON object"),
             ], required: ["time", "version", "text", "source"]),
         "Key": .record([
             "id": .text, "name": .text, "role": .words(Principal.Role.allCases.map(\.rawValue)), "createdAt": .date,
@@ -47,7 +53,8 @@ extension OpenAPI {
         "Route": .record(
             RouteAPI.members.merging(["id": .text, "updatedAt": .text]) { $1 },
             required: ["id", "route", "host", "function", "alias", "auth", "cors", "rate", "timeout", "updatedAt"]),
-        "Policy": policy, "Problem": problem,
+        "Schedule": ScheduleAPI.schema, "DeadLetter": DeadLetterAPI.schema,
+        "Secret": SecretAPI.schema, "Budget": UsageAPI.schema, "Policy": policy, "Problem": problem,
     ]
 
     /// From the manifest's own table.

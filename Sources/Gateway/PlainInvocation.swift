@@ -15,7 +15,7 @@ struct PlainInvocation {
         function = name
         for field in head.headerFields {
             switch field.name {
-            case .prefer, .expect, .connection, .upgrade, .origin: return nil
+            case .prefer, .expect, .connection, .upgrade, .origin, .idempotencyKey: return nil
             case .authorization:
                 guard authorization == nil else { return nil }
                 authorization = field.value

@@ -5,6 +5,7 @@ package import Events
 package import FunctionModel
 package import Invoker
 package import Journal
+package import Secrets
 
 /// What the edges may ask for: each route is decoded, given to one of these, and what comes back is written down.
 package struct Services: Sendable {
@@ -14,20 +15,31 @@ package struct Services: Sendable {
     let invoker: Invoker
     let journal: Journal
     let events: Events
+    let schedules: Schedules
+    let secrets: Secrets
     let budget: MemoryBudget
     /// Bytes of an event.
     let maxEvent: Int
     let unreadyReason: @Sendable () -> String?
-    let metricsText: @Sendable () -> String
+    let metrics: Metrics
+
+    package struct Metrics: Sendable {
+        /// All as of now, as Prometheus reads them.
+        let text: @Sendable () -> String
+        /// What who reads them must show; nil: nothing.
+        let token: String?
+
+        package init(token: String?, text: @escaping @Sendable () -> String) { (self.token, self.text) = (token, text) }
+    }
 
     /// - Parameters:
     ///   - maxEvent: bytes of an event.
     ///   - unreadyReason: why no traffic should come here now; nil when all is well.
-    ///   - metricsText: all metrics as of now, as Prometheus reads them.
     package init(
         catalogue: Catalogue, access: Access, deployment: Deployment, invoker: Invoker, journal: Journal,
-        events: Events, budget: MemoryBudget, maxEvent: Int, unreadyReason: @escaping @Sendable () -> String?,
-        metricsText: @escaping @Sendable () -> String
+        events: Events, schedules: Schedules, secrets: Secrets, budget: MemoryBudget, maxEvent: Int,
+        unreadyReason: @escaping @Sendable () -> String?,
+        metrics: Metrics
     ) {
         self.catalogue = catalogue
         self.access = access
@@ -35,9 +47,11 @@ package struct Services: Sendable {
         self.invoker = invoker
         self.journal = journal
         self.events = events
+        self.schedules = schedules
+        self.secrets = secrets
         self.budget = budget
         self.maxEvent = maxEvent
         self.unreadyReason = unreadyReason
-        self.metricsText = metricsText
+        self.metrics = metrics
     }
 }

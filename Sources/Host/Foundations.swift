@@ -4,10 +4,12 @@ package import Courier
 import Foundation
 import Glibc
 import HostSystem
+package import Journal
 package import Logging
 import NIOPosix
 import Runtimes
 package import Sandbox
+package import Secrets
 import StoreSQLite
 
 /// Sets up what a host stands on, in the one order that works: data directory, launcher, and then no root any more.
@@ -154,7 +156,7 @@ package struct Foundations {
     private static func giveAway(_ path: String, to uid: UInt32) throws {
         let names = [
             "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token",
-            "/endpoint",
+            "/endpoint", "/secrets.key", "/secrets.key.next", "/logs",
         ]
         for name in names {
             let error = bh_give_away(path + name, uid)
@@ -165,19 +167,31 @@ package struct Foundations {
         }
     }
 
+    /// Where logs are kept.
+    package var logArchive: LogArchive { LogArchive(folder: path + "/logs") }
+
     /// The host on these foundations, with its store open. Blocks.
     /// - Throws: `HostFailure`.
-    /// - Parameter courier: who goes out for it; nil: nobody.
-    package func host(options: Supervisor.Options, courier: Courier? = nil, logger: Logger) throws -> Supervisor {
+    /// - Parameters:
+    ///   - courier: who goes out for it; nil: nobody.
+    ///   - secretKey: the operator's own; nil: the data directory's, made where there is none.
+    package func host(
+        options: Supervisor.Options, courier: Courier? = nil, secretKey: SecretKey? = nil, logger: Logger
+    ) throws -> Supervisor {
+        let place = Secrets.KeyPlace(
+            path: path + "/secrets.key", given: secretKey, write: { try writePrivately($0, to: $1) })
         do {
             let bundles = try BundleStore(path: path)
-            let store = try SQLiteStore(path: path + "/catalogue.db")
+            let stores = try SQLiteStore(path: path + "/catalogue.db").stores
             let runtimes = try Runtimes(roots: try roots.prepare(in: bundles, data: path), in: bundles)
             return try Supervisor(
-                store: store, bundles: bundles, runtimes: runtimes, launcher: launcher, courier: courier,
-                group: MultiThreadedEventLoopGroup.singleton, options: options, logger: logger)
+                stores: stores, bundles: bundles, runtimes: runtimes, launcher: launcher, courier: courier,
+                secretKey: place, logArchive: logArchive, group: MultiThreadedEventLoopGroup.singleton,
+                options: options, logger: logger)
         } catch let failure as HostFailure {
             throw failure
+        } catch let unusable as SecretKey.Unusable {
+            throw HostFailure("\(unusable)")
         } catch {
             throw HostFailure("the catalogue in \(path) cannot be opened: \(error)")
         }

@@ -5,7 +5,8 @@ extension Supervisor {
     package var services: Services {
         Services(
             catalogue: catalogue, access: access, deployment: deployment, invoker: invoker, journal: journal,
-            events: events, budget: budget, maxEvent: options.maxEvent, unreadyReason: { self.unreadyReason },
-            metricsText: { self.metricsText() })
+            events: events, schedules: schedules, secrets: secrets, budget: budget, maxEvent: options.maxEvent,
+            unreadyReason: { self.unreadyReason },
+            metrics: .init(token: options.metricsToken) { self.metricsText() })
     }
 }

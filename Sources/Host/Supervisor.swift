@@ -11,6 +11,7 @@ import Logging
 import NIOCore
 import Runtimes
 package import Sandbox
+package import Secrets
 import Store
 import Telemetry
 package import WorkerPool
@@ -32,36 +33,52 @@ package final class Supervisor: Sendable {
     package let journal: Journal
     package let invoker: Invoker
     package let events: Events
+    package let schedules: Schedules
+    package let secrets: Secrets
     package let launcher: Launcher
     /// For bytes that this process holds for others.
     package let budget: MemoryBudget
     private let pool: WorkerPool
-    private let logger: Logger
 
     /// Blocks: call at the start.
     /// - Throws: what keeps the host from serving.
     init(
-        store: any Store, bundles: BundleStore, runtimes: Runtimes, launcher: Launcher, courier: Courier?,
-        group: any EventLoopGroup, options: Options, logger: Logger
+        stores: Stores, bundles: BundleStore, runtimes: Runtimes, launcher: Launcher, courier: Courier?,
+        secretKey: Secrets.KeyPlace, logArchive: LogArchive, group: any EventLoopGroup, options: Options, logger: Logger
     ) throws {
         self.options = options
         self.launcher = launcher
-        self.logger = logger
-        let catalogue = try Catalogue(store: store)
+        let catalogue = try Catalogue(store: stores.catalogue)
+        let secrets = try Secrets(store: stores.secrets, place: secretKey)
         let journal = Journal(
             functions: .init(
                 has: { $0.isTrial || catalogue.snapshot.has($0) }, hasName: { catalogue.snapshot.latest($0) != nil }),
+            usage: try UsageLedger(store: stores.usage),
+            redact: { version, text in secrets.redactor(of: version.manifest.secrets)?.redacted(text) ?? text },
             logger: logger)
         let deployment = try Deployment(
-            catalogue: catalogue, bundles: bundles, runtimes: runtimes, limits: options.deployment, logger: logger)
+            catalogue: catalogue, bundles: bundles, runtimes: runtimes,
+            secrets: Deployment.Secrets(
+                missing: { secrets.missing(of: $0) }, environment: { secrets.environment($0) }),
+            limits: options.deployment, logger: logger)
         let budget = MemoryBudget(limit: options.maxBuffered)
         let pool = WorkerPool(
             launcher: launcher, group: group, options: Self.poolOptions(options, budget), sinks: journal.sinks)
-        let invoker = Invoker(workers: pool, recorder: journal)
+        let invoker = Invoker(
+            workers: pool, recorder: journal,
+            rules: Invoker.Rules(
+                refusal: { journal.usage.refusal(of: $0) },
+                redact: { secrets.redactor(of: $0.manifest.secrets)?.redacted($1) ?? $1 }))
         let events = try Events(
-            store: store, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
-            version: { catalogue.snapshot.version($1, of: $0) }, logger: logger)
-        access = try Access(store: store, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)))
+            store: stores.queue, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
+            around: Events.Surroundings(
+                version: { catalogue.snapshot.version($1, of: $0) }, resolve: { try catalogue.snapshot.resolve($0) },
+                secret: { secrets.bytes(of: $0) }, courier: courier),
+            logger: logger)
+        schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
+        self.secrets = secrets
+        access = try Access(
+            store: stores.catalogue, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)))
         (self.catalogue, self.journal, self.deployment, self.budget) = (catalogue, journal, deployment, budget)
         (self.pool, self.invoker, self.events) = (pool, invoker, events)
 
@@ -77,7 +94,13 @@ package final class Supervisor: Sendable {
                 removed: { name in
                     pool.retireOutdated()
                     journal.forget(name)
+                    events.forget(name)
                 }, bundlesInUse: { pool.bundlesInUse.union(events.bundlesInUse) }))
+        journal.logs.restore(logArchive.read { catalogue.snapshot.latest($0) != nil })
+        secrets.tell { name in
+            deployment.changed(secret: name)
+            pool.renew { $0.manifest.secrets.values.contains(name) }
+        }
     }
 
     private static func poolOptions(_ options: Options, _ budget: MemoryBudget) -> WorkerPool.Options {
@@ -98,7 +121,8 @@ package final class Supervisor: Sendable {
                 _ = try deployment.runtimes.roots.prepared(for: version.manifest)
                 pool.serve(version)
             } catch {
-                logger.warning("cannot be served", metadata: ["fn.name": "\(version.name)", "reason": "\(error)"])
+                Logger(label: "bulkhead").warning(
+                    "cannot be served", metadata: ["fn.name": "\(version.name)", "reason": "\(error)"])
             }
         }
     }
@@ -134,6 +158,8 @@ package final class Supervisor: Sendable {
         metrics.set(Double(counts.idle), for: Meters.idleWorkers)
         metrics.set(Double(counts.running), for: Meters.running)
         metrics.set(Double(counts.waiting), for: Meters.waiting)
+        metrics.set(Double(events.depth), for: Meters.queueDepth)
+        metrics.set(Double(events.deadLetterCounts.values.reduce(0, +)), for: Meters.deadLetters)
         metrics.set(Double(launcher.cellCount), for: Meters.cells)
         metrics.set(Double(launcher.restarts), for: Meters.restarts)
         return metrics.text()

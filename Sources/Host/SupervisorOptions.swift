@@ -9,11 +9,13 @@ extension Supervisor {
         package var maxWaiting = 1000
         package var maxWait = Duration.seconds(10)
         /// Asynchronous invocations that may wait.
-        package var maxQueued = 1000
+        package var maxQueued = 100_000
         /// Bytes of an event.
         package var maxEvent = 6 << 20
         /// Bytes that this process holds for others at once: events, output, answers.
         package var maxBuffered = 192 << 20
+        /// What who reads metrics must show; nil: nothing.
+        package var metricsToken: String?
         /// Of uploads. Its memory budget: bytes that all workers together are expected to use at most, and all cells get; by
         /// default three quarters of the machine's.
         package var deployment = Deployment.Limits()

@@ -20,15 +20,33 @@ package final class Invoker: Sendable {
     private let workers: any Workers
     private let recorder: any InvocationRecorder
     private let now: @Sendable () -> ContinuousClock.Instant
+    private let rules: Rules
     private let draining = Atomic(false)
+
+    /// What of others it goes by.
+    package struct Rules: Sendable {
+        /// Why a function may not run now, whatever workers there are.
+        package var refusal: @Sendable (FunctionName) -> Failure?
+        /// Hides from a failure what the version is given in secret.
+        package var redact: @Sendable (FunctionVersion, Failure) -> Failure
+
+        package init(
+            refusal: @escaping @Sendable (FunctionName) -> Failure? = { _ in nil },
+            redact: @escaping @Sendable (FunctionVersion, Failure) -> Failure = { $1 }
+        ) {
+            self.refusal = refusal
+            self.redact = redact
+        }
+    }
 
     /// - Parameter now: the clock.
     package init(
-        workers: any Workers, recorder: any InvocationRecorder,
+        workers: any Workers, recorder: any InvocationRecorder, rules: Rules = Rules(),
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) {
         self.workers = workers
         self.recorder = recorder
+        self.rules = rules
         self.now = now
     }
 
@@ -79,6 +97,7 @@ package final class Invoker: Sendable {
         // What was accepted before is finished.
         if isDraining, invocation.source != .queue { return completion(.refused(.draining)) }
         if let problem = invocation.event.problem { return completion(.refused(.notJSON(problem))) }
+        if let refusal = rules.refusal(invocation.version.name) { return completion(.refused(refusal)) }
         var invocation = invocation
         if invocation.event.bytes.readableBytes == 0, !invocation.event.isRaw {
             invocation.event.bytes = ByteBuffer(string: "null")
@@ -89,7 +108,15 @@ package final class Invoker: Sendable {
         {
             return completion(.refused(.crowded))
         }
-        workers.submit(invocation, completion: completion)
+        guard !invocation.version.manifest.secrets.isEmpty else {
+            return workers.submit(invocation, completion: completion)
+        }
+        let version = invocation.version
+        workers.submit(invocation) { [rules] result in
+            var result = result
+            result.result = result.result.mapError { rules.redact(version, $0) }
+            completion(result)
+        }
     }
 
     private func ended(_ invocation: Invocation, _ completion: Completion, since began: ContinuousClock.Instant) {

@@ -19,6 +19,32 @@ package struct InvocationRecord: Sendable {
     /// Of an asynchronous one.
     package var result: ByteBuffer?
     package var resultKind: ResultKind?
+    /// Of an asynchronous one.
+    package var tries: Tries?
+
+    package struct Tries: Sendable, Hashable {
+        /// How often it was tried, the present time too.
+        package var count = 0
+        /// When it is tried again.
+        package var nextAt: Date?
+
+        package init() {}
+    }
+
+    /// See `Tries`.
+    package var attempts: Int? {
+        get { tries?.count }
+        set {
+            guard let newValue else { return }
+            var tries = tries ?? Tries()
+            tries.count = newValue
+            self.tries = tries
+        }
+    }
+    package var nextAttemptAt: Date? {
+        get { tries?.nextAt }
+        set { tries?.nextAt = newValue }
+    }
 
     package init(
         id: String, function: FunctionName, version: Int, status: Status, outcome: Outcome? = nil,

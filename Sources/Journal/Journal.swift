@@ -26,14 +26,24 @@ package final class Journal: Sendable {
     package let logs = LogStore()
     package let refusals = RefusalLedger()
     package let metrics = MetricRegistry()
+    package let usage: UsageLedger
+    private let redact: @Sendable (FunctionVersion, String) -> String
     /// The newest synchronous ones.
     private let invocations: InvocationLog
     private let functions: Functions
     private let meters = Mutex<[FunctionName: FunctionMeters]>([:])
     private let logger: Logger
 
-    /// - Parameter capacity: synchronous invocations that are remembered.
-    package init(functions: Functions, capacity: Int = 10_000, logger: Logger) {
+    /// - Parameters:
+    ///   - redact: hides from a line what the version is given in secret.
+    ///   - capacity: synchronous invocations that are remembered.
+    package init(
+        functions: Functions, usage: UsageLedger,
+        redact: @escaping @Sendable (FunctionVersion, String) -> String = { $1 }, capacity: Int = 10_000,
+        logger: Logger
+    ) {
+        self.usage = usage
+        self.redact = redact
         self.functions = functions
         self.logger = logger
         invocations = InvocationLog(capacity: capacity)
@@ -57,7 +67,9 @@ package final class Journal: Sendable {
 
     /// It has ended, so long after it began.
     package func ended(_ invocation: Invocation, _ completion: Completion, elapsed: Duration) {
-        meters(of: invocation.version.name)?.record(completion, elapsed: elapsed)
+        meters(of: invocation.version.name)?.record(
+            completion, elapsed: elapsed, queued: (invocation.waited ?? .zero) + completion.queueTime)
+        if !invocation.version.isTrial, !completion.hasNotRun { usage.add(invocation, completion) }
         if invocation.source != .queue {
             invocations.update(invocation.id) { $0.finish(completion, keepsResult: false) }
         }
@@ -111,6 +123,7 @@ package final class Journal: Sendable {
     private func log(_ version: FunctionVersion, _ invocation: String?, _ source: LogSource, _ lines: [String]) {
         guard functions.has(version) else { return }
         let time = timestamp()
+        let lines = version.manifest.secrets.isEmpty ? lines : lines.map { redact(version, $0) }
         logs.append(
             lines.map {
                 LogLine(

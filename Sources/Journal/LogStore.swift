@@ -38,7 +38,14 @@ package final class LogStore: Sendable {
         /// Of all functions together.
         var bytes = 0
         var isClosed = false
+        /// What is to be written to the disk; nil: nothing is.
+        var pending: [FunctionName: [LogLine]]?
+        /// Functions whose files are to go.
+        var gone: Set<FunctionName> = []
     }
+
+    /// Of one function that are to be written: of more, no more would be kept.
+    private static let maxPending = 5000
 
     /// Kept for each function.
     private let bound: Int
@@ -59,6 +66,11 @@ package final class LogStore: Sendable {
             state.bytes += added
             if function.bytes > bound { state.bytes -= function.drop(to: bound * 3 / 4) }
             state.functions[name] = function
+            if var waiting = state.pending?.removeValue(forKey: name) ?? (state.pending == nil ? nil : []) {
+                waiting += lines
+                if waiting.count > Self.maxPending { waiting.removeFirst(waiting.count - Self.maxPending) }
+                state.pending?[name] = waiting
+            }
             // Many functions with full logs: the longest one gives way.
             while state.bytes > Self.maxBytes,
                 let longest = state.functions.max(by: { $0.value.bytes < $1.value.bytes })
@@ -75,11 +87,31 @@ package final class LogStore: Sendable {
     }
 
     /// The newest lines, oldest first.
-    package func lines(of name: FunctionName, limit: Int, invocation: String?) -> [LogLine] {
+    package func lines(of name: FunctionName, limit: Int, _ filter: LogFilter = LogFilter()) -> [LogLine] {
         let all = state.withLock { $0.functions[name]?.lines ?? [] }
-        let wanted = invocation.map { id in all.filter { $0.invocationId == id } } ?? all
-        return Array(wanted.suffix(limit))
+        return Array(all.filter(filter.includes).suffix(limit))
     }
+
+    // MARK: - The disk
+
+    /// What an earlier process wrote is there again, and what is written from now on is kept for the next.
+    package func restore(_ lines: [(FunctionName, [LogLine])]) {
+        for (name, lines) in lines { append(lines, of: name) }
+        state.withLock { $0.pending = [:] }
+    }
+
+    /// What is to be written, and of whom nothing is to be left.
+    func takePending() -> ([FunctionName: [LogLine]], gone: Set<FunctionName>) {
+        state.withLock { state in
+            defer {
+                if state.pending != nil { state.pending = [:] }
+                state.gone = []
+            }
+            return (state.pending ?? [:], state.gone)
+        }
+    }
+
+    // MARK: - Following
 
     /// Lines as they come. A follower that reads too slowly loses the oldest of them.
     package func follow(_ name: FunctionName) -> AsyncStream<LogLine> {
@@ -105,6 +137,10 @@ package final class LogStore: Sendable {
         let followers = state.withLock { state -> [Int: AsyncStream<LogLine>.Continuation] in
             guard let function = state.functions.removeValue(forKey: name) else { return [:] }
             state.bytes -= function.bytes
+            if state.pending != nil {
+                state.pending?[name] = nil
+                state.gone.insert(name)
+            }
             return function.followers
         }
         for follower in followers.values { follower.finish() }

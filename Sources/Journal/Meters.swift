@@ -1,10 +1,15 @@
 import FunctionModel
+import Synchronization
 import Telemetry
 
 /// The host's metric families, declared in one place.
 package enum Meters {
     static let invocations = "bulkhead_invocations_total"
     static let seconds = "bulkhead_invocation_seconds"
+    static let queueSeconds = "bulkhead_queue_seconds"
+    package static let queueDepth = "bulkhead_queue_depth"
+    package static let deadLetters = "bulkhead_dead_letters"
+    static let launchSeconds = "bulkhead_launch_seconds"
     static let cpuSeconds = "bulkhead_invocation_cpu_seconds_total"
     static let refusedCalls = "bulkhead_refused_calls_total"
     static let refusedRequests = "bulkhead_requests_refused_total"
@@ -18,8 +23,21 @@ package enum Meters {
 
     static func declare(in registry: MetricRegistry) {
         registry.declare(
-            invocations, .counter, help: "Invocations that ended, by function and outcome.",
-            labels: ["function", "outcome"])
+            invocations, .counter,
+            help: "Invocations that ended, by function, outcome and whether their worker was made for them.",
+            labels: ["function", "outcome", "start"])
+        registry.declare(
+            queueSeconds, .histogram,
+            help:
+                "Time that invocations waited, for their turn in the queue and for a worker, in seconds.",
+            buckets: [0.0001, 0.001, 0.01, 0.1, 1, 10, 60, 600, 3600])
+        registry.declare(
+            launchSeconds, .histogram,
+            help:
+                "Time of launches, in seconds, by stage: start (from when a worker was wanted to the event's arrival there) and init (from the launch until it said ready).",
+            labels: ["stage"], buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 10])
+        registry.declare(queueDepth, .gauge, help: "Asynchronous invocations that wait, for the first time or again.")
+        registry.declare(deadLetters, .gauge, help: "Asynchronous invocations that are not tried any more.")
         registry.declare(
             seconds, .histogram, help: "Time of invocations from request to result, in seconds.", labels: ["function"],
             buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60])
@@ -44,28 +62,45 @@ package enum Meters {
 }
 
 /// One function's series, found once.
-struct FunctionMeters: Sendable {
+final class FunctionMeters: Sendable {
     private let name: FunctionName
     private let registry: MetricRegistry
     private let seconds: MetricSeries
     private let cpuSeconds: MetricSeries
-    private let ok: MetricSeries
+    /// By how the worker came to be; made when the first of them ends well, for most functions know one.
+    private let ok = Mutex<[StartKind: MetricSeries]>([:])
+    private let queueSeconds: MetricSeries
+    private let launch: (start: MetricSeries, initialization: MetricSeries)
 
     init(_ name: FunctionName, in registry: MetricRegistry) {
         self.name = name
         self.registry = registry
         seconds = registry.series(Meters.seconds, [name.text])
         cpuSeconds = registry.series(Meters.cpuSeconds, [name.text])
-        ok = registry.series(Meters.invocations, [name.text, Outcome.ok.rawValue])
+        queueSeconds = registry.series(Meters.queueSeconds)
+        launch = (
+            registry.series(Meters.launchSeconds, ["start"]), registry.series(Meters.launchSeconds, ["init"])
+        )
     }
 
-    func record(_ completion: Completion, elapsed: Duration) {
+    /// - Parameter queued: how long it waited.
+    func record(_ completion: Completion, elapsed: Duration, queued: Duration) {
         if completion.outcome == .ok {
-            ok.add(1)
+            ok.withLock { ok in
+                if let known = ok[completion.start] { return known }
+                let new = registry.series(
+                    Meters.invocations, [name.text, Outcome.ok.rawValue, completion.start.rawValue])
+                ok[completion.start] = new
+                return new
+            }.add(1)
         } else {
-            registry.add(to: Meters.invocations, [name.text, completion.outcome.rawValue])
+            registry.add(to: Meters.invocations, [name.text, completion.outcome.rawValue, completion.start.rawValue])
         }
         seconds.observe(elapsed.inSeconds)
         cpuSeconds.add(completion.usage.cpu.inSeconds)
+        queueSeconds.observe(queued.inSeconds)
+        guard completion.start == .cold, !completion.hasNotRun else { return }
+        launch.start.observe(completion.startTime.inSeconds)
+        if let time = completion.usage.initialization { launch.initialization.observe(time.inSeconds) }
     }
 }

@@ -1,4 +1,3 @@
-package import Foundation
 package import FunctionModel
 
 /// What outlives the process, as intents: each is what somebody wants done, whole or not at all, and none is a query. Only
@@ -82,24 +81,26 @@ package protocol Store: Sendable {
     /// The newest first.
     /// - Parameter before: only older ones than this position; nil: all.
     func audit(before: Int64?, limit: Int) async throws -> [AuditEntry]
+}
 
-    // MARK: Accepted invocations
+/// All of it, each part for who needs it.
+package struct Stores: Sendable {
+    package let catalogue: any Store
+    package let queue: any QueueStore
+    package let schedules: any ScheduleStore
+    package let secrets: any SecretStore
+    package let usage: any UsageStore
 
-    /// Enters an accepted invocation.
-    func enqueue(_ queued: QueuedInvocation) async throws
-    /// Forgets one, which was refused after all.
-    func dequeue(_ id: String) async throws
-    /// What an earlier process accepted and did not finish, in order, and counts that it is taken up once more. What has been taken
-    /// up `most` times is forgotten, for it may be what ends whoever runs it, and so is what was for versions that have gone.
-    /// Blocks: asked once, at the start.
-    func takeUpUnfinished(atMost most: Int) throws -> [UnfinishedInvocation]
-    /// The event of one that waits; nil when it is known no more.
-    func event(ofQueued id: String) async throws -> Data?
-    /// It has ended: nobody runs it any more, and what became of it can be asked for.
-    /// - Parameter make: called when its turn to write has come, so that only one copy of a result is held at a time.
-    func finish(_ make: @escaping @Sendable () throws -> FinishedInvocation) async throws
-    /// What became of one; nil when nothing is known of it.
-    func finished(_ id: String) async throws -> FinishedInvocation?
+    package init(
+        catalogue: any Store, queue: any QueueStore, schedules: any ScheduleStore, secrets: any SecretStore,
+        usage: any UsageStore
+    ) {
+        self.catalogue = catalogue
+        self.queue = queue
+        self.schedules = schedules
+        self.secrets = secrets
+        self.usage = usage
+    }
 }
 
 /// A version before it is committed: then it gets its revision, its number and its date.

@@ -99,5 +99,6 @@ var migrator: DatabaseMigrator {
             table.column("definition", .text).notNull()
         }
     }
+    registerEvents(in: &migrator)
     return migrator
 }

@@ -98,8 +98,18 @@ struct QueuedRecord: Codable, FetchableRecord, PersistableRecord {
     let number: Int
     let event: Data
     let traceparent: String?
+    let webhook: String?
+    let schedule: String?
+    let depth: Int
+    let acceptedAt: Int
+    let isRaw: Bool
 
     init(_ queued: QueuedInvocation) {
+        webhook = queued.webhook
+        schedule = queued.schedule
+        depth = queued.depth
+        acceptedAt = queued.acceptedAt
+        isRaw = queued.isRaw
         id = queued.id
         name = queued.function.text
         number = queued.version

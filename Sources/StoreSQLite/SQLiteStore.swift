@@ -18,6 +18,8 @@ package final class SQLiteStore: Store {
             try database.execute(sql: "PRAGMA synchronous = FULL")
             // The supervisor may write nowhere but in its data directory: no temporary files elsewhere.
             try database.execute(sql: "PRAGMA temp_store = MEMORY")
+            // A row that is replaced is one less, too, to whoever counts.
+            try database.execute(sql: "PRAGMA recursive_triggers = ON")
         }
         // SQLite gives its side files the same mode: manifests hold what tenants put into env.
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -25,6 +27,14 @@ package final class SQLiteStore: Store {
         close(file)
         database = try DatabasePool(path: path, configuration: configuration)
         try migrator.migrate(database)
+    }
+
+    /// All that stands in the file.
+    package var stores: Stores {
+        let group = GroupCommit(database)
+        return Stores(
+            catalogue: self, queue: SQLiteQueue(database, group), schedules: SQLiteSchedules(database, group),
+            secrets: SQLiteSecrets(database), usage: SQLiteUsage(database, group))
     }
 
     // MARK: - Functions
@@ -80,6 +90,10 @@ package final class SQLiteStore: Store {
             }
             try database.execute(
                 sql: "UPDATE function SET aliases = NULL, keep = NULL WHERE name = ?", arguments: [name.text])
+            // What was accepted for it is not for another one by that name.
+            for table in ["queued", "dead"] {
+                try database.execute(sql: "DELETE FROM \(table) WHERE name = ?", arguments: [name.text])
+            }
             let count = try VersionRecord.filter(Column("name") == name.text).deleteAll(database)
             database.afterNextTransaction { _ in committed() }
             return count > 0

@@ -191,12 +191,13 @@ struct PoolMachine: Sendable {
         return !workers.values.contains { $0.version == key && $0.state == .starting }
     }
 
-    /// Ends the idle workers of versions that are not served any more. What runs goes on.
-    mutating func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
+    /// Ends the workers of such versions, idle ones now and others before their next invocation; they stay served, or do not.
+    mutating func end(_ isMeant: (FunctionVersion) -> Bool, isServed: Bool, now: Instant) -> [Action] {
         var actions: [Action] = []
         for key in versions.ids {
-            guard let state = versions[key], !isCurrent(state.version) else { continue }
-            versions[key]?.isWarm = false
+            guard let state = versions[key], isMeant(state.version) else { continue }
+            if !isServed { versions[key]?.isWarm = false }
+            for (id, worker) in workers where worker.version == key { workers[id]?.served = state.maxServed }
             for idle in state.idle { actions += retire(idle.id) }
             versions.forgetIfUnused(key, now, line)
         }

@@ -210,7 +210,14 @@ package final class WorkerPool: Sendable {
     /// Ends the idle workers of versions that are not served any more.
     package func retireOutdated() {
         let (isCurrent, warming) = state.withLock { ($0.functions.isCurrent, $0.warming) }
-        act { $0.machine.outdated({ warming[$0.revision] != nil || isCurrent($0) }, now: .now) }
+        act {
+            $0.machine.end({ warming[$0.revision] == nil && !isCurrent($0) }, isServed: false, now: .now)
+        }
+    }
+
+    /// Ends the workers of such versions before their next invocation: what they were given has changed.
+    package func renew(_ isMeant: @Sendable (FunctionVersion) -> Bool) {
+        act { $0.machine.end(isMeant, isServed: true, now: .now) }
     }
 
     /// From now on nothing is started ahead of need; what comes, waits or runs goes on.

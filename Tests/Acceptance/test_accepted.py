@@ -43,7 +43,7 @@ def test_what_became_of_accepted_ones_outlives_the_supervisor(hosts):
     """Each way to end, each kind of result; and a whole restart as well."""
     host = hosts()
     host.upload("kinds", b"#!/bin/sh\nread -r event\ncase $event in *fail*) echo why >&2; exit 3;; *text*) echo plain;; "
-                         b"*bytes*) printf '\\377\\376';; *) printf %s \"$event\";; esac\n")
+                         b"*bytes*) printf '\\377\\376';; *) printf %s \"$event\";; esac\n", {"retries": "0"})
     events = ["fail", "text", "bytes", {"n": 1}]
     ids = [host.invoke("kinds", event, headers={"Prefer": "respond-async"}).json()["id"] for event in events]
     before = [host.record_when_done(identifier) for identifier in ids]

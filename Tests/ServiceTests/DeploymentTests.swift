@@ -60,7 +60,8 @@ import Testing
             var manifest = Manifest()
             change(&manifest)
             return try await deployment.deploy(
-                arrival, format: .executable, manifest: manifest, name: try functionName("f"), key: "k")
+                arrival, format: .executable, manifest: manifest, name: try functionName("f"),
+                by: .key(.init(id: "k", name: "k", role: .deploy)))
         }
 
         var bundles: Set<String> {

@@ -115,3 +115,14 @@ extension Access {
             store: store, keySets: KeySets(logger: Logger(label: "tests"), fetch: { _ in throw Nothing() }))
     }
 }
+
+let quietLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// Counts nothing for good.
+struct NoUsage: UsageStore {
+    func addUsage(_ usage: [UsageKey: UsageSum]) async throws {}
+    func usage(from: Int, to: Int) async throws -> [UsageKey: UsageSum] { [:] }
+    func spent(from: Int) throws -> [FunctionName: Double] { [:] }
+    func budgets() throws -> [FunctionName: Double] { [:] }
+    func set(budget: Double?, of name: FunctionName) async throws {}
+}

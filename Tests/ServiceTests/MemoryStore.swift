@@ -13,8 +13,6 @@ final class MemoryStore: Store {
         var keys: [AccessKey] = []
         var uses: [String: KeyUse] = [:]
         var audit: [AuditEntry] = []
-        var queued: [(item: QueuedInvocation, starts: Int)] = []
-        var finished: [String: FinishedInvocation] = [:]
         var fails = false
     }
 
@@ -50,8 +48,7 @@ final class MemoryStore: Store {
             state.lastNumbers[draft.name] = version.number
             var traffic = state.traffic[draft.name] ?? Traffic(numbers: [])
             let surplus = traffic.add(
-                version.number, keep: draft.keep, awaited: Set(state.queued.map(\.item.version)), now: version.createdAt
-            )
+                version.number, keep: draft.keep, awaited: [], now: version.createdAt)
             state.versions.removeAll { $0.name == draft.name && surplus.contains($0.number) }
             state.versions.append(version)
             state.traffic[draft.name] = traffic
@@ -72,8 +69,7 @@ final class MemoryStore: Store {
     ) async throws -> Value? {
         try change { state in
             guard var traffic = state.traffic[name] else { return nil }
-            let awaited = Set(state.queued.map(\.item).filter { $0.function == name }.map(\.version))
-            let value = try decide(&traffic, awaited)
+            let value = try decide(&traffic, [])
             state.traffic[name] = traffic
             state.versions.removeAll { $0.name == name && !traffic.numbers.contains($0.number) }
             committed(traffic)
@@ -147,31 +143,4 @@ final class MemoryStore: Store {
             Array(state.audit.filter { $0.position < before ?? .max }.reversed().prefix(limit))
         }
     }
-
-    func enqueue(_ queued: QueuedInvocation) async throws { try change { $0.queued.append((queued, 0)) } }
-    func dequeue(_ id: String) async throws { try change { $0.queued.removeAll { $0.item.id == id } } }
-    func takeUpUnfinished(atMost most: Int) throws -> [UnfinishedInvocation] {
-        try change { state in
-            state.queued = state.queued.map { ($0.item, $0.starts + 1) }.filter { queued in
-                queued.1 <= most
-                    && state.versions.contains { $0.name == queued.0.function && $0.number == queued.0.version }
-            }
-            return state.queued.map {
-                UnfinishedInvocation(
-                    id: $0.item.id, function: $0.item.function, version: $0.item.version,
-                    traceparent: $0.item.traceparent)
-            }
-        }
-    }
-    func event(ofQueued id: String) async throws -> Data? {
-        try change { state in state.queued.first { $0.item.id == id }?.item.event }
-    }
-    func finish(_ make: @escaping @Sendable () throws -> FinishedInvocation) async throws {
-        let finished = try make()
-        try change { state in
-            state.queued.removeAll { $0.item.id == finished.id }
-            state.finished[finished.id] = finished
-        }
-    }
-    func finished(_ id: String) async throws -> FinishedInvocation? { try change { $0.finished[id] } }
 }

@@ -14,7 +14,13 @@ import Testing
 
     private func check(_ keeps: (StoreConformance) async throws -> Void) async throws {
         let file = try TemporaryFile()
-        try await keeps(StoreConformance { try SQLiteStore(path: file.folder.path + "/catalogue.db") })
+        try await keeps(StoreConformance { try SQLiteStore(path: file.folder.path + "/catalogue.db").stores })
+        withExtendedLifetime(file) {}
+    }
+
+    private func checkEvents(_ keeps: (EventConformance) async throws -> Void) async throws {
+        let file = try TemporaryFile()
+        try await keeps(EventConformance { try SQLiteStore(path: file.folder.path + "/catalogue.db").stores })
         withExtendedLifetime(file) {}
     }
 
@@ -38,18 +44,23 @@ import Testing
     @Test func keysComeAndGo() async throws { try await check { try await $0.keysComeAndGo() } }
     @Test func usesAndChangesAreKept() async throws { try await check { try await $0.usesAndChangesAreKept() } }
     @Test func acceptedOnesOutlive() async throws {
-        try await check { try await $0.acceptedOnesOutliveAndKeepTheirOrder() }
+        try await checkEvents { try await $0.acceptedOnesOutliveAndKeepTheirOrder() }
     }
-    @Test func whoEndsItsRunnersIsGivenUp() async throws {
-        try await check { try await $0.whoEndsItsRunnersIsGivenUp() }
+    @Test func whoEndsItsRunnersIsKnown() async throws {
+        try await checkEvents { try await $0.whoEndsItsRunnersIsKnown() }
     }
-    @Test func whatWasForVersionsThatHaveGoneIsForgotten() async throws {
-        try await check { try await $0.whatWasForVersionsThatHaveGoneIsForgotten() }
-    }
+    @Test func manyAtOnce() async throws { try await checkEvents { try await $0.manyAtOnce() } }
     @Test func whatBecameOfOneCanBeAskedFor() async throws {
-        try await check { try await $0.whatBecameOfOneCanBeAskedFor() }
+        try await checkEvents { try await $0.whatBecameOfOneCanBeAskedFor() }
     }
-    @Test func oldResultsMakeRoom() async throws { try await check { try await $0.oldResultsMakeRoom() } }
+    @Test func oldResultsMakeRoom() async throws { try await checkEvents { try await $0.oldResultsMakeRoom() } }
+    @Test func theDeadAreKept() async throws {
+        try await checkEvents { try await $0.theDeadAreKeptRedrivenAndForgotten() }
+    }
+    @Test func answersAreKept() async throws { try await checkEvents { try await $0.answersAreKeptUntilTheyExpire() } }
+    @Test func schedulesFireEachTimeOnce() async throws { try await checkEvents { try await $0.eachTimeOnce() } }
+    @Test func secretsComeAndGo() async throws { try await checkEvents { try await $0.secretsComeAndGo() } }
+    @Test func usageAddsUp() async throws { try await checkEvents { try await $0.usageAddsUp() } }
 
     /// A catalogue of before revisions were given gets them, each its own, and for good.
     @Test func oldCataloguesGetRevisions() async throws {

@@ -6,8 +6,10 @@ import Testing
 
 /// What each driver of `Store` must keep. A second one is another suite of three lines.
 struct StoreConformance {
-    /// A store on the same data each time: what one wrote the next one reads.
-    let open: () throws -> any Store
+    /// Stores on the same data each time: what one wrote the next one reads.
+    let all: () throws -> Stores
+
+    private func open() throws -> any Store { try all().catalogue }
 
     private final class Told: Sendable {
         private let state = Mutex<[Int]>([])
@@ -68,8 +70,8 @@ struct StoreConformance {
     func oldOnesMakeRoomButForThoseThatAreWaitedFor() async throws {
         let store = try open(), a = try name("a")
         _ = try await commit(store, draft(a, "0"))
-        try await store.enqueue(
-            QueuedInvocation(id: "i", function: a, version: 1, event: Data("{}".utf8), traceparent: nil))
+        try await all().queue.enqueue(
+            QueuedInvocation(id: "i", function: a, version: 1, event: Data("{}".utf8), traceparent: nil), answer: nil)
         for number in 1...5 { _ = try await commit(store, draft(a, "\(number)"), keeping: 2) }
         #expect(try store.versions().map(\.number).sorted() == [1, 4, 5, 6])
     }
@@ -150,8 +152,8 @@ struct StoreConformance {
         } committed: { _ in
         }
         #expect(try open().versions().map(\.number).sorted() == [1, 3])
-        try await store.enqueue(
-            QueuedInvocation(id: "i", function: a, version: 3, event: Data("{}".utf8), traceparent: nil))
+        try await all().queue.enqueue(
+            QueuedInvocation(id: "i", function: a, version: 3, event: Data("{}".utf8), traceparent: nil), answer: nil)
         let awaited = try await store.changeTraffic(of: a) { _, awaited in
             awaited
         } committed: { _ in
@@ -227,68 +229,5 @@ struct StoreConformance {
         #expect(newest.map(\.action) == ["a5", "a4"])
         let older = try await store.audit(before: newest.last?.position, limit: 10)
         #expect(older.map(\.action) == ["a3", "a2", "a1"] && older.first?.target == "/x")
-    }
-
-    // MARK: - Accepted invocations
-
-    private func accept(_ store: any Store, _ id: String, for version: FunctionVersion) async throws {
-        try await store.enqueue(
-            QueuedInvocation(
-                id: id, function: version.name, version: version.number, event: Data(id.utf8), traceparent: "t"))
-    }
-
-    func acceptedOnesOutliveAndKeepTheirOrder() async throws {
-        let store = try open(), version = try await commit(store, draft(try name("a")))
-        for id in ["c", "a", "b"] { try await accept(store, id, for: version) }
-        try await store.dequeue("a")
-        let found = try open().takeUpUnfinished(atMost: 10)
-        #expect(found.map(\.id) == ["c", "b"] && found[0].traceparent == "t" && found[0].version == 1)
-        #expect(try await store.event(ofQueued: "b") == Data("b".utf8))
-        #expect(try await store.event(ofQueued: "a") == nil)
-    }
-
-    func whoEndsItsRunnersIsGivenUp() async throws {
-        let store = try open(), version = try await commit(store, draft(try name("a")))
-        try await accept(store, "i", for: version)
-        for _ in 0..<3 { #expect(try store.takeUpUnfinished(atMost: 3).count == 1) }
-        #expect(try store.takeUpUnfinished(atMost: 3).isEmpty)
-        #expect(try await store.event(ofQueued: "i") == nil)
-    }
-
-    func whatWasForVersionsThatHaveGoneIsForgotten() async throws {
-        let store = try open(), version = try await commit(store, draft(try name("a")))
-        try await accept(store, "i", for: version)
-        _ = try await store.removeFunction(version.name, nil) {}
-        #expect(try store.takeUpUnfinished(atMost: 10).isEmpty)
-    }
-
-    func whatBecameOfOneCanBeAskedFor() async throws {
-        let store = try open(), version = try await commit(store, draft(try name("a")))
-        try await accept(store, "i", for: version)
-        let finished = FinishedInvocation(
-            id: "i", function: version.name, version: 1, summary: Data("s".utf8), result: Data("r".utf8))
-        try await store.finish { finished }
-        #expect(try await open().finished("i") == finished)
-        #expect(try store.takeUpUnfinished(atMost: 10).isEmpty)
-        // After a kill in between it runs once more, and its end is the one that counts.
-        let again = FinishedInvocation(
-            id: "i", function: version.name, version: 1, summary: Data("t".utf8), result: nil)
-        try await store.finish { again }
-        #expect(try await store.finished("i") == again)
-        #expect(try await store.finished("other") == nil)
-    }
-
-    /// 64 MiB of results are kept; how the oldest ended is known still.
-    func oldResultsMakeRoom() async throws {
-        let store = try open(), a = try name("a")
-        let result = Data(repeating: 1, count: 15 << 20)
-        for number in 0..<6 {
-            try await store.finish {
-                FinishedInvocation(id: "\(number)", function: a, version: 1, summary: Data(), result: result)
-            }
-        }
-        #expect(try await store.finished("0") != nil)
-        #expect(try await store.finished("0")?.result == nil)
-        #expect(try await store.finished("5")?.result == result)
     }
 }

@@ -37,7 +37,7 @@ final class Pool {
     func ended(_ id: Int, now: Instant) -> [Action] { machine.ended(id, now: now) }
     func serves(_ version: FunctionVersion, now: Instant) -> [Action] { machine.serves(version, now: now) }
     func outdated(_ isCurrent: (FunctionVersion) -> Bool, now: Instant) -> [Action] {
-        machine.outdated(isCurrent, now: now)
+        machine.end({ !isCurrent($0) }, isServed: false, now: now)
     }
     func tick(now: Instant) -> [Action] { machine.tick(now: now) }
 }

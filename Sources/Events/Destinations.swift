@@ -1,0 +1,119 @@
+import Foundation
+import FunctionModel
+import HostSystem
+import Journal
+import Logging
+import NIOCore
+import Store
+
+/// Who is told how an asynchronous invocation ended, in the words of Lambda's destinations:
+/// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+struct Destinations {
+    private let events: Events
+
+    init(_ events: Events) { self.events = events }
+
+    /// Functions that tell each other for ever come to an end.
+    private static let maxDepth = 16
+    /// Of what is told; a longer event or result is left out, which is said.
+    private static let maxBytes = 6 << 20
+
+    func followUps(
+        _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?
+    ) async -> [QueuedInvocation] {
+        let rules = item.version.manifest.async
+        guard let destination = reason == nil ? (record.outcome == .ok ? rules.onSuccess : nil) : rules.onFailure else {
+            return []
+        }
+        func unable(_ why: String) -> [QueuedInvocation] {
+            events.logger.warning(
+                "a destination was not told",
+                metadata: ["fn.name": "\(item.version.name)", "destination": "\(destination.text)", "reason": "\(why)"])
+            return []
+        }
+        guard item.depth < Self.maxDepth else { return unable("\(Self.maxDepth) destinations lie before it") }
+        do {
+            let event = try await events.store.event(ofQueued: item.id) ?? Data()
+            let body = Data(try document(item, record, reason, event: event).readableBytesView)
+            var target = item.version, url: String?
+            switch destination {
+            case .function(let name): target = try events.around.resolve(FunctionReference(name))
+            case .webhook(let webhook): url = webhook.text
+            }
+            var next = QueuedInvocation(
+                id: RandomUUID().text, function: target.name, version: target.number, event: body,
+                traceparent: item.traceparent)
+            next.webhook = url
+            next.depth = item.depth + 1
+            next.acceptedAt = milliseconds()
+            return [next]
+        } catch {
+            return unable("\((error as? Failure)?.detail ?? "\(error)")")
+        }
+    }
+
+    private struct Head: Encodable {
+        struct Request: Encodable {
+            let requestId: String, functionArn: String, function: String, condition: String
+            let approximateInvokeCount: Int
+        }
+        struct Response: Encodable {
+            let statusCode: Int, executedVersion: String, outcome: Outcome?, functionError: String?
+        }
+
+        let version = "1.0"
+        let timestamp: String
+        let requestContext: Request
+        let responseContext: Response
+        var isTruncated: Bool?
+    }
+
+    private struct Failed: Encodable {
+        let errorType: String, errorMessage: String
+    }
+
+    private func document(
+        _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?, event: Data
+    ) throws -> ByteBuffer {
+        let result = record.result
+        let isLong = event.count + (result?.readableBytes ?? 0) > Self.maxBytes / 2
+        let name = record.function.text
+        let head = Head(
+            timestamp: timestamp(),
+            requestContext: .init(
+                requestId: record.id,
+                functionArn: "arn:aws:lambda:us-east-1:123456789012:function:\(name):\(record.version)", function: name,
+                condition: reason?.rawValue ?? "Success", approximateInvokeCount: item.attempts),
+            responseContext: .init(
+                statusCode: 200, executedVersion: String(record.version), outcome: record.outcome,
+                functionError: reason == nil ? nil : "Unhandled"), isTruncated: isLong ? true : nil)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes]
+        var body = ByteBuffer(bytes: try encoder.encode(head))
+        body.moveWriterIndex(to: body.writerIndex - 1)  // its closing brace
+        func add(_ name: String, _ bytes: Data, isJSON: Bool) throws {
+            body.writeString(",\"\(name)\":")
+            if isLong {
+                body.writeString("null")
+            } else if isJSON {
+                body.writeBytes(bytes.isEmpty ? Data("null".utf8) : bytes)
+            } else if let text = String(validating: bytes, as: UTF8.self) {
+                body.writeBytes(try encoder.encode(text))
+            } else {
+                body.writeBytes(try encoder.encode(bytes.base64EncodedString()))
+            }
+        }
+        try add("requestPayload", event, isJSON: !item.isRaw)
+        if let failure = record.failure {
+            var failed = Failed(errorType: failure.outcome.rawValue, errorMessage: failure.detail)
+            if case .error(let error?) = failure.cause {
+                failed = Failed(errorType: error.type, errorMessage: error.message)
+            }
+            try add("responsePayload", try encoder.encode(failed), isJSON: true)
+        } else if let result {
+            try add("responsePayload", Data(result.readableBytesView), isJSON: record.resultKind == .json)
+        }
+        body.writeString("}")
+        return body
+    }
+}

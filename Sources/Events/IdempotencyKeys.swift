@@ -1,0 +1,128 @@
+import Crypto
+package import Foundation
+package import FunctionModel
+package import Store
+import Synchronization
+
+/// Requests with an `Idempotency-Key`: each is carried out once, and whoever asks again is answered the same.
+/// https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header
+package final class IdempotencyKeys: Sendable {
+    package enum Answer: Sendable {
+        /// It is this request's to be carried out; the ticket must be handed back.
+        case first(Ticket)
+        case again(KeptAnswer)
+    }
+
+    /// A request that is being carried out.
+    package struct Ticket: Sendable {
+        fileprivate let key: Data
+        fileprivate let request: Data
+        fileprivate let function: FunctionName
+    }
+
+    private struct InFlight {
+        let request: Data
+        var waiting: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let store: any QueueStore
+    private let inFlight = Mutex<[Data: InFlight]>([:])
+    /// Of one key, that wait for the first one's answer.
+    private static let maxWaiting = 100
+    /// In milliseconds: a day.
+    private static let lifetime = 86_400_000
+    /// In bytes; of a larger answer it is known only that there was one.
+    private static let maxBody = 16 << 20
+
+    package init(store: any QueueStore) { self.store = store }
+
+    /// - Parameters:
+    ///   - key: the header's value.
+    ///   - holder: whose access key it came with: nobody is told what another one was answered.
+    /// - Throws: `Failure` invalid_request, conflict or throttled, or what the store says.
+    package func begin(
+        _ key: String, of holder: String, for function: FunctionName, body: some DataProtocol
+    ) async throws -> Answer {
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw Failure(.invalidRequest, "Idempotency-Key: 1 to 255 printable ASCII characters")
+        }
+        let digest = Data(SHA256.hash(data: Data("\(function) \(holder) \(key)".utf8)))
+        let request = Data(SHA256.hash(data: Data(body)))
+        while true {
+            guard try await enter(digest, request) else { continue }
+            do {
+                guard let kept = try await store.keptAnswer(digest, now: milliseconds()) else {
+                    return .first(Ticket(key: digest, request: request, function: function))
+                }
+                leave(digest)
+                guard kept.request == request else { throw Self.another }
+                guard kept.body != nil else {
+                    throw Failure(
+                        .conflict,
+                        "this was carried out as invocation \(kept.invocation); its answer was larger than 16MiB and is not kept"
+                    )
+                }
+                return .again(kept)
+            } catch {
+                leave(digest)
+                throw error
+            }
+        }
+    }
+
+    /// Waits while another one with that key is carried out.
+    /// - Returns: whether it is this one's turn; else it is to be looked at again.
+    private func enter(_ key: Data, _ request: Data) async throws(Failure) -> Bool {
+        enum Step { case turn, wait, another, crowded }
+        let step = inFlight.withLock { all -> Step in
+            guard let other = all[key] else {
+                all[key] = InFlight(request: request)
+                return .turn
+            }
+            if other.request != request { return .another }
+            return other.waiting.count < Self.maxWaiting ? .wait : .crowded
+        }
+        switch step {
+        case .turn: return true
+        case .another: throw Self.another
+        case .crowded:
+            throw Failure(
+                .throttled(retryAfter: 1), "\(Self.maxWaiting) requests wait for this Idempotency-Key's answer")
+        case .wait:
+            await withCheckedContinuation { continuation in
+                let isOver = inFlight.withLock { all in
+                    all[key]?.waiting.append(continuation)
+                    return all[key] == nil
+                }
+                if isOver { continuation.resume() }
+            }
+            return false
+        }
+    }
+
+    private static var another: Failure {
+        Failure(.conflict, "this Idempotency-Key was used for another body; a key stands for one request")
+    }
+
+    private func leave(_ key: Data) {
+        let waiting = inFlight.withLock { $0.removeValue(forKey: key)?.waiting ?? [] }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// What is to be kept of an answer.
+    package func answer(_ ticket: Ticket, invocation: String, head: Data, body: Data) -> KeptAnswer {
+        KeptAnswer(
+            key: ticket.key, request: ticket.request, function: ticket.function, invocation: invocation, head: head,
+            body: body.count <= Self.maxBody ? body : nil, expiresAt: milliseconds() + Self.lifetime)
+    }
+
+    /// It was carried out: whoever asks again is answered the same.
+    /// - Throws: `Failure` throttled, or what the store says: then nobody may be told that it was.
+    package func finish(_ ticket: Ticket, _ answer: KeptAnswer) async throws {
+        defer { leave(ticket.key) }
+        try await store.keep(answer)
+    }
+
+    /// It is over: it was kept with something else, or was not carried out and may be tried again.
+    package func release(_ ticket: Ticket) { leave(ticket.key) }
+}

@@ -1,0 +1,243 @@
+import Foundation
+import FunctionModel
+package import Store
+import Synchronization
+
+/// Stored secrets: sealed in the store, open in this process's memory alone, given to the workers of the functions that name them.
+package final class Secrets: Sendable {
+    /// What is told of one.
+    package struct Listed: Sendable, Hashable {
+        package let name: String
+        /// RFC 3339, UTC, milliseconds; as the other.
+        package let createdAt: String
+        package let updatedAt: String
+    }
+
+    /// Where its key comes from.
+    package struct KeyPlace: Sendable {
+        /// Kept in the data directory, by this process.
+        package var path: String
+        /// The operator's own, read already; then nothing is kept.
+        package var given: SecretKey?
+        /// Writes a small private file in one step.
+        package var write: @Sendable (String, String) throws -> Void
+
+        package init(path: String, given: SecretKey?, write: @escaping @Sendable (String, String) throws -> Void) {
+            self.path = path
+            self.given = given
+            self.write = write
+        }
+    }
+
+    private struct Entry {
+        var bytes: [UInt8]
+        var listed: Listed
+    }
+
+    private struct State {
+        var key: SecretKey
+        var entries: [String: Entry] = [:]
+        var redactors: [Set<String>: Redactor] = [:]
+        var changed: @Sendable (String) -> Void = { _ in }
+        /// Changes under way; while all are sealed anew there are none.
+        var changing = 0
+        var isRotating = false
+    }
+
+    private let store: any SecretStore
+    private let place: KeyPlace
+    private let state: Mutex<State>
+
+    /// Of one secret, in bytes; of all, their number.
+    package static let maxBytes = 64 << 10
+    private static let maxSecrets = 10_000
+
+    /// Opens all that are stored. Blocks.
+    /// - Throws: `SecretKey.Unusable`, or what the store or the file system says.
+    package init(store: any SecretStore, place: KeyPlace) throws {
+        self.store = store
+        self.place = place
+        let sealed = try store.secrets()
+        let (key, entries) = try Self.open(sealed, place)
+        state = Mutex(State(key: key, entries: entries))
+    }
+
+    private static func open(_ sealed: [SealedSecret], _ place: KeyPlace) throws -> (SecretKey, [String: Entry]) {
+        func entries(_ key: SecretKey) -> [String: Entry]? {
+            var entries: [String: Entry] = [:]
+            for secret in sealed {
+                guard let bytes = key.open(secret.sealed, as: secret.name) else { return nil }
+                entries[secret.name] = Entry(
+                    bytes: bytes,
+                    listed: Listed(name: secret.name, createdAt: secret.createdAt, updatedAt: secret.updatedAt))
+            }
+            return entries
+        }
+        if let given = place.given {
+            guard let entries = entries(given) else {
+                throw SecretKey.Unusable(
+                    description: "the stored secrets are sealed with another key than --secrets-key's")
+            }
+            return (given, entries)
+        }
+        // A change of keys that was broken off: whichever opens them is it.
+        let next = try? SecretKey(file: place.path + ".next")
+        if let key = try SecretKey(file: place.path) {
+            if let entries = entries(key) { return (key, entries) }
+            if let next, let entries = entries(next) {
+                try place.write(next.text, place.path)
+                return (next, entries)
+            }
+            throw SecretKey.Unusable(
+                description:
+                    "the stored secrets cannot be opened with \(place.path): bring back the key that belongs to this data directory"
+            )
+        }
+        guard sealed.isEmpty else {
+            throw SecretKey.Unusable(
+                description:
+                    "\(place.path) is missing, and without it the \(sealed.count) stored secrets cannot be opened: bring it back, or give it by --secrets-key"
+            )
+        }
+        let key = SecretKey()
+        try place.write(key.text, place.path)
+        return (key, [:])
+    }
+
+    /// - Parameter changed: told the name of each secret that is another, or gone.
+    package func tell(_ changed: @escaping @Sendable (String) -> Void) { state.withLock { $0.changed = changed } }
+
+    // MARK: - What there is
+
+    /// By their names; never what they are.
+    package var all: [Listed] { state.withLock { $0.entries.values.map(\.listed) }.sorted { $0.name < $1.name } }
+
+    package func bytes(of name: String) -> [UInt8]? { state.withLock { $0.entries[name]?.bytes } }
+
+    /// Names of those that there are not.
+    package func missing(of table: [String: String]) -> [String] {
+        state.withLock { state in Set(table.values).filter { state.entries[$0] == nil } }.sorted()
+    }
+
+    /// Variables as a process gets them.
+    /// - Parameter table: names of secrets by those of variables.
+    /// - Returns: nil where one is missing, or holds what no variable can.
+    package func environment(_ table: [String: String]) -> [String]? {
+        var variables: [String] = []
+        for (variable, name) in table.sorted(by: { $0.key < $1.key }) {
+            guard let bytes = bytes(of: name), !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self)
+            else { return nil }
+            variables.append("\(variable)=\(text)")
+        }
+        return variables
+    }
+
+    // MARK: - Changing
+
+    /// - Parameter now: RFC 3339.
+    /// - Returns: whether it is new.
+    /// - Throws: `Failure` invalid_request or conflict, or what the store says.
+    package func put(_ name: String, _ bytes: [UInt8], now: String) async throws -> (Listed, isNew: Bool) {
+        guard SecretName.isName(name) else {
+            throw Failure(.invalidRequest, "a secret's name is \(SecretName.rule)")
+        }
+        guard (1...Self.maxBytes).contains(bytes.count) else {
+            throw Failure(
+                .invalidRequest, "a secret has 1 byte to \(ByteSize(bytes: Self.maxBytes)); this has \(bytes.count)")
+        }
+        guard !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else {
+            throw Failure(
+                .invalidRequest,
+                "a secret is given to functions as a variable: UTF-8 without NUL; encode bytes in base64")
+        }
+        try begin()
+        defer { state.withLock { $0.changing -= 1 } }
+        let (key, old, count) = state.withLock { ($0.key, $0.entries[name], $0.entries.count) }
+        if let old, old.bytes == bytes { return (old.listed, false) }
+        guard old != nil || count < Self.maxSecrets else {
+            throw Failure(.conflict, "there are \(Self.maxSecrets) secrets, this host's limit; delete one first")
+        }
+        let listed = Listed(name: name, createdAt: old?.listed.createdAt ?? now, updatedAt: now)
+        let isNew = try await store.put(
+            SealedSecret(
+                name: name, sealed: try key.seal(bytes, as: name), createdAt: listed.createdAt, updatedAt: now))
+        let changed = state.withLock { state in
+            state.entries[name] = Entry(bytes: bytes, listed: listed)
+            state.redactors = [:]
+            return state.changed
+        }
+        changed(name)
+        return (listed, isNew)
+    }
+
+    /// - Returns: false when there was none.
+    /// - Throws: what the store says.
+    package func remove(_ name: String) async throws -> Bool {
+        try begin()
+        defer { state.withLock { $0.changing -= 1 } }
+        guard try await store.removeSecret(name) else { return false }
+        let changed = state.withLock { state in
+            state.entries[name] = nil
+            state.redactors = [:]
+            return state.changed
+        }
+        changed(name)
+        return true
+    }
+
+    /// Seals all anew, with another key. Blocks.
+    /// - Returns: how many.
+    /// - Throws: `Failure` conflict where the key is the operator's, or what the store or the file system says.
+    package func rotate() throws -> Int {
+        guard place.given == nil else {
+            throw Failure(
+                .conflict,
+                "the secrets' key is the operator's (--secrets-key): this host cannot write it. Start it with another key file and put the secrets anew"
+            )
+        }
+        let entries = try state.withLock { state throws(Failure) in
+            guard state.changing == 0, !state.isRotating else { throw Self.busy }
+            state.isRotating = true
+            return state.entries.values
+        }
+        defer { state.withLock { $0.isRotating = false } }
+        let key = SecretKey()
+        // At any moment one of the two files opens what is stored: see `open`.
+        try place.write(key.text, place.path + ".next")
+        let sealed = try entries.map { entry in
+            SealedSecret(
+                name: entry.listed.name, sealed: try key.seal(entry.bytes, as: entry.listed.name),
+                createdAt: entry.listed.createdAt, updatedAt: entry.listed.updatedAt)
+        }
+        try store.replace(sealed)
+        state.withLock { $0.key = key }
+        try place.write(key.text, place.path)
+        return sealed.count
+    }
+
+    private func begin() throws(Failure) {
+        try state.withLock { state throws(Failure) in
+            if state.isRotating { throw Self.busy }
+            state.changing += 1
+        }
+    }
+
+    private static var busy: Failure {
+        Failure(.conflict, "secrets are being changed, or sealed with another key; retry shortly")
+    }
+
+    // MARK: - Keeping them secret
+
+    /// What hides these from what others read; nil where there is nothing to hide.
+    package func redactor(of table: [String: String]) -> Redactor? {
+        guard !table.isEmpty else { return nil }
+        let names = Set(table.values)
+        return state.withLock { state in
+            if let known = state.redactors[names] { return known }
+            let redactor = Redactor(names.compactMap { state.entries[$0]?.bytes })
+            if state.redactors.count > 1000 { state.redactors = [:] }
+            state.redactors[names] = redactor
+            return redactor
+        }
+    }
+}
