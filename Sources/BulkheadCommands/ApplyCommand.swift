@@ -64,7 +64,7 @@ struct ApplyPlan {
 
         init(_ path: String, json members: [String: Any]) throws {
             self.init(
-                path: path, body: Array(try JSONSerialization.data(withJSONObject: members)),
+                path: path, body: Array(try JSONSerialization.data(withJSONObject: members, options: .sortedKeys)),
                 contentType: "application/json")
         }
     }

@@ -70,7 +70,7 @@ struct SecretsCommand: ParsableCommand {
         private struct Answer: Decodable { let rotated: Int }
 
         func run() throws {
-            let answer = try host.client().get(.POST, "/v1/secrets/rotate")
+            let answer = try host.client().get(.POST, "/v1/secret-key/rotate")
             if host.json { return printJSON(answer) }
             print("sealed anew: \(try JSONDecoder().decode(Answer.self, from: answer.body).rotated)")
         }

@@ -53,6 +53,9 @@ struct ServeCommand: ParsableCommand {
     @Option(name: .customLong("metrics-token"), help: "Ask those who read /metrics for this bearer token.")
     var metricsToken: String?
 
+    @Option(help: "URL of who collects traces, over OTLP/HTTP, such as http://127.0.0.1:4318.")
+    var otlp: String?
+
     @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning or error.")
     var logLevel: String?
 
@@ -61,7 +64,7 @@ struct ServeCommand: ParsableCommand {
         let all = [
             "listen": listen, "adminListen": adminListen, "tlsCertificate": tls.certificate, "tlsKey": tls.key,
             "insecureHttp": tls.insecureHttp ? "true" : nil, "data": data, "logLevel": logLevel,
-            "secretsKey": secretsKey, "metricsToken": metricsToken,
+            "secretsKey": secretsKey, "metricsToken": metricsToken, "otlp": otlp,
             "allowDegraded": allowDegraded.isEmpty ? nil : allowDegraded.joined(separator: ","),
         ]
         return all.compactMapValues { $0 }
@@ -77,7 +80,8 @@ struct ServeCommand: ParsableCommand {
         guard let level = Logger.Level(rawValue: settings.logLevel) else {
             throw CommandFailure("--log-level \(settings.logLevel) is no level", .usage)
         }
-        let hostOptions = settings.host
+        var hostOptions = settings.host
+        hostOptions.traces = settings.outgoing.traces
         let directory = DataDirectory(settings.storage.data)
         guard let guardian = Guardian.own else {
             // Said here, before there is anything to guard.
@@ -147,6 +151,7 @@ struct ServeCommand: ParsableCommand {
             socket: errands.socket, guardian: errands.guardian, uid: settings.cells.firstUid + 999_999)
         options.allowed = settings.outgoing.allowed
         options.authorities = settings.outgoing.authorities
+        options.traces = settings.outgoing.traces?.text
         do {
             try CourierProgram.run(options)
         } catch {
@@ -180,6 +185,7 @@ struct ServeCommand: ParsableCommand {
                 .init(service: BundleCollection(host.deployment, logger: logger)),
                 .init(service: KeyUseWriter(host.access, logger: logger)),
                 .init(service: LogWriter(host.journal.logs, logs, logger: logger)),
+                .init(service: TraceWriter(host.journal.traces, logger: logger)),
                 .init(service: UsageWriter(host.journal.usage, logger: logger)),
                 .init(service: EventRunner(host.events)), .init(service: ScheduleRunner(host.schedules)),
             ] + listeners.map { .init(service: $0) } + [.init(service: DrainService(host: host))],

@@ -1,4 +1,5 @@
 import Deployment
+import Foundation
 import FunctionModel
 import Gateway
 import Host
@@ -41,6 +42,8 @@ struct ServeSettings {
     struct Outgoing {
         var allowed = AddressRanges.none
         var authorities: String?
+        /// Where traces go.
+        var traces: OutgoingURL?
     }
     struct Cells {
         var firstUid = Foundations.Options().firstUID
@@ -193,6 +196,13 @@ struct Setting: Sendable {
             "metricsToken", "a token", "none", "What who reads /metrics must show as bearer token",
             \.host.metricsToken),
         Setting(
+            "otlp", accepts: "a URL such as http://127.0.0.1:4318; /v1/traces is added where it has no path",
+            standard: "none", "Who collects traces, over OTLP/HTTP with JSON"
+        ) { settings, text in
+            settings.outgoing.traces = tracesURL(text)
+            return settings.outgoing.traces != nil
+        },
+        Setting(
             "allowDegraded", .list, accepts: DegradableLayer.allCases.map(\.rawValue).joined(separator: ", "),
             standard: "none", "Serve although these layers are missing"
         ) { settings, text in
@@ -248,6 +258,13 @@ struct Setting: Sendable {
 
     private static func parts(_ text: String) -> [String] {
         text.split(separator: ",").map { String($0.drop { $0 == " " }) }.filter { !$0.isEmpty }
+    }
+
+    /// As https://opentelemetry.io/docs/specs/otel/protocol/exporter/ has a base URL.
+    private static func tracesURL(_ text: String) -> OutgoingURL? {
+        guard let url = OutgoingURL(text) else { return nil }
+        guard url.url.path.isEmpty || url.url.path == "/" else { return url }
+        return OutgoingURL((text.hasSuffix("/") ? String(text.dropLast()) : text) + "/v1/traces")
     }
 
     private static func setRoots(_ settings: inout ServeSettings, _ text: String) -> Bool {

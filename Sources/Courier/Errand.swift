@@ -12,6 +12,8 @@ package struct Errand: Sendable {
     package var maxBytes = 1 << 20
     /// Each is bound by the same address rules.
     package var maxRedirects = 0
+    /// To the place that the operator has named for it, wherever that is: the courier knows it, too.
+    package var isOperators = false
 
     package init(_ method: String, _ url: OutgoingURL) {
         self.method = method
@@ -50,6 +52,7 @@ package struct ErrandPacket: Codable, Sendable {
     package var timeoutMilliseconds: Int
     package var maxBytes: Int
     package var maxRedirects: Int
+    package var isOperators: Bool?
 
     /// Of a packet.
     package static let maxSize = 64 << 10
@@ -64,6 +67,7 @@ package struct ErrandPacket: Codable, Sendable {
         timeoutMilliseconds = Int(errand.timeout / .milliseconds(1))
         maxBytes = errand.maxBytes
         maxRedirects = errand.maxRedirects
+        isOperators = errand.isOperators ? true : nil
     }
 
     /// - Returns: nil for what no supervisor of ours asks.
@@ -78,6 +82,7 @@ package struct ErrandPacket: Codable, Sendable {
         errand.timeout = .milliseconds(timeoutMilliseconds)
         errand.maxBytes = maxBytes
         errand.maxRedirects = maxRedirects
+        errand.isOperators = isOperators ?? false
         return errand
     }
 }

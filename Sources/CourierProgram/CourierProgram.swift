@@ -25,6 +25,8 @@ package final class CourierProgram: Sendable {
         package var allowed = AddressRanges.none
         /// A PEM file of certificates to be trusted beside the machine's own.
         package var authorities: String?
+        /// Where traces go: one URL that may be anywhere.
+        package var traces: String?
 
         package init(socket: Int32, guardian: Int32, uid: UInt32) {
             self.socket = socket
@@ -59,7 +61,8 @@ package final class CourierProgram: Sendable {
         } catch {
             throw CannotRun(description: "outgoingCA: \(options.authorities ?? "") cannot be read: \(error)")
         }
-        let exchange = Exchange(rules: AddressRules(allowing: options.allowed), authorities: authorities)
+        let exchange = Exchange(
+            rules: AddressRules(allowing: options.allowed), authorities: authorities, named: options.traces)
         try confine(options)
         let program = CourierProgram(exchange: exchange, socket: options.socket)
         program.serve()

@@ -42,7 +42,7 @@ struct Destinations {
             }
             var next = QueuedInvocation(
                 id: RandomUUID().text, function: target.name, version: target.number, event: body,
-                traceparent: item.traceparent)
+                traceparent: item.traceparent ?? Self.trace(of: item.id))
             next.webhook = url
             next.depth = item.depth + 1
             next.acceptedAt = milliseconds()
@@ -50,6 +50,11 @@ struct Destinations {
         } catch {
             return unable("\((error as? Failure)?.detail ?? "\(error)")")
         }
+    }
+
+    /// The trace that the invocation itself began, where nobody called with one.
+    private static func trace(of id: String) -> String? {
+        TraceSpan(traceparent: nil, invocation: id, random: .random(in: 1 ... .max))?.traceparent
     }
 
     private struct Head: Encodable {

@@ -12,13 +12,25 @@ package struct ArrivedEvent: Sendable {
     package let problem: String?
     /// Of a content type that is not JSON's: the function gets the bytes as they are.
     package let isRaw: Bool
+    /// As it came, in bytes.
+    package let size: Int
 
     /// - Parameter problem: what whoever took it in has found out.
     package init(_ bytes: ByteBuffer, charge: MemoryBudget.Charge?, problem: String?, isRaw: Bool = false) {
         self.bytes = bytes
         self.charge = charge
         self.isRaw = isRaw
+        size = bytes.readableBytes
         self.problem = bytes.readableBytes == 0 ? nil : problem
+    }
+
+    /// What is known of it, without itself.
+    var withoutBytes: ArrivedEvent {
+        var copy = self
+        copy.bytes = ByteBuffer()
+        copy.charge = nil
+        copy.rest = nil
+        return copy
     }
 
     /// One that is there at once; looks at it here and now.

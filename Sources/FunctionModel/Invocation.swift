@@ -17,10 +17,10 @@ package struct Invocation: Sendable {
     package let principal: Principal
     package let source: Source
     package var event: ArrivedEvent
-    /// Of the event as it came.
-    package let eventBytes: Int
     /// W3C trace context of the caller, if it sent a sound one.
-    package let traceparent: String?
+    package var traceparent: String?
+    /// Its own place in a trace that is recorded.
+    package var span: TraceSpan?
     /// Ends the invocation when the caller has left.
     package var cancellation: Cancellation
     /// Its time, where that is shorter than what the function's manifest says.
@@ -41,7 +41,6 @@ package struct Invocation: Sendable {
         self.principal = principal
         self.source = source
         self.event = event
-        eventBytes = event.bytes.readableBytes
         self.traceparent = traceparent
         self.cancellation = cancellation
         self.replyOn = replyOn
@@ -52,7 +51,7 @@ extension Invocation {
     /// For whoever tells of it later: its event, and what that is charged to, are the worker's to let go of.
     package var withoutEvent: Invocation {
         var copy = self
-        copy.event = ArrivedEvent(ByteBuffer(), charge: nil, problem: nil)
+        copy.event = event.withoutBytes
         return copy
     }
 }

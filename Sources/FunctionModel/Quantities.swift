@@ -60,6 +60,7 @@ package struct TimeLimit: Sendable, Hashable, Comparable, CustomStringConvertibl
     }
 
     package var description: String {
+        if milliseconds >= 3_600_000, milliseconds % 3_600_000 == 0 { return "\(milliseconds / 3_600_000)h" }
         if milliseconds > 60_000, milliseconds % 60_000 == 0 { return "\(milliseconds / 60_000)m" }
         return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
     }

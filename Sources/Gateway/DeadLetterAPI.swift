@@ -70,7 +70,7 @@ struct DeadLetterAPI: Sendable {
                     answers: [
                         Operation.Answer(
                             status: 200, about: "The event", content: ["application/octet-stream": .bytes])
-                    ], fails: [404])
+                    ], fails: [400, 404])
             ) { call in
                 let name = try services.catalogue.snapshot.resolve(call.reference).name
                 let id = call.parameter("id")
@@ -85,20 +85,20 @@ struct DeadLetterAPI: Sendable {
                 .post, RoutePath("/v1/functions/{name}/dead-letters/redrive"), needs: .onFunction(.deploy),
                 Operation(
                     id: "redriveAll", summary: "Try all dead letters of a function again",
-                    answers: [Self.count("redriven", status: 202)], fails: [404, 503])
+                    answers: [Self.count("redriven", status: 202)], fails: [400, 404, 503])
             ) { call in try await redrive(nil, call) },
             Endpoint(
                 .post, RoutePath("/v1/functions/{name}/dead-letters/{id}/redrive"), needs: .onFunction(.deploy),
                 Operation(
                     id: "redrive", summary: "Try a dead letter again, as if it had just come",
                     about: "It runs by its own version; where that has gone, by the one that live names.",
-                    answers: [Self.count("redriven", status: 202)], fails: [404, 503])
+                    answers: [Self.count("redriven", status: 202)], fails: [400, 404, 503])
             ) { call in try await redrive(call.parameter("id"), call) },
             Endpoint(
                 .delete, Self.all, needs: .onFunction(.deploy),
                 Operation(
                     id: "purgeDeadLetters", summary: "Forget all dead letters of a function",
-                    answers: [Self.count("deleted", status: 200)], fails: [404])
+                    answers: [Self.count("deleted", status: 200)], fails: [400, 404])
             ) { call in
                 let name = try services.catalogue.snapshot.resolve(call.reference).name
                 return try Response.json(["deleted": try await services.events.removeDeadLetters(nil, of: name)])
@@ -106,7 +106,8 @@ struct DeadLetterAPI: Sendable {
             Endpoint(
                 .delete, Self.one, needs: .onFunction(.deploy),
                 Operation(
-                    id: "deleteDeadLetter", summary: "Forget a dead letter", answers: [.empty("Deleted")], fails: [404])
+                    id: "deleteDeadLetter", summary: "Forget a dead letter", answers: [.empty("Deleted")],
+                    fails: [400, 404])
             ) { call in
                 let name = try services.catalogue.snapshot.resolve(call.reference).name
                 _ = try await services.events.removeDeadLetters(call.parameter("id"), of: name)

@@ -183,7 +183,9 @@ struct EndpointTable: Sendable {
 
     /// Which methods a path takes, for telling a wrong method from a wrong path.
     func methods(at path: String) -> [String] {
-        let methods = at(path).flatMap(\.methods).map(\.rawValue)
+        let found = at(path), most = found.map(\.path.literals).max()
+        // What is named by its own word is not what a parameter stands for.
+        let methods = found.filter { $0.path.literals == most }.flatMap(\.methods).map(\.rawValue)
         return methods.contains("GET") && !methods.contains("HEAD") ? methods + ["HEAD"] : methods
     }
 }

@@ -18,6 +18,9 @@ struct RoutePath: Sendable, Hashable {
         }
     }
 
+    /// How many of its segments are words.
+    var literals: Int { segments.count { if case .literal = $0 { true } else { false } } }
+
     var parameters: [String] {
         segments.compactMap {
             switch $0 {

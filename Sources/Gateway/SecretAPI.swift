@@ -80,7 +80,7 @@ struct SecretAPI: Sendable {
                 return Response(status: .noContent)
             },
             Endpoint(
-                .post, RoutePath("/v1/secrets/rotate"), needs: .role(.admin),
+                .post, RoutePath("/v1/secret-key/rotate"), needs: .role(.admin),
                 Operation(
                     id: "rotateSecrets", summary: "Seal all secrets with a new key",
                     about: "The key's file in the data directory is replaced; secrets stay what they are.",

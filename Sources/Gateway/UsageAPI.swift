@@ -105,13 +105,13 @@ struct UsageAPI: Sendable {
                 .get, Self.budget, needs: .onFunction(.deploy),
                 Operation(
                     id: "getBudget", summary: "Show a function's budget, and what of it is spent",
-                    answers: [.json("The budget", .schema("Budget"))], fails: [404])
+                    answers: [.json("The budget", .schema("Budget"))], fails: [400, 404])
             ) { call in try show(try services.catalogue.snapshot.resolve(call.reference).name) },
             Endpoint(
                 .delete, Self.budget, needs: .onFunction(.admin),
                 Operation(
                     id: "deleteBudget", summary: "Let a function use what it likes", answers: [.empty("Deleted")],
-                    fails: [404])
+                    fails: [400, 404])
             ) { call in
                 let name = try services.catalogue.snapshot.resolve(call.reference).name
                 guard services.journal.usage.budget(of: name) != nil else { throw none(name) }

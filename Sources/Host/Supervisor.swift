@@ -54,6 +54,7 @@ package final class Supervisor: Sendable {
             functions: .init(
                 has: { $0.isTrial || catalogue.snapshot.has($0) }, hasName: { catalogue.snapshot.latest($0) != nil }),
             usage: try UsageLedger(store: stores.usage),
+            sendTraces: Self.sending(traces: options.traces, by: courier),
             redact: { version, text in secrets.redactor(of: version.manifest.secrets)?.redacted(text) ?? text },
             logger: logger)
         let deployment = try Deployment(
@@ -64,19 +65,19 @@ package final class Supervisor: Sendable {
         let budget = MemoryBudget(limit: options.maxBuffered)
         let pool = WorkerPool(
             launcher: launcher, group: group, options: Self.poolOptions(options, budget), sinks: journal.sinks)
-        let invoker = Invoker(
-            workers: pool, recorder: journal,
-            rules: Invoker.Rules(
-                refusal: { journal.usage.refusal(of: $0) },
-                redact: { secrets.redactor(of: $0.manifest.secrets)?.redacted($1) ?? $1 }))
+        var rules = Invoker.Rules(
+            refusal: { journal.usage.refusal(of: $0) },
+            redact: { secrets.redactor(of: $0.manifest.secrets)?.redacted($1) ?? $1 })
+        if options.traces != nil { rules.span = { journal.traces.span(of: $0) } }
+        let invoker = Invoker(workers: pool, recorder: journal, rules: rules)
         let events = try Events(
             store: stores.queue, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
             around: Events.Surroundings(
                 version: { catalogue.snapshot.version($1, of: $0) }, resolve: { try catalogue.snapshot.resolve($0) },
                 secret: { secrets.bytes(of: $0) }, courier: courier),
             logger: logger)
-        schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
         self.secrets = secrets
+        schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
         access = try Access(
             store: stores.catalogue, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)))
         (self.catalogue, self.journal, self.deployment, self.budget) = (catalogue, journal, deployment, budget)

@@ -1,4 +1,5 @@
 package import Deployment
+package import FunctionModel
 import Glibc
 
 extension Supervisor {
@@ -16,6 +17,8 @@ extension Supervisor {
         package var maxBuffered = 192 << 20
         /// What who reads metrics must show; nil: nothing.
         package var metricsToken: String?
+        /// Where traces go; nil: nowhere.
+        package var traces: OutgoingURL?
         /// Of uploads. Its memory budget: bytes that all workers together are expected to use at most, and all cells get; by
         /// default three quarters of the machine's.
         package var deployment = Deployment.Limits()

@@ -29,13 +29,17 @@ package final class Invoker: Sendable {
         package var refusal: @Sendable (FunctionName) -> Failure?
         /// Hides from a failure what the version is given in secret.
         package var redact: @Sendable (FunctionVersion, Failure) -> Failure
+        /// Its place in a trace that is recorded; nil: none is.
+        package var span: (@Sendable (Invocation) -> TraceSpan?)?
 
         package init(
             refusal: @escaping @Sendable (FunctionName) -> Failure? = { _ in nil },
-            redact: @escaping @Sendable (FunctionVersion, Failure) -> Failure = { $1 }
+            redact: @escaping @Sendable (FunctionVersion, Failure) -> Failure = { $1 },
+            span: (@Sendable (Invocation) -> TraceSpan?)? = nil
         ) {
             self.refusal = refusal
             self.redact = redact
+            self.span = span
         }
     }
 
@@ -54,6 +58,7 @@ package final class Invoker: Sendable {
 
     /// Runs one invocation. `completion` is called exactly once, from any thread.
     package func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
+        let invocation = traced(invocation)
         let began = now(), told = invocation.withoutEvent
         recorder.began(told)
         run(invocation) { [self] result in
@@ -71,6 +76,7 @@ package final class Invoker: Sendable {
     package func invoke<Answer: Sendable>(
         _ invocation: consuming Invocation, reading: @Sendable (Completion) async -> Result<Answer, Failure>
     ) async -> (Completion, Result<Answer, Failure>) {
+        let invocation = traced(consume invocation)
         let began = now(), told = invocation.withoutEvent
         recorder.began(told)
         var completion = await Self.completion(of: consume invocation) { run($0, completion: $1) }
@@ -89,6 +95,14 @@ package final class Invoker: Sendable {
             guard let invocation = pending.take() else { return }
             begin(invocation) { continuation.resume(returning: $0) }
         }
+    }
+
+    /// Whoever it calls is told of its own place in the trace.
+    private func traced(_ invocation: consuming Invocation) -> Invocation {
+        guard let span = rules.span?(invocation) else { return invocation }
+        invocation.span = span
+        invocation.traceparent = span.traceparent
+        return invocation
     }
 
     // MARK: - Stages

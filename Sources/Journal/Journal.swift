@@ -27,6 +27,7 @@ package final class Journal: Sendable {
     package let refusals = RefusalLedger()
     package let metrics = MetricRegistry()
     package let usage: UsageLedger
+    package let traces: Traces
     private let redact: @Sendable (FunctionVersion, String) -> String
     /// The newest synchronous ones.
     private let invocations: InvocationLog
@@ -35,14 +36,16 @@ package final class Journal: Sendable {
     private let logger: Logger
 
     /// - Parameters:
+    ///   - sendTraces: to whoever collects them.
     ///   - redact: hides from a line what the version is given in secret.
     ///   - capacity: synchronous invocations that are remembered.
     package init(
-        functions: Functions, usage: UsageLedger,
+        functions: Functions, usage: UsageLedger, sendTraces: @escaping Traces.Send = { _ in },
         redact: @escaping @Sendable (FunctionVersion, String) -> String = { $1 }, capacity: Int = 10_000,
         logger: Logger
     ) {
         self.usage = usage
+        traces = Traces(registry: metrics, send: sendTraces)
         self.redact = redact
         self.functions = functions
         self.logger = logger
@@ -69,6 +72,7 @@ package final class Journal: Sendable {
     package func ended(_ invocation: Invocation, _ completion: Completion, elapsed: Duration) {
         meters(of: invocation.version.name)?.record(
             completion, elapsed: elapsed, queued: (invocation.waited ?? .zero) + completion.queueTime)
+        if invocation.span != nil { traces.ended(invocation, completion, elapsed: elapsed) }
         if !invocation.version.isTrial, !completion.hasNotRun { usage.add(invocation, completion) }
         if invocation.source != .queue {
             invocations.update(invocation.id) { $0.finish(completion, keepsResult: false) }

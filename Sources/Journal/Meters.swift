@@ -10,6 +10,7 @@ package enum Meters {
     package static let queueDepth = "bulkhead_queue_depth"
     package static let deadLetters = "bulkhead_dead_letters"
     static let launchSeconds = "bulkhead_launch_seconds"
+    static let droppedSpans = "bulkhead_spans_dropped_total"
     static let cpuSeconds = "bulkhead_invocation_cpu_seconds_total"
     static let refusedCalls = "bulkhead_refused_calls_total"
     static let refusedRequests = "bulkhead_requests_refused_total"
@@ -36,6 +37,9 @@ package enum Meters {
             help:
                 "Time of launches, in seconds, by stage: start (from when a worker was wanted to the event's arrival there) and init (from the launch until it said ready).",
             labels: ["stage"], buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 10])
+        registry.declare(
+            droppedSpans, .counter,
+            help: "Invocations that are missing in traces: nobody took them, or there were too many.")
         registry.declare(queueDepth, .gauge, help: "Asynchronous invocations that wait, for the first time or again.")
         registry.declare(deadLetters, .gauge, help: "Asynchronous invocations that are not tried any more.")
         registry.declare(

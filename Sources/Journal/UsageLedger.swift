@@ -45,7 +45,7 @@ package final class UsageLedger: Sendable {
         sum.cpu = completion.usage.cpu.wholeNanoseconds
         let memory = Double(invocation.version.manifest.limits.memory.bytes) / Double(1 << 30)
         sum.gbSeconds = memory * completion.usage.wall.inSeconds
-        sum.bytesIn = invocation.eventBytes
+        sum.bytesIn = invocation.event.size
         if case .success(let output) = completion.result { sum.bytesOut = output.body.readableBytes }
         let day = today(), name = invocation.version.name
         let key = UsageKey(function: name, key: invocation.principal.keyID ?? "", day: day.number)
@@ -139,7 +139,7 @@ extension UsageLedger.State {
 
 extension Duration {
     /// Those of three centuries fit.
-    fileprivate var wholeNanoseconds: Int {
+    var wholeNanoseconds: Int {
         let (seconds, attoseconds) = components
         return Int(min(max(seconds, 0), 9_000_000_000)) * 1_000_000_000 + Int(max(attoseconds, 0) / 1_000_000_000)
     }

@@ -133,7 +133,7 @@ def test_how_a_result_is_written(host, content, encoding, result):
 
 def test_a_failure_has_no_result(host):
     name = unique_name("failing")
-    host.upload(name, b"#!/bin/sh\necho '{\"a\":1}'\nexit 3\n", {"wall": "5s"})
+    host.upload(name, b"#!/bin/sh\necho '{\"a\":1}'\nexit 3\n", {"wall": "5s", "retries": "0"})
     record = host.record_when_done(later(host, name), 60)
     assert record["outcome"] == "exit" and "resultEncoding" not in record and record.get("result") is None, record
 

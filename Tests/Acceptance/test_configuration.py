@@ -35,7 +35,7 @@ def test_where_each_comes_from(bulkhead, file):
     assert (rows["maxEvent"]["value"], rows["maxEvent"]["from"]) == ("1MiB", "BULKHEAD_MAX_EVENT")
     assert (rows["maxWait"]["value"], rows["maxWait"]["from"]) == ("3s", f"{path} line 2")
     assert rows["hosts"]["value"] == "a.example.com,*.b.com" and rows["roots"]["value"] == "image=/srv/image.tar"
-    assert (rows["maxQueued"]["value"], rows["maxQueued"]["from"]) == ("1000", "default")
+    assert (rows["maxQueued"]["value"], rows["maxQueued"]["from"]) == ("100000", "default")
     assert (rows["listen"]["value"], rows["listen"]["from"]) == ("127.0.0.1:8080", "default")
     table = bulkhead("config", "show", "--config", path).stdout.splitlines()
     assert table[0].split() == ["KEY", "VALUE", "FROM", "WHAT", "IT", "IS"] and len(table) == len(rows) + 1

@@ -247,7 +247,7 @@ def test_who_leaves_the_queue_is_not_served(hosts):
     connection.close()
     eventually(lambda: gauge(host, "bulkhead_invocations_waiting") == 0, 1, "it is forgotten at once")
     first.join()
-    assert host.get("/metrics").body.decode().count('outcome="cancelled"} 1') == 1
+    assert host.get("/metrics").body.decode().count('outcome="cancelled",start="cold"} 1') == 1
 
 
 def test_a_greedy_function_does_not_starve_another(hosts):

@@ -87,6 +87,29 @@ def test_applied_from_one_file(client, workspace):
     assert json.loads(client("routes", "show", "make-user"))["rate"] == "900/s"
 
 
+def test_schedules_stand_there_too(client, workspace):
+    """With the function that they run, which may be new; twice is nothing new."""
+    schedules = """schedules:
+  tidy: { cron: "0 3 * * MON-FRI", timezone: Europe/Berlin, function: files, event: { days: 30, keep: [1.5, "07:30"] } }
+  often:
+    every: 1h
+    function: hooks
+    missed: once
+"""
+    file = project(workspace / "schedules", more=schedules)
+    plan = client("apply", file)
+    assert "+ schedule tidy" in plan and "+ schedule often" in plan and "schedules" not in client("schedules")
+    client("apply", file, "--yes")
+    assert {one["change"] for one in json.loads(client("apply", file, "--json"))["changes"]} == {"none"}
+    there = {one["id"]: one for one in json.loads(client("schedules", "--json"))["schedules"]}
+    assert there["tidy"]["event"] == {"days": 30, "keep": [1.5, "07:30"]} and there["often"]["missed"] == "once"
+    file.write_text(file.read_text().replace("every: 1h", "every: 2h"))
+    changed = [one["name"] for one in json.loads(client("apply", file, "--json"))["changes"] if one["change"] == "changed"]
+    assert changed == ["often"]
+    file.write_text(file.read_text().replace("every: 2h", "every: 2h\n    cron: x"))
+    assert "schedule often: cron and every" in client("apply", file, status=2)
+
+
 def test_by_curl(client, workspace):
     client("apply", project(workspace / "curl"), "--yes")
     algorithm, key, _ = SIGNERS[3]

@@ -85,7 +85,7 @@ def test_shown_nowhere(hosts):
             assert not shows(file.read_bytes()), file
     key = host.data / "secrets.key"
     assert key.stat().st_mode & 0o777 == 0o600
-    assert host.request("POST", "/v1/secrets/rotate").json() == {"rotated": 1}
+    assert host.request("POST", "/v1/secret-key/rotate").json() == {"rotated": 1}
     host.upload("tell", TELL, {"secrets": "DB=db"})
     assert digest(SECRET) in host.invoke("tell", expect="ok").body.decode()
     kill_supervisor(host)
@@ -157,7 +157,7 @@ def test_a_key_of_the_operators(hosts, workspace):
     host = hosts(configuration=f"secretsKey: {file}\n")
     put(host, "db", SECRET)
     assert not (host.data / "secrets.key").exists()
-    assert host.request("POST", "/v1/secrets/rotate").status == 409
+    assert host.request("POST", "/v1/secret-key/rotate").status == 409
     kill_supervisor(host)
     host.upload("tell", TELL, {"secrets": "DB=db"})
     assert digest(SECRET) in host.invoke("tell", expect="ok").body.decode()

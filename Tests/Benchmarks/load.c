@@ -1,12 +1,14 @@
 // An HTTP/1.1 load generator: one thread, keep-alive connections, one request at a time on each.
 //
 //   load --url http://127.0.0.1:PORT/PATH --connections C (--seconds S [--warmup S] | --requests N)
-//        [--rate R] [--body STR] [--token T]
+//        [--rate R] [--body STR] [--token T] [--async]
 //
 // Closed loop: every connection sends its next request when it has its answer. With --rate the loop is open: requests
 // are due R times a second whatever the server does, and a latency runs from when its request was due, so that a server
 // that stalls cannot hide the requests that would have come meanwhile. With --requests all connections are made first,
 // then N requests are sent as fast as they go: a burst.
+//
+// With --async it asks to be answered 202, and that is what counts as 200 does.
 //
 // Prints JSON. Latencies are those of 200s; whatever else came is counted by status, or as "connection" (refused, cut
 // off, not HTTP) or "unanswered" (PATIENCE after the end, or after the start of a burst). "unsent" were due but found
@@ -43,9 +45,10 @@ struct connection {
 static struct {
     struct sockaddr_in address;
     char path[1024], *token, *body;
+    int good;
     double seconds, warmup, rate;
     long connections, requests;
-} options = {.warmup = 0, .connections = 1};
+} options = {.warmup = 0, .connections = 1, .good = 200};
 
 static char *request;
 static size_t request_size;
@@ -150,7 +153,7 @@ static void take_answer(struct connection *connection) {
     if (counts(connection)) {
         last_answer = now;
         by_status[connection->response.status]++;
-        if (connection->response.status == 200) histogram_add(&latencies, now - connection->due);
+        if (connection->response.status == options.good) histogram_add(&latencies, now - connection->due);
         count_start(connection->response.start);
     }
     connection->busy = false;
@@ -249,12 +252,12 @@ static void run(void) {
 static void print(void) {
     uint64_t answers = 0;
     for (int status = 0; status < 600; status++) answers += by_status[status];
-    uint64_t failed = answers - by_status[200] + cut_off + unanswered;
+    uint64_t failed = answers - by_status[options.good] + cut_off + unanswered;
     double seconds = (double)(last_answer - counted_from) / (double)SECOND;
     printf("{\"requests\":%lu,\"errors\":%lu,\"errors_by\":{", answers + cut_off + unanswered, failed);
     const char *comma = "";
     for (int status = 0; status < 600; status++) {
-        if (status == 200 || !by_status[status]) continue;
+        if (status == options.good || !by_status[status]) continue;
         printf("%s\"%d\":%lu", comma, status, by_status[status]);
         comma = ",";
     }
@@ -262,7 +265,7 @@ static void print(void) {
     if (cut_off) comma = ",";
     if (unanswered) printf("%s\"unanswered\":%lu", comma, unanswered);
     printf("},\"unsent\":%lu,\"seconds\":%.6f,\"rps\":%.1f,", unsent, seconds,
-           seconds > 0 ? (double)by_status[200] / seconds : 0);
+           seconds > 0 ? (double)by_status[options.good] / seconds : 0);
     printf("\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,\"starts\":{",
            histogram_us(&latencies, 0.5), histogram_us(&latencies, 0.9), histogram_us(&latencies, 0.99),
            histogram_us(&latencies, 0.999), (double)latencies.longest / 1000);
@@ -286,6 +289,7 @@ static void read_options(int argc, char *argv[]) {
     static const struct option names[] = {
         {"url", 1, 0, 'u'},      {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'}, {"warmup", 1, 0, 'w'},
         {"requests", 1, 0, 'n'}, {"rate", 1, 0, 'r'},        {"body", 1, 0, 'b'},    {"token", 1, 0, 't'},
+        {"async", 0, 0, 'a'},
         {0, 0, 0, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -298,6 +302,7 @@ static void read_options(int argc, char *argv[]) {
         case 'r': options.rate = atof(optarg); break;
         case 'b': options.body = optarg; break;
         case 't': options.token = optarg; break;
+        case 'a': options.good = 202; break;
         default: exit(2);
         }
     }
@@ -312,8 +317,8 @@ static void write_request(void) {
     if (options.body)
         snprintf(content, sizeof content, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                  strlen(options.body));
-    int size = asprintf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s\r\n%s", options.body ? "POST" : "GET",
-                        options.path, authorization, content, options.body ? options.body : "");
+    int size = asprintf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s\r\n%s", options.body ? "POST" : "GET",
+                        options.path, authorization, options.good == 202 ? "Prefer: respond-async\r\n" : "", content, options.body ? options.body : "");
     if (size < 0) die("asprintf", ENOMEM);
     request_size = (size_t)size;
 }

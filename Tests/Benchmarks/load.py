@@ -9,10 +9,12 @@ from programs import LOAD, Program, shown
 class Load:
     """A load that runs; `result()` waits for its end. Several may run at once."""
 
-    def __init__(self, url, *, connections, seconds=0, warmup=0, requests=0, rate=0, body=None, token=None):
+    def __init__(self, url, *, connections, seconds=0, warmup=0, requests=0, rate=0, body=None, token=None, later=False):
         options = {"url": url, "connections": connections, "seconds": seconds, "warmup": warmup, "requests": requests,
                    "rate": rate, "body": body}
         command = [LOAD] + [word for name, value in options.items() if value for word in (f"--{name}", value)]
+        if later:
+            command.append("--async")
         # Which port and which token it was says nothing later.
         self._shown = re.sub(r"http://[\d.]+:\d+", "$URL", shown(command)) + (' --token "$TOKEN"' if token else "")
         self._longest = seconds + warmup + 90

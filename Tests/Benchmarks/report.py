@@ -235,6 +235,16 @@ def add_routes(table):
     table.add("routes", "… among 10,000", "µs", _route("10000"), most=2)
 
 
+def add_queue(table):
+    def rate(name):
+        def compute(results):
+            found = results.at("queue")
+            return found[name], f"{found['count']:,} of an empty reactor", found["command"]
+        return compute
+    table.add("queue", "asynchronous invocations accepted, on the disk", "/s", rate("accepted_rps"))
+    table.add("queue", "… accepted, run and acknowledged", "/s", rate("rps"), least=3000)
+
+
 def _soak_growth(results):
     soak = results.at("soak")
     rss = soak["growth"].get("supervisor_rss_kib", {"first_third": 0, "last_third": 0})
@@ -251,7 +261,7 @@ def add_soak(table):
 
 def rows(topics):
     table = Table(Results(topics))
-    for add in (add_starts, add_cells, add_http, add_routes, add_density, add_burst, add_soak):
+    for add in (add_starts, add_cells, add_http, add_routes, add_queue, add_density, add_burst, add_soak):
         add(table)
     return [asdict(row) for row in table.rows]
 
