@@ -193,6 +193,13 @@ package final class Deployment: Sendable {
                 "secrets: the key is for functions named \(principal.functions.patterns.joined(separator: ", ")), and so for secrets with such names; \"\(other)\" is not one of them"
             )
         }
+        for case .function(let other)? in [draft.manifest.async.onSuccess, draft.manifest.async.onFailure]
+        where !principal.functions.includes(other) {
+            throw Failure(
+                .forbidden,
+                "async: the key is for functions named \(principal.functions.patterns.joined(separator: ", ")); \(other), which would be run, is not one of them"
+            )
+        }
         if let missing = secrets.missing(Dictionary(uniqueKeysWithValues: named.map { ($0, $0) })).first {
             throw UploadRefused(
                 "secrets: there is no secret \"\(missing)\"; an admin makes it with PUT /v1/secrets/\(missing), or `bulkhead secrets set`"

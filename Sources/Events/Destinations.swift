@@ -16,7 +16,7 @@ struct Destinations {
     /// Functions that tell each other for ever come to an end.
     private static let maxDepth = 16
     /// Of what is told; a longer event or result is left out, which is said.
-    private static let maxBytes = 6 << 20
+    private static let maxBytes = 4 << 20
 
     func followUps(
         _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?
@@ -33,18 +33,25 @@ struct Destinations {
         }
         guard item.depth < Self.maxDepth else { return unable("\(Self.maxDepth) destinations lie before it") }
         do {
-            let event = try await events.store.event(ofQueued: item.id) ?? Data()
+            // Text may be written in six times its bytes, and what is put together is held three times for a moment.
+            let result = record.result?.readableBytes ?? 0
+            let most = (item.isRaw ? item.size * 6 : item.size) + (record.resultKind == .json ? result : result * 6)
+            let charge = most <= Self.maxBytes ? events.charge(most * 3, of: item.version.name) : nil
+            defer { withExtendedLifetime(charge) {} }
+            let event = charge == nil ? nil : try await events.store.event(ofQueued: item.id)
             let body = Data(try document(item, record, reason, event: event).readableBytesView)
             var target = item.version, url: String?
             switch destination {
             case .function(let name): target = try events.around.resolve(FunctionReference(name))
             case .webhook(let webhook): url = webhook.text
             }
+            guard events.queue.hasRoom(for: body.count, of: target.name) else { return unable("the queue is full") }
             var next = QueuedInvocation(
                 id: RandomUUID().text, function: target.name, version: target.number, event: body,
                 traceparent: item.traceparent ?? Self.trace(of: item.id))
             next.webhook = url
             next.depth = item.depth + 1
+            next.key = item.key
             next.acceptedAt = milliseconds()
             return [next]
         } catch {
@@ -78,10 +85,9 @@ struct Destinations {
     }
 
     private func document(
-        _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?, event: Data
+        _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?, event: Data?
     ) throws -> ByteBuffer {
-        let result = record.result
-        let isLong = event.count + (result?.readableBytes ?? 0) > Self.maxBytes / 2
+        let result = record.result, isLong = event == nil
         let name = record.function.text
         let head = Head(
             timestamp: timestamp(),
@@ -108,7 +114,7 @@ struct Destinations {
                 body.writeBytes(try encoder.encode(bytes.base64EncodedString()))
             }
         }
-        try add("requestPayload", event, isJSON: !item.isRaw)
+        try add("requestPayload", event ?? Data(), isJSON: !item.isRaw)
         if let failure = record.failure {
             var failed = Failed(errorType: failure.outcome.rawValue, errorMessage: failure.detail)
             if case .error(let error?) = failure.cause {

@@ -30,20 +30,28 @@ package struct EventRunner: Service {
     private func execute(_ item: InvocationQueue.Item) async {
         let event: ArrivedEvent
         do {
-            // Before it runs: should it end this process, the next one knows.
-            try await events.store.claim(item.id)
-            guard let found = try await events.event(of: item) else { return postpone(item, by: .seconds(1)) }
+            guard let found = try await events.event(of: item) else { return notNow(item) }
             event = found
         } catch is Events.Gone {
+            events.queue.ran(item)
             return await bury(item, nil, Failure(.cancelled, "it went with its function"))
         } catch {
-            return postpone(item, by: .seconds(1))  // the disk may get over it
+            return notNow(item)  // the disk may get over it
         }
+        // Before it runs: should it end this process, the next one knows.
+        let slot = events.around.running?.enter(item.id)
+        defer { events.around.running?.leave(slot) }
         if let webhook = item.webhook {
             await tell(webhook, of: item, event)
         } else {
             await invoke(item, event)
         }
+    }
+
+    /// It has its turn again in a moment.
+    private func notNow(_ item: InvocationQueue.Item) {
+        events.queue.ran(item)
+        postpone(item, by: .seconds(1))
     }
 
     // MARK: - Invocations
@@ -52,6 +60,7 @@ package struct EventRunner: Service {
         var item = item
         let age = Self.age(item)
         if age > item.version.manifest.async.maxAge.duration {
+            events.queue.ran(item)
             return await bury(
                 item, .tooOld, Failure(.overloaded(retryAfter: 1), "it had waited for longer than async.maxAge"))
         }
@@ -62,32 +71,38 @@ package struct EventRunner: Service {
             $0.nextAttemptAt = nil
         }
         var invocation = Invocation(
-            id: item.id, version: item.version, principal: .host, source: .queue, event: event,
+            id: item.id, version: item.version, principal: Self.principal(item), source: .queue, event: event,
             traceparent: item.traceparent)
         invocation.waited = age
         let completion = await events.invoker.invoke(invocation)
         defer { withExtendedLifetime(completion) {} }
+        events.queue.ran(item)
         let isOK = completion.outcome == .ok
         // Whoever ends the workers at the host's end has ended this one: it is the next process's.
         if events.queue.isClosed, !isOK { return leave(item) }
         // A launcher that died, or a machine that is out of something: it may be over in a second.
-        if completion.outcome == .launchFailed, item.failedStarts < 3 {
-            item.failedStarts += 1
+        if completion.outcome == .launchFailed, item.setbacks.failedStarts < 3 {
+            item.setbacks.failedStarts += 1
             return postpone(item, by: .seconds(1))
         }
         if !completion.hasNotRun { item.attempts += 1 }
         let rules = RetryRules(rules: item.version.manifest.async, chance: .random(in: 0...1))
         let verdict = rules.verdict(
             isOK: isOK, hasNotRun: completion.hasNotRun, isRetryable: completion.outcome.blame != .caller,
-            attempts: item.attempts, postponements: item.postponements, age: Self.age(item))
+            attempts: item.attempts, postponements: item.setbacks.fullHouses, age: Self.age(item))
         switch verdict {
         case .postpone(let delay):
-            item.postponements += 1
+            item.setbacks.fullHouses += 1
             postpone(item, by: delay)
         case .retry(let delay): await retry(item, after: delay, completion)
         case .done: await end(item, completion, nil)
         case .dead(let reason): await end(item, completion, reason)
         }
+    }
+
+    /// Whoever asked for it pays for it; what it may was looked at then.
+    private static func principal(_ item: InvocationQueue.Item) -> Principal {
+        item.key.map { .key(Principal.Holder(id: $0, name: "", role: .invoke)) } ?? .host
     }
 
     private static func age(_ item: InvocationQueue.Item) -> Duration {
@@ -121,8 +136,9 @@ package struct EventRunner: Service {
     ) async {
         let next = await Destinations(events).followUps(item, record, reason)
         await events.settle(record, deadAfter: reason == nil ? nil : item.attempts, followUps: next)
-        // Whoever sees it done finds its dead letter.
+        // Whoever sees it done finds its dead letter; and may have brought that back already.
         events.log.update(item.id) {
+            guard $0.status != .queued else { return }
             $0 = record
             $0.nextAttemptAt = nil
         }
@@ -135,8 +151,8 @@ package struct EventRunner: Service {
         let due = milliseconds() + Int(delay / .milliseconds(1))
         var item = item
         item.event = nil
-        item.postponements = 0
-        item.failedStarts = 0
+        item.setbacks.fullHouses = 0
+        item.setbacks.failedStarts = 0
         do {
             try await events.store.postpone(item.id, attempts: item.attempts, notBefore: due)
         } catch {
@@ -171,6 +187,7 @@ package struct EventRunner: Service {
     private func tell(_ url: OutgoingURL, of item: InvocationQueue.Item, _ body: ArrivedEvent) async {
         var item = item
         let failure = await Webhook(url: url, item: item).send(body, by: events.around)
+        events.queue.ran(item)
         if events.queue.isClosed, failure != nil { return leave(item) }
         item.attempts += 1
         var rules = item.version.manifest.async

@@ -21,12 +21,16 @@ package final class Events: Sendable {
         package var secret: @Sendable (String) -> [UInt8]?
         /// Nil: nothing can go out.
         package var courier: Courier?
+        /// What is in hand; nil: nobody need know.
+        package var running: RunningFile?
 
         package init(
             version: @escaping @Sendable (FunctionName, Int) -> FunctionVersion?,
             resolve: @escaping @Sendable (FunctionReference) throws -> FunctionVersion,
-            secret: @escaping @Sendable (String) -> [UInt8]? = { _ in nil }, courier: Courier? = nil
+            secret: @escaping @Sendable (String) -> [UInt8]? = { _ in nil }, courier: Courier? = nil,
+            running: RunningFile? = nil
         ) {
+            self.running = running
             self.version = version
             self.resolve = resolve
             self.secret = secret
@@ -70,10 +74,10 @@ package final class Events: Sendable {
         dead = Mutex(try store.deadLetterCounts())
         orphans = Mutex([])
         for waiting in try store.waiting() {
-            if let version = around.version(waiting.function, waiting.version), waiting.starts < Self.maxStarts {
+            if let version = around.version(waiting.function, waiting.version), waiting.tries.starts < Self.maxStarts {
                 enter(waiting, version)
             } else {
-                let reason = waiting.starts < Self.maxStarts ? nil : RetryRules.Reason.endsHost
+                let reason = waiting.tries.starts < Self.maxStarts ? nil : RetryRules.Reason.endsHost
                 orphans.withLock { $0.append((waiting, reason)) }
             }
         }
@@ -88,18 +92,20 @@ package final class Events: Sendable {
         if invoker.isDraining { throw Failure.draining }
         if let problem = invocation.event.problem { throw Failure.notJSON(problem) }
         let event = invocation.event
-        guard queue.hasRoom(for: event.bytes.readableBytes) else { throw full }
         let version = invocation.version
+        guard queue.hasRoom(for: event.bytes.readableBytes, of: version.name) else { throw full }
         var queued = QueuedInvocation(
             id: invocation.id, function: version.name, version: version.number,
             event: Data(event.bytes.readableBytesView), traceparent: invocation.traceparent)
         queued.isRaw = event.isRaw
+        queued.key = invocation.principal.keyID
         queued.acceptedAt = milliseconds()
         try await store.enqueue(queued, answer: answer)
         log.add(InvocationRecord(invocation, .queued))
         var item = InvocationQueue.Item(
             version: version, id: invocation.id, event: event, traceparent: invocation.traceparent)
         item.isRaw = event.isRaw
+        item.key = queued.key
         item.size = event.bytes.readableBytes
         item.acceptedAt = queued.acceptedAt
         queue.add(item)
@@ -108,7 +114,8 @@ package final class Events: Sendable {
     private var full: Failure {
         Failure(
             .overloaded(retryAfter: 1),
-            "\(maxQueued) asynchronous invocations, or 1GiB of their events, wait already; retry shortly")
+            "\(maxQueued) asynchronous invocations, or 1GiB of their events, wait already, or this function has as much of that as is left to all others; retry shortly"
+        )
     }
 
     /// What stands in the store has its place in this process's queue.
@@ -119,18 +126,21 @@ package final class Events: Sendable {
             traceparent: waiting.traceparent)
         item.webhook = waiting.webhook.flatMap(OutgoingURL.init)
         item.isRaw = waiting.isRaw
+        item.key = waiting.key
         item.size = waiting.size
         item.depth = waiting.depth
         item.acceptedAt = waiting.acceptedAt
-        item.attempts = waiting.attempts
+        item.attempts = waiting.tries.attempts
         if item.webhook == nil {
             var record = InvocationRecord(
                 id: waiting.id, function: version.name, version: version.number, status: .queued)
-            record.attempts = waiting.attempts
-            if waiting.notBefore > milliseconds() { record.nextAttemptAt = Date(milliseconds: waiting.notBefore) }
+            record.attempts = waiting.tries.attempts
+            if waiting.tries.notBefore > milliseconds() {
+                record.nextAttemptAt = Date(milliseconds: waiting.tries.notBefore)
+            }
             log.add(record)
         }
-        let wait = waiting.notBefore - milliseconds()
+        let wait = waiting.tries.notBefore - milliseconds()
         queue.add(item, due: wait > 0 ? .now + .milliseconds(min(wait, 86_400_000)) : nil)
     }
 
@@ -139,7 +149,7 @@ package final class Events: Sendable {
         for (waiting, reason) in orphans.withLock({ list in list.exchange([]) }) {
             var record = InvocationRecord(
                 id: waiting.id, function: waiting.function, version: waiting.version, status: .done)
-            record.attempts = waiting.attempts
+            record.attempts = waiting.tries.attempts
             // A function that is gone has no dead letters; of one that is there, nothing is lost.
             let isThere = (try? around.resolve(FunctionReference(waiting.function))) != nil
             let failure =
@@ -148,7 +158,7 @@ package final class Events: Sendable {
                 : Failure(.cancelled, "\(Self.maxStarts) processes ended while they ran it; it is not tried any more")
             record.failure = failure
             record.outcome = failure.outcome
-            await settle(record, deadAfter: isThere ? waiting.attempts : nil, followUps: [])
+            await settle(record, deadAfter: isThere ? waiting.tries.attempts : nil, followUps: [])
         }
     }
 
@@ -164,7 +174,8 @@ package final class Events: Sendable {
     /// Takes one out that waits.
     /// - Throws: `Failure` conflict or not_found, or what the store says.
     package func cancel(_ id: String) async throws {
-        switch queue.remove(id) {
+        guard let name = log.record(id)?.function else { throw Self.waitsNot }
+        switch queue.remove(id, of: name) {
         case true?:
             var record = log.record(id)
             record?.status = .done
@@ -173,10 +184,14 @@ package final class Events: Sendable {
             record?.failure = Failure(.cancelled, "it was taken out of the queue")
             guard let record else { return try await store.dequeue(id) }
             log.update(id) { $0 = record }
-            _ = try await store.settle { Settlement(finished: try FinishedInvocation(record)) }
+            await settle(record, deadAfter: nil, followUps: [])
         case false?: throw Failure(.conflict, "it runs already; only what waits can be taken out")
-        case nil: throw Failure(.conflict, "it does not wait: it has ended, or was never asynchronous")
+        case nil: throw Self.waitsNot
         }
+    }
+
+    private static var waitsNot: Failure {
+        Failure(.conflict, "it does not wait: it has ended, or was never asynchronous")
     }
 
     /// Bundles of what waits or runs.
@@ -229,15 +244,34 @@ package final class Events: Sendable {
         let next = try await store.settle {
             Settlement(finished: try FinishedInvocation(record), deadAfter: deadAfter, followUps: followUps)
         }
-        if deadAfter != nil { dead.withLock { $0[record.function, default: 0] += 1 } }
+        if deadAfter != nil, around.version(record.function, record.version) != nil {
+            dead.withLock { $0[record.function, default: 0] += 1 }
+        }
         for waiting in next {
             guard let version = around.version(waiting.function, waiting.version) else { continue }
             enter(waiting, version)
         }
     }
 
-    /// The function is gone: of its dead letters there are none, either.
-    package func forget(_ name: FunctionName) { dead.withLock { $0[name] = nil } }
+    /// The function is gone: what waits for it is not run, and of its dead letters there are none, either.
+    package func forget(_ name: FunctionName) {
+        dead.withLock { $0[name] = nil }
+        for id in queue.remove(of: name) {
+            log.update(id) {
+                $0.status = .done
+                $0.outcome = .cancelled
+                $0.nextAttemptAt = nil
+                $0.failure = Failure(.cancelled, "it went with its function")
+            }
+        }
+    }
+
+    /// What the host may hold for a function's sake, for as long as somebody holds that.
+    /// - Returns: nil where there is no room.
+    func charge(_ bytes: Int, of name: FunctionName) -> MemoryBudget.Charge? {
+        let charge = budget.charge(of: name.text)
+        return charge.add(bytes) ? charge : nil
+    }
 
     /// They are fewer now.
     func exhumed(_ count: Int, of name: FunctionName) {

@@ -15,12 +15,14 @@ package final class IdempotencyKeys: Sendable {
 
     /// A request that is being carried out.
     package struct Ticket: Sendable {
+        fileprivate let number: UInt64
         fileprivate let key: Data
         fileprivate let request: Data
         fileprivate let function: FunctionName
     }
 
     private struct InFlight {
+        let number: UInt64
         let request: Data
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
@@ -32,7 +34,7 @@ package final class IdempotencyKeys: Sendable {
     /// In milliseconds: a day.
     private static let lifetime = 86_400_000
     /// In bytes; of a larger answer it is known only that there was one.
-    private static let maxBody = 16 << 20
+    package static let maxBody = 16 << 20
 
     package init(store: any QueueStore) { self.store = store }
 
@@ -46,25 +48,26 @@ package final class IdempotencyKeys: Sendable {
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Failure(.invalidRequest, "Idempotency-Key: 1 to 255 printable ASCII characters")
         }
+        let number = UInt64.random(in: .min ... .max)
         let digest = Data(SHA256.hash(data: Data("\(function) \(holder) \(key)".utf8)))
         let request = Data(SHA256.hash(data: Data(body)))
         while true {
-            guard try await enter(digest, request) else { continue }
+            guard try await enter(digest, request, number) else { continue }
             do {
-                guard let kept = try await store.keptAnswer(digest, now: milliseconds()) else {
-                    return .first(Ticket(key: digest, request: request, function: function))
+                guard let kept = try await store.keptAnswer(digest, of: function, now: milliseconds()) else {
+                    return .first(Ticket(number: number, key: digest, request: request, function: function))
                 }
-                leave(digest)
+                leave(digest, number)
                 guard kept.request == request else { throw Self.another }
-                guard kept.body != nil else {
+                guard kept.size != nil else {
                     throw Failure(
                         .conflict,
-                        "this was carried out as invocation \(kept.invocation); its answer was larger than 16MiB and is not kept"
+                        "this was carried out as invocation \(kept.invocation); its answer is not kept, for it was larger than 16MiB, or those of this function were too many"
                     )
                 }
                 return .again(kept)
             } catch {
-                leave(digest)
+                leave(digest, number)
                 throw error
             }
         }
@@ -72,11 +75,11 @@ package final class IdempotencyKeys: Sendable {
 
     /// Waits while another one with that key is carried out.
     /// - Returns: whether it is this one's turn; else it is to be looked at again.
-    private func enter(_ key: Data, _ request: Data) async throws(Failure) -> Bool {
+    private func enter(_ key: Data, _ request: Data, _ number: UInt64) async throws(Failure) -> Bool {
         enum Step { case turn, wait, another, crowded }
         let step = inFlight.withLock { all -> Step in
             guard let other = all[key] else {
-                all[key] = InFlight(request: request)
+                all[key] = InFlight(number: number, request: request)
                 return .turn
             }
             if other.request != request { return .another }
@@ -104,25 +107,33 @@ package final class IdempotencyKeys: Sendable {
         Failure(.conflict, "this Idempotency-Key was used for another body; a key stands for one request")
     }
 
-    private func leave(_ key: Data) {
-        let waiting = inFlight.withLock { $0.removeValue(forKey: key)?.waiting ?? [] }
+    /// A ticket that was handed back already is nobody's.
+    private func leave(_ key: Data, _ number: UInt64) {
+        let waiting = inFlight.withLock { all in
+            all[key]?.number == number ? all.removeValue(forKey: key)?.waiting ?? [] : []
+        }
         for continuation in waiting { continuation.resume() }
     }
 
     /// What is to be kept of an answer.
-    package func answer(_ ticket: Ticket, invocation: String, head: Data, body: Data) -> KeptAnswer {
+    /// - Parameter body: nil: it is larger than `maxBody`.
+    package func answer(_ ticket: Ticket, invocation: String, head: Data, body: Data?) -> KeptAnswer {
         KeptAnswer(
             key: ticket.key, request: ticket.request, function: ticket.function, invocation: invocation, head: head,
-            body: body.count <= Self.maxBody ? body : nil, expiresAt: milliseconds() + Self.lifetime)
+            body: body, size: body?.count, expiresAt: milliseconds() + Self.lifetime)
     }
+
+    /// The body of a kept answer.
+    /// - Throws: what the store says.
+    package func body(of kept: KeptAnswer) async throws -> Data { try await store.keptBody(kept.key) ?? Data() }
 
     /// It was carried out: whoever asks again is answered the same.
     /// - Throws: `Failure` throttled, or what the store says: then nobody may be told that it was.
     package func finish(_ ticket: Ticket, _ answer: KeptAnswer) async throws {
-        defer { leave(ticket.key) }
+        defer { leave(ticket.key, ticket.number) }
         try await store.keep(answer)
     }
 
     /// It is over: it was kept with something else, or was not carried out and may be tried again.
-    package func release(_ ticket: Ticket) { leave(ticket.key) }
+    package func release(_ ticket: Ticket) { leave(ticket.key, ticket.number) }
 }

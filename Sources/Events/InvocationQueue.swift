@@ -19,7 +19,9 @@ final class InvocationQueue: Sendable {
     init(_ bounds: QueueMachine.Bounds) { state = Mutex(State(machine: QueueMachine(bounds))) }
 
     /// - Parameter bytes: of the event.
-    func hasRoom(for bytes: Int) -> Bool { state.withLock { $0.machine.hasRoom(for: bytes) } }
+    func hasRoom(for bytes: Int, of name: FunctionName) -> Bool {
+        state.withLock { $0.machine.hasRoom(for: bytes, of: name) }
+    }
 
     var count: Int { state.withLock { $0.machine.waiting } }
     var isClosed: Bool { state.withLock { $0.machine.isClosed } }
@@ -48,15 +50,18 @@ final class InvocationQueue: Sendable {
         }
     }
 
-    /// It has ended, and its slot is free.
+    /// See `QueueMachine`, as the others.
+    func ran(_ item: Item) { act { $0.ran(item) } }
+
     func finished(_ item: Item) { act { $0.finished(item) } }
 
     func postpone(_ item: Item, by delay: Duration) { act { $0.postpone(item, until: .now + delay) } }
 
     func retry(_ item: Item, after delay: Duration) { act { $0.retry(item, at: .now + delay) } }
 
-    /// See `QueueMachine.remove`.
-    func remove(_ id: String) -> Bool? { act { $0.remove(id) } }
+    func remove(_ id: String, of name: FunctionName) -> Bool? { act { $0.remove(id, of: name) } }
+
+    func remove(of name: FunctionName) -> [String] { act { $0.remove(of: name) } }
 
     func close() {
         act { $0.close() }

@@ -14,6 +14,8 @@ struct QueueMachine {
         /// Who is to be told; nil: the function is to run.
         var webhook: OutgoingURL?
         var isRaw = false
+        /// Id of the access key that asked for it.
+        var key: String?
         /// Of the event.
         var size = 0
         var depth = 0
@@ -21,10 +23,8 @@ struct QueueMachine {
         var acceptedAt = 0
         /// That have failed.
         var attempts = 0
-        /// How often in a row it met a full house.
-        var postponements = 0
-        /// How often the host could not start it.
-        var failedStarts = 0
+        /// How often in a row it met a full house, and how often the host could not start it.
+        var setbacks = (fullHouses: 0, failedStarts: 0)
 
         var heldBytes: Int { event?.bytes.readableBytes ?? 0 }
         fileprivate var line: LineID { LineID(function: version.name, isWebhook: webhook != nil) }
@@ -57,11 +57,16 @@ struct QueueMachine {
         var count: Int
         /// Of one function at once; of all; of webhooks of one function.
         var maxOfOne = 16, maxAtOnce = 256, maxTold = 4
+        /// With those that have run, and of which the end is being written down.
+        var maxInHand = 512
         /// Of waiting events together: in the store, and of them in memory.
         var bytes = 1 << 30, heldBytes = 48 << 20
     }
 
     private enum Phase { case waiting(bytes: Int), running }
+
+    /// What one function has waiting.
+    private struct Share { var count = 0, bytes = 0 }
 
     private let bounds: Bounds
     private var lines: [LineID: Line] = [:]
@@ -69,28 +74,32 @@ struct QueueMachine {
     private var turns: CircularBuffer<LineID> = []
     private var later = Heap<Later>()
     private var phases: [String: Phase] = [:]
-    private var counts = (bytes: 0, held: 0, running: 0, order: 0, stale: 0)
+    private var shares: [FunctionName: Share] = [:]
+    private var counts = (waiting: 0, bytes: 0, held: 0, running: 0, inHand: 0, order: 0, stale: 0)
     private(set) var isClosed = false
 
     init(_ bounds: Bounds) { self.bounds = bounds }
 
     /// Bytes of events in memory.
     var held: Int { counts.held }
-    var waiting: Int { phases.count - counts.running }
+    var waiting: Int { counts.waiting }
     /// Whether nothing runs any more and nothing will.
-    var isOver: Bool { isClosed && counts.running == 0 }
+    var isOver: Bool { isClosed && counts.inHand == 0 }
 
-    func hasRoom(for size: Int) -> Bool {
-        !isClosed && waiting < bounds.count && counts.bytes + size <= bounds.bytes
+    /// Whether there is room, and the function leaves as much to others as it has itself: where there is little room to begin with,
+    /// that counts for bytes alone.
+    func hasRoom(for size: Int, of name: FunctionName) -> Bool {
+        guard !isClosed, counts.waiting < bounds.count, counts.bytes + size <= bounds.bytes else { return false }
+        let own = shares[name] ?? Share()
+        return (own.count == 0 || own.bytes + size <= bounds.bytes - counts.bytes)
+            && (bounds.count < 1000 || own.count < bounds.count - counts.waiting)
     }
 
     /// - Parameter due: nil: at once.
     mutating func add(_ item: Item, due: ContinuousClock.Instant? = nil) {
         var item = item
         if counts.held + item.heldBytes > bounds.heldBytes { item.event = nil }
-        phases[item.id] = .waiting(bytes: item.size)
-        counts.bytes += item.size
-        counts.held += item.heldBytes
+        waits(item)
         if let due {
             counts.order += 1
             later.insert(Later(due: due, order: counts.order, item: item))
@@ -117,7 +126,7 @@ struct QueueMachine {
             later.removeMin()
             if isWaiting(first.item.id) { enter(first.item, first: true) } else { counts.held -= first.item.heldBytes }
         }
-        guard counts.running < bounds.maxAtOnce else { return nil }
+        guard counts.running < bounds.maxAtOnce, counts.inHand < bounds.maxInHand else { return nil }
         for _ in 0..<turns.count {
             let id = turns.removeFirst()
             dropStale(of: id)
@@ -131,8 +140,9 @@ struct QueueMachine {
             lines[id]?.running.append(first.version.bundle)
             if line.items.count > 1 { turns.append(id) }
             counts.running += 1
-            counts.bytes -= first.size
+            counts.inHand += 1
             counts.held -= first.heldBytes
+            waitsNoMore(first.id, first.version.name)
             phases[first.id] = .running
             return first
         }
@@ -158,10 +168,32 @@ struct QueueMachine {
         return [later.min?.due, blocked].compactMap { $0 }.min()
     }
 
-    /// It has ended, and its slot is free.
+    private mutating func waits(_ item: Item) {
+        phases[item.id] = .waiting(bytes: item.size)
+        counts.waiting += 1
+        counts.bytes += item.size
+        counts.held += item.heldBytes
+        shares[item.version.name, default: Share()].count += 1
+        shares[item.version.name, default: Share()].bytes += item.size
+    }
+
+    private mutating func waitsNoMore(_ id: String, _ name: FunctionName) {
+        guard case .waiting(let bytes) = phases.removeValue(forKey: id) else { return }
+        counts.waiting -= 1
+        counts.bytes -= bytes
+        shares[name]?.count -= 1
+        shares[name]?.bytes -= bytes
+        if shares[name]?.count == 0 { shares[name] = nil }
+    }
+
+    /// It has run, and its slot is free; how it ended is still to be written down.
+    mutating func ran(_ item: Item) { leave(item) }
+
+    /// It is done with.
     mutating func finished(_ item: Item) {
-        leave(item)
-        phases[item.id] = nil
+        counts.inHand -= 1
+        // One that was brought back meanwhile waits.
+        if case .running = phases[item.id] { phases[item.id] = nil }
     }
 
     private mutating func leave(_ item: Item) {
@@ -186,25 +218,33 @@ struct QueueMachine {
     }
 
     private mutating func reenter(_ item: Item) {
-        leave(item)
-        phases[item.id] = .waiting(bytes: item.size)
-        counts.bytes += item.size
-        counts.held += item.heldBytes
+        counts.inHand -= 1
+        waits(item)
     }
 
     /// Takes one out that waits.
     /// - Returns: nil when it is not known; false when it runs.
-    mutating func remove(_ id: String) -> Bool? {
+    mutating func remove(_ id: String, of name: FunctionName) -> Bool? {
         switch phases[id] {
         case nil: return nil
         case .running: return false
-        case .waiting(let bytes):
-            phases[id] = nil
-            counts.bytes -= bytes
+        case .waiting:
+            waitsNoMore(id, name)
             counts.stale += 1
             if counts.stale > 1000 + waiting { compact() }
             return true
         }
+    }
+
+    /// Takes out all that waits for a function.
+    /// - Returns: their ids.
+    mutating func remove(of name: FunctionName) -> [String] {
+        var ids: [String] = []
+        for isWebhook in [false, true] {
+            ids += lines[LineID(function: name, isWebhook: isWebhook)]?.items.map(\.id) ?? []
+        }
+        ids += later.unordered.filter { $0.item.version.name == name }.map(\.item.id)
+        return ids.filter { remove($0, of: name) == true }
     }
 
     /// All that was taken out is let go of.

@@ -78,7 +78,11 @@ struct ScheduleMachine {
 
     /// Those that would wait for a clock that was far ahead, now taken as it is.
     mutating func rewind(_ now: Int) -> [Schedule] {
-        let stuck = entries.values.filter { $0.cursor > now + Self.longestWait }.map(\.schedule)
+        let stuck = entries.values.filter { $0.cursor > now + Self.longestWait }.map { entry in
+            var schedule = entry.schedule
+            schedule.since = min(schedule.since, now)
+            return schedule
+        }
         for schedule in stuck { put(schedule, cursor: now) }
         return stuck
     }

@@ -135,7 +135,7 @@ package final class Schedules: Sendable {
         } catch {
             run.kind = .failed
             run.reason = (error as? Failure)?.detail ?? "\(error)"
-            return try await store.fire(run, queued: nil, skipsOverlap: false)
+            return try await store.fire(run, queued: nil, skipsOverlap: false, isManual: kind == .manual)
         }
         let id = RandomUUID().text
         run.invocation = id
@@ -144,7 +144,8 @@ package final class Schedules: Sendable {
         queued.schedule = schedule.id
         queued.acceptedAt = run.at
         let entered = try await store.fire(
-            run, queued: queued, skipsOverlap: schedule.overlap == .skip && kind != .manual)
+            run, queued: queued, skipsOverlap: schedule.overlap == .skip && kind != .manual,
+            isManual: kind == .manual)
         if entered?.invocation != nil {
             var waiting = WaitingInvocation(id: id, function: version.name, version: version.number, traceparent: nil)
             waiting.size = queued.event.count

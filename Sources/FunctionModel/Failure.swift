@@ -115,8 +115,9 @@ package struct Failure: Error, Sendable, Hashable {
             error.message = change(error.message)
             error.stackTrace = error.stackTrace.map(change)
             failure.cause = .error(error)
-            failure.detail = change(detail)
         }
+        // It may quote a line of the log.
+        failure.detail = change(detail)
         return failure
     }
 

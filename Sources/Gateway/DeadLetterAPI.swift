@@ -4,6 +4,7 @@ import Foundation
 import FunctionModel
 import HostSystem
 import Hummingbird
+import Invoker
 import Journal
 import NIOCore
 import Store
@@ -70,16 +71,18 @@ struct DeadLetterAPI: Sendable {
                     answers: [
                         Operation.Answer(
                             status: 200, about: "The event", content: ["application/octet-stream": .bytes])
-                    ], fails: [400, 404])
+                    ], fails: [400, 404, 503])
             ) { call in
                 let name = try services.catalogue.snapshot.resolve(call.reference).name
                 let id = call.parameter("id")
                 guard let event = try await services.events.event(ofDead: id, of: name) else {
                     throw Failure(.notFound, "\(name) has no dead letter \"\(printable(id.prefix(bytes: 80)))\"")
                 }
+                let charge = services.budget.charge(of: name.text)
+                guard charge.add(event.count) else { throw Failure.crowded }
                 return Response(
                     status: .ok, headers: [.contentType: "application/octet-stream"],
-                    body: ResponseBody(byteBuffer: ByteBuffer(bytes: event)))
+                    body: .charged(ByteBuffer(bytes: event), to: charge))
             },
             Endpoint(
                 .post, RoutePath("/v1/functions/{name}/dead-letters/redrive"), needs: .onFunction(.deploy),

@@ -23,12 +23,14 @@ struct IdempotentAnswer {
 
     func kept(as ticket: IdempotencyKeys.Ticket, of invocation: String, by keys: IdempotencyKeys) throws -> KeptAnswer {
         let head = Head(status: status, headers: headers.map { [$0.name.rawName, $0.value] })
+        let isKept = body.readableBytes <= IdempotencyKeys.maxBody
         return keys.answer(
-            ticket, invocation: invocation, head: try JSONEncoder().encode(head), body: Data(body.readableBytesView))
+            ticket, invocation: invocation, head: try JSONEncoder().encode(head),
+            body: isKept ? Data(body.readableBytesView) : nil)
     }
 
     /// The same again.
-    init(_ kept: KeptAnswer) throws {
+    init(_ kept: KeptAnswer, body: Data) throws {
         let head = try JSONDecoder().decode(Head.self, from: kept.head)
         status = head.status
         var headers = HTTPFields()
@@ -37,12 +39,12 @@ struct IdempotentAnswer {
         }
         headers[.idempotencyReplayed] = "true"
         self.headers = headers
-        body = ByteBuffer(bytes: kept.body ?? Data())
+        self.body = ByteBuffer(bytes: body)
     }
 
-    var response: Response {
-        Response(
-            status: HTTPResponse.Status(code: status), headers: headers, body: ResponseBody(byteBuffer: body))
+    /// - Parameter charge: what the body is charged to until the client has it.
+    func response(_ charge: MemoryBudget.Charge?) -> Response {
+        Response(status: HTTPResponse.Status(code: status), headers: headers, body: .charged(body, to: charge))
     }
 }
 

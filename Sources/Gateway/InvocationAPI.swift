@@ -100,7 +100,11 @@ struct InvocationAPI: Sendable {
         let begun = try await services.events.idempotency.begin(
             key, of: principal.keyID ?? "", for: name, body: event.bytes.readableBytesView)
         switch begun {
-        case .again(let kept): return try IdempotentAnswer(kept).response
+        case .again(let kept):
+            let charge = services.budget.charge(of: name.text)
+            guard charge.add(2 * (kept.size ?? 0)) else { throw Failure.crowded }
+            return try IdempotentAnswer(kept, body: try await services.events.idempotency.body(of: kept)).response(
+                charge)
         case .first(let ticket): return try await once(invocation, ticket, call).response
         }
     }
@@ -116,7 +120,8 @@ struct InvocationAPI: Sendable {
                 keys.release(ticket)
                 return answered
             }
-            let answered = try await run(invocation, call)
+            // Whoever leaves may come again with the key, for the answer.
+            let answered = answered(await services.invoker.invoke(invocation), invocation)
             guard answered.isFinal else {
                 keys.release(ticket)
                 return answered
@@ -135,11 +140,7 @@ struct InvocationAPI: Sendable {
         /// Whether the function has seen it: then it is not carried out again.
         var isFinal = true
 
-        var response: Response {
-            Response(
-                status: HTTPResponse.Status(code: answer.status), headers: answer.headers,
-                body: .charged(answer.body, to: charge))
-        }
+        var response: Response { answer.response(charge) }
     }
 
     private func accept(
@@ -157,18 +158,17 @@ struct InvocationAPI: Sendable {
     }
 
     private func run(_ invocation: Invocation, _ call: Call) async throws -> Answered {
-        let (id, version) = (invocation.id, invocation.version)
         let completion = await watch.watching(call.context.channel) { [invocation] cancellation in
             var invocation = invocation
             invocation.cancellation = cancellation
             return await services.invoker.invoke(invocation)
         }
-        let answer = InvocationAnswer(completion, id: id, version: version)
-        let isFinal =
-            switch completion.outcome {
-            case .throttled, .overloaded, .launchFailed, .cancelled: false
-            default: true
-            }
+        return answered(completion, invocation)
+    }
+
+    private func answered(_ completion: Completion, _ invocation: Invocation) -> Answered {
+        let answer = InvocationAnswer(completion, id: invocation.id, version: invocation.version)
+        let isFinal = !completion.hasNotRun && completion.outcome != .launchFailed
         return Answered(
             answer: IdempotentAnswer(status: answer.status.code, headers: answer.headers, body: answer.body),
             charge: answer.charge, isFinal: isFinal)

@@ -156,7 +156,7 @@ package struct Foundations {
     private static func giveAway(_ path: String, to uid: UInt32) throws {
         let names = [
             "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token",
-            "/endpoint", "/secrets.key", "/secrets.key.next", "/logs",
+            "/endpoint", "/secrets.key", "/secrets.key.next", "/logs", "/running",
         ]
         for name in names {
             let error = bh_give_away(path + name, uid)
@@ -186,7 +186,7 @@ package struct Foundations {
             let runtimes = try Runtimes(roots: try roots.prepare(in: bundles, data: path), in: bundles)
             return try Supervisor(
                 stores: stores, bundles: bundles, runtimes: runtimes, launcher: launcher, courier: courier,
-                secretKey: place, logArchive: logArchive, group: MultiThreadedEventLoopGroup.singleton,
+                secretKey: place, path: path, group: MultiThreadedEventLoopGroup.singleton,
                 options: options, logger: logger)
         } catch let failure as HostFailure {
             throw failure

@@ -44,7 +44,7 @@ package final class Supervisor: Sendable {
     /// - Throws: what keeps the host from serving.
     init(
         stores: Stores, bundles: BundleStore, runtimes: Runtimes, launcher: Launcher, courier: Courier?,
-        secretKey: Secrets.KeyPlace, logArchive: LogArchive, group: any EventLoopGroup, options: Options, logger: Logger
+        secretKey: Secrets.KeyPlace, path: String, group: any EventLoopGroup, options: Options, logger: Logger
     ) throws {
         self.options = options
         self.launcher = launcher
@@ -65,16 +65,18 @@ package final class Supervisor: Sendable {
         let budget = MemoryBudget(limit: options.maxBuffered)
         let pool = WorkerPool(
             launcher: launcher, group: group, options: Self.poolOptions(options, budget), sinks: journal.sinks)
+        let (running, left) = try RunningFile.open(path: path + "/running")
         var rules = Invoker.Rules(
             refusal: { journal.usage.refusal(of: $0) },
             redact: { secrets.redactor(of: $0.manifest.secrets)?.redacted($1) ?? $1 })
         if options.traces != nil { rules.span = { journal.traces.span(of: $0) } }
         let invoker = Invoker(workers: pool, recorder: journal, rules: rules)
+        try stores.queue.countStarts(of: left)
         let events = try Events(
             store: stores.queue, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
             around: Events.Surroundings(
                 version: { catalogue.snapshot.version($1, of: $0) }, resolve: { try catalogue.snapshot.resolve($0) },
-                secret: { secrets.bytes(of: $0) }, courier: courier),
+                secret: { secrets.bytes(of: $0) }, courier: courier, running: running),
             logger: logger)
         self.secrets = secrets
         schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
@@ -97,7 +99,7 @@ package final class Supervisor: Sendable {
                     journal.forget(name)
                     events.forget(name)
                 }, bundlesInUse: { pool.bundlesInUse.union(events.bundlesInUse) }))
-        journal.logs.restore(logArchive.read { catalogue.snapshot.latest($0) != nil })
+        journal.logs.restore(LogArchive(folder: path + "/logs").read { catalogue.snapshot.latest($0) != nil })
         secrets.tell { name in
             deployment.changed(secret: name)
             pool.renew { $0.manifest.secrets.values.contains(name) }

@@ -81,9 +81,12 @@ package final class Invoker: Sendable {
         recorder.began(told)
         var completion = await Self.completion(of: consume invocation) { run($0, completion: $1) }
         let answer = await reading(completion)
-        if case .failure(let failure) = answer { completion.result = .failure(failure) }
+        let safe = answer.mapError { failure in
+            told.version.manifest.secrets.isEmpty ? failure : rules.redact(told.version, failure)
+        }
+        if case .failure(let failure) = safe { completion.result = .failure(failure) }
         ended(told, completion, since: began)
-        return (completion, answer)
+        return (completion, safe)
     }
 
     /// Waits without holding the event: once the worker has it, nobody else needs it.

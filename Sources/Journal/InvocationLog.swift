@@ -145,6 +145,11 @@ package final class InvocationLog: Sendable {
 
     package func add(_ record: InvocationRecord) {
         state.withLock { state in
+            // One that comes again has its place.
+            guard state.records[record.id] == nil else {
+                _ = state.take(record.id)
+                return state.put(record)
+            }
             if let old = state.order[state.next] { _ = state.take(old) }
             state.order[state.next] = record.id
             state.next = (state.next + 1) % state.order.count

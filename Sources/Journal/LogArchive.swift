@@ -97,11 +97,16 @@ package final class LogArchive: Sendable {
 
     private func append(_ bytes: Data, of name: FunctionName) -> Bool {
         let path = path(name, older: false)
-        let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        let file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { return false }
         defer { close(file) }
-        let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
         var info = stat()
+        // One that was written to a full disk ends in half a line.
+        var bytes = bytes, last: UInt8 = 0x0A
+        if fstat(file, &info) == 0, info.st_size > 0, pread(file, &last, 1, info.st_size - 1) == 1, last != 0x0A {
+            bytes.insert(0x0A, at: bytes.startIndex)
+        }
+        let written = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
         if fstat(file, &info) == 0, info.st_size > Self.maxFile { rename(path, self.path(name, older: true)) }
         return written == bytes.count
     }

@@ -32,6 +32,26 @@ package final class LogStore: Sendable {
         }
     }
 
+    private struct Pending {
+        var lines: [LogLine] = []
+        var bytes = 0
+
+        /// The newest of them stay.
+        /// - Returns: by how much they have grown, in bytes.
+        mutating func add(_ new: [LogLine], most: Int) -> Int {
+            let before = bytes
+            lines += new
+            for line in new { bytes += line.text.utf8.count + 64 }
+            var dropped = 0
+            while bytes > most, dropped < lines.count {
+                bytes -= lines[dropped].text.utf8.count + 64
+                dropped += 1
+            }
+            lines.removeFirst(dropped)
+            return bytes - before
+        }
+    }
+
     private struct State {
         var functions: [FunctionName: Function] = [:]
         var nextFollower = 0
@@ -39,13 +59,14 @@ package final class LogStore: Sendable {
         var bytes = 0
         var isClosed = false
         /// What is to be written to the disk; nil: nothing is.
-        var pending: [FunctionName: [LogLine]]?
+        var pending: [FunctionName: Pending]?
+        var pendingBytes = 0
         /// Functions whose files are to go.
         var gone: Set<FunctionName> = []
     }
 
-    /// Of one function that are to be written: of more, no more would be kept.
-    private static let maxPending = 5000
+    /// Of one function that are to be written, in bytes: of more, no more would be kept; and of all.
+    private static let (maxPending, maxAllPending) = (1 << 20, 16 << 20)
 
     /// Kept for each function.
     private let bound: Int
@@ -66,9 +87,13 @@ package final class LogStore: Sendable {
             state.bytes += added
             if function.bytes > bound { state.bytes -= function.drop(to: bound * 3 / 4) }
             state.functions[name] = function
-            if var waiting = state.pending?.removeValue(forKey: name) ?? (state.pending == nil ? nil : []) {
-                waiting += lines
-                if waiting.count > Self.maxPending { waiting.removeFirst(waiting.count - Self.maxPending) }
+            if var waiting = state.pending?.removeValue(forKey: name) ?? (state.pending == nil ? nil : Pending()) {
+                state.pendingBytes += waiting.add(lines, most: Self.maxPending)
+                // A disk that stands still must not cost the host its memory.
+                if state.pendingBytes > Self.maxAllPending {
+                    state.pendingBytes -= waiting.bytes
+                    waiting = Pending()
+                }
                 state.pending?[name] = waiting
             }
             // Many functions with full logs: the longest one gives way.
@@ -105,9 +130,10 @@ package final class LogStore: Sendable {
         state.withLock { state in
             defer {
                 if state.pending != nil { state.pending = [:] }
+                state.pendingBytes = 0
                 state.gone = []
             }
-            return (state.pending ?? [:], state.gone)
+            return ((state.pending ?? [:]).mapValues(\.lines), state.gone)
         }
     }
 
@@ -138,7 +164,7 @@ package final class LogStore: Sendable {
             guard let function = state.functions.removeValue(forKey: name) else { return [:] }
             state.bytes -= function.bytes
             if state.pending != nil {
-                state.pending?[name] = nil
+                state.pendingBytes -= state.pending?.removeValue(forKey: name)?.bytes ?? 0
                 state.gone.insert(name)
             }
             return function.followers

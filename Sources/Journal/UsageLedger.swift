@@ -11,9 +11,8 @@ package final class UsageLedger: Sendable {
         var pending: [UsageKey: UsageSum] = [:]
         /// GB-seconds a month, of functions that have a budget.
         var budgets: [FunctionName: Double] = [:]
-        /// Of the present month, by functions that have a budget.
-        var spent: [FunctionName: Double] = [:]
-        var month: UsageDay
+        /// By months, and functions that have a budget. A clock may be set back.
+        var spent: [UsageDay: [FunctionName: Double]] = [:]
         var isFlushing = false
     }
 
@@ -27,10 +26,10 @@ package final class UsageLedger: Sendable {
         self.store = store
         self.today = today
         let day = today()
-        var state = State(month: day.month)
+        var state = State()
         state.budgets = try store.budgets()
         let spent = try store.spent(from: day.month.number)
-        for name in state.budgets.keys { state.spent[name] = spent[name] ?? 0 }
+        for name in state.budgets.keys { state.spent[day.month, default: [:]][name] = spent[name] ?? 0 }
         self.state = Mutex(state)
     }
 
@@ -52,8 +51,7 @@ package final class UsageLedger: Sendable {
         state.withLock { state in
             state.pending[key, default: UsageSum()] += sum
             guard state.budgets[name] != nil else { return }
-            state.turn(to: day)
-            state.spent[name, default: 0] += sum.gbSeconds
+            state.spent[day.month, default: [:]][name, default: 0] += sum.gbSeconds
         }
     }
 
@@ -62,8 +60,7 @@ package final class UsageLedger: Sendable {
         let day = today()
         let (budget, spent) = state.withLock { state -> (Double?, Double) in
             guard let budget = state.budgets[name] else { return (nil, 0) }
-            state.turn(to: day)
-            return (budget, state.spent[name] ?? 0)
+            return (budget, state.spent[day.month]?[name] ?? 0)
         }
         guard let budget, spent >= budget else { return nil }
         let next = day.nextMonth
@@ -108,8 +105,7 @@ package final class UsageLedger: Sendable {
     package func budget(of name: FunctionName) -> (budget: Double, spent: Double)? {
         let day = today()
         return state.withLock { state in
-            state.turn(to: day)
-            return state.budgets[name].map { ($0, state.spent[name] ?? 0) }
+            state.budgets[name].map { ($0, state.spent[day.month]?[name] ?? 0) }
         }
     }
 
@@ -121,19 +117,9 @@ package final class UsageLedger: Sendable {
         let spent = try await usage(from: day.month, to: day).filter { $0.key.function == name }
             .reduce(0) { $0 + $1.value.gbSeconds }
         state.withLock { state in
-            state.turn(to: day)
             state.budgets[name] = budget
-            state.spent[name] = budget == nil ? nil : spent
+            state.spent[day.month, default: [:]][name] = budget == nil ? nil : spent
         }
-    }
-}
-
-extension UsageLedger.State {
-    /// A new month begins with nothing spent.
-    fileprivate mutating func turn(to day: UsageDay) {
-        guard day.month != month else { return }
-        month = day.month
-        spent = [:]
     }
 }
 

@@ -9,50 +9,78 @@ package struct Redactor: Sendable {
         var isBase64 = false
     }
 
-    private let needles: [Needle]
+    /// By their first four bytes, the longest first: a part of one may be another.
+    private let needles: [UInt32: [Needle]]
+    /// A bit for each value of the first two bytes: most places are passed by it.
+    private let beginnings: [UInt64]
+
     /// What would be hidden in every other word is no secret.
     private static let shortest = 4
     private static let mark = Array("[secret]".utf8)
+    /// Of lines of secrets that are looked for by themselves.
+    private static let maxLines = 256
 
     package init(_ secrets: [[UInt8]]) {
         var all: Set<Needle> = []
         for secret in secrets {
             let lines = secret.split { $0 == 0x0A || $0 == 0x0D }.map { Array($0) }
-            for part in [secret] + (lines.count > 1 ? lines.filter { $0.count >= 8 } : lines)
-            where part.count >= Self.shortest {
+            let parts = lines.count > 1 ? lines.filter { $0.count >= 8 }.prefix(Self.maxLines) : lines[...]
+            for part in [secret] + parts where part.count >= Self.shortest {
                 all.insert(Needle(bytes: part))
-                // In a longer text its base64 begins at any of three places.
-                for shift in 0..<3 {
-                    let shifted = Data([UInt8](repeating: 0, count: shift) + part)
-                    let whole = (shift + part.count) / 3 * 4
-                    let text = Array(shifted.base64EncodedString().utf8.prefix(whole)).dropFirst(
-                        shift == 0 ? 0 : shift + 1)
-                    guard text.count >= 6 else { continue }
-                    all.insert(Needle(bytes: Array(text), isBase64: true))
-                    all.insert(Needle(bytes: text.map(Self.forURL), isBase64: true))
-                }
+                Self.addBase64(of: part, to: &all)
             }
         }
-        // The longest first: a part of one may be another.
-        needles = all.sorted { $0.bytes.count > $1.bytes.count }
+        var needles: [UInt32: [Needle]] = [:], beginnings = [UInt64](repeating: 0, count: 1024)
+        for needle in all.sorted(by: { $0.bytes.count > $1.bytes.count }) {
+            needles[Self.first(of: needle.bytes, at: 0), default: []].append(needle)
+            let two = Int(needle.bytes[0]) << 8 | Int(needle.bytes[1])
+            beginnings[two >> 6] |= 1 << UInt64(two & 63)
+        }
+        (self.needles, self.beginnings) = (needles, beginnings)
     }
 
-    package func redacted(_ text: String) -> String {
-        var bytes = Array(text.utf8), isChanged = false
-        for needle in needles {
-            guard var found = Self.find(needle.bytes, in: bytes[...]) else { continue }
-            isChanged = true
-            var rest = bytes[...], kept: [UInt8] = []
-            while true {
-                kept += rest[rest.startIndex..<found] + Self.mark
-                rest = rest[(found + needle.bytes.count)...]
-                if needle.isBase64 { rest = Self.afterGroup(rest) }
-                guard let next = Self.find(needle.bytes, in: rest) else { break }
-                found = next
-            }
-            bytes = kept + rest
+    /// In a longer text it begins at any of three places.
+    private static func addBase64(of part: [UInt8], to all: inout Set<Needle>) {
+        for shift in 0..<3 {
+            let shifted = Data([UInt8](repeating: 0, count: shift) + part)
+            let whole = (shift + part.count) / 3 * 4
+            let text = Array(shifted.base64EncodedString().utf8.prefix(whole)).dropFirst(shift == 0 ? 0 : shift + 1)
+            guard text.count >= 6 else { continue }
+            all.insert(Needle(bytes: Array(text), isBase64: true))
+            all.insert(Needle(bytes: text.map(forURL), isBase64: true))
         }
-        return isChanged ? String(decoding: bytes, as: UTF8.self) : text
+    }
+
+    private static func first(of bytes: [UInt8], at place: Int) -> UInt32 {
+        UInt32(bytes[place]) << 24 | UInt32(bytes[place + 1]) << 16 | UInt32(bytes[place + 2]) << 8
+            | UInt32(bytes[place + 3])
+    }
+
+    /// In one pass: log lines are as long and as many as a function likes.
+    package func redacted(_ text: String) -> String {
+        guard !needles.isEmpty, text.utf8.count >= Self.shortest else { return text }
+        let bytes = Array(text.utf8)
+        var kept: [UInt8] = [], copied = 0, at = 0
+        while at + Self.shortest <= bytes.count {
+            let two = Int(bytes[at]) << 8 | Int(bytes[at + 1])
+            guard beginnings[two >> 6] & 1 << UInt64(two & 63) != 0, let end = end(of: bytes, at: at) else {
+                at += 1
+                continue
+            }
+            kept += bytes[copied..<at] + Self.mark
+            (at, copied) = (end, end)
+        }
+        return copied == 0 ? text : String(decoding: kept + bytes[copied...], as: UTF8.self)
+    }
+
+    /// Where what is to be hidden ends that begins there; nil: nothing does.
+    private func end(of bytes: [UInt8], at place: Int) -> Int? {
+        for needle in needles[Self.first(of: bytes, at: place)] ?? [] {
+            let end = place + needle.bytes.count
+            guard end <= bytes.count, bytes[place..<end].elementsEqual(needle.bytes) else { continue }
+            return needle.isBase64 ? Self.afterGroup(bytes[end...]) : end
+        }
+        return nil
     }
 
     /// As URLs have it (RFC 4648, 5).
@@ -65,20 +93,14 @@ package struct Redactor: Sendable {
     }
 
     /// The last bytes of a secret share a group of four letters with what follows it.
-    private static func afterGroup(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    private static func afterGroup(_ bytes: ArraySlice<UInt8>) -> Int {
         let end = bytes.prefix(4).prefix { byte in
             switch byte {
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2B, 0x2D, 0x2F, 0x5F: true
             default: false
             }
         }.endIndex
-        return bytes[end...].drop { $0 == UInt8(ascii: "=") }
-    }
-
-    /// Where it begins.
-    private static func find(_ needle: [UInt8], in bytes: ArraySlice<UInt8>) -> Int? {
-        guard bytes.count >= needle.count else { return nil }
-        return bytes.firstRange(of: needle)?.lowerBound
+        return bytes[end...].prefix(2).prefix { $0 == UInt8(ascii: "=") }.endIndex
     }
 
     /// What a failure says in the function's own words.

@@ -29,18 +29,20 @@ package final class Secrets: Sendable {
         }
     }
 
-    private struct Entry {
+    fileprivate struct Entry {
         var bytes: [UInt8]
         var listed: Listed
     }
 
-    private struct State {
+    fileprivate struct State {
         var key: SecretKey
         var entries: [String: Entry] = [:]
         var redactors: [Set<String>: Redactor] = [:]
         var changed: @Sendable (String) -> Void = { _ in }
-        /// Changes under way; while all are sealed anew there are none.
-        var changing = 0
+        /// What they were before; workers that hold the old ones may still run.
+        var replaced: [(name: String, bytes: [UInt8], until: ContinuousClock.Instant)] = []
+        /// Changes under way, each name's one at a time; while all are sealed anew there are none.
+        var changing: Set<String> = []
         var isRotating = false
     }
 
@@ -51,6 +53,7 @@ package final class Secrets: Sendable {
     /// Of one secret, in bytes; of all, their number.
     package static let maxBytes = 64 << 10
     private static let maxSecrets = 10_000
+    private static let maxRedactors = 100
 
     /// Opens all that are stored. Blocks.
     /// - Throws: `SecretKey.Unusable`, or what the store or the file system says.
@@ -150,8 +153,8 @@ package final class Secrets: Sendable {
                 .invalidRequest,
                 "a secret is given to functions as a variable: UTF-8 without NUL; encode bytes in base64")
         }
-        try begin()
-        defer { state.withLock { $0.changing -= 1 } }
+        try begin(name)
+        defer { state.withLock { _ = $0.changing.remove(name) } }
         let (key, old, count) = state.withLock { ($0.key, $0.entries[name], $0.entries.count) }
         if let old, old.bytes == bytes { return (old.listed, false) }
         guard old != nil || count < Self.maxSecrets else {
@@ -162,6 +165,7 @@ package final class Secrets: Sendable {
             SealedSecret(
                 name: name, sealed: try key.seal(bytes, as: name), createdAt: listed.createdAt, updatedAt: now))
         let changed = state.withLock { state in
+            state.replace(name)
             state.entries[name] = Entry(bytes: bytes, listed: listed)
             state.redactors = [:]
             return state.changed
@@ -173,10 +177,11 @@ package final class Secrets: Sendable {
     /// - Returns: false when there was none.
     /// - Throws: what the store says.
     package func remove(_ name: String) async throws -> Bool {
-        try begin()
-        defer { state.withLock { $0.changing -= 1 } }
+        try begin(name)
+        defer { state.withLock { _ = $0.changing.remove(name) } }
         guard try await store.removeSecret(name) else { return false }
         let changed = state.withLock { state in
+            state.replace(name)
             state.entries[name] = nil
             state.redactors = [:]
             return state.changed
@@ -196,11 +201,13 @@ package final class Secrets: Sendable {
             )
         }
         let entries = try state.withLock { state throws(Failure) in
-            guard state.changing == 0, !state.isRotating else { throw Self.busy }
+            guard state.changing.isEmpty, !state.isRotating else { throw Self.busy }
             state.isRotating = true
             return state.entries.values
         }
         defer { state.withLock { $0.isRotating = false } }
+        // One that was broken off may have left the key that opens them in the other file alone.
+        try place.write(state.withLock { $0.key.text }, place.path)
         let key = SecretKey()
         // At any moment one of the two files opens what is stored: see `open`.
         try place.write(key.text, place.path + ".next")
@@ -215,10 +222,9 @@ package final class Secrets: Sendable {
         return sealed.count
     }
 
-    private func begin() throws(Failure) {
+    private func begin(_ name: String) throws(Failure) {
         try state.withLock { state throws(Failure) in
-            if state.isRotating { throw Self.busy }
-            state.changing += 1
+            guard !state.isRotating, state.changing.insert(name).inserted else { throw Self.busy }
         }
     }
 
@@ -231,13 +237,32 @@ package final class Secrets: Sendable {
     /// What hides these from what others read; nil where there is nothing to hide.
     package func redactor(of table: [String: String]) -> Redactor? {
         guard !table.isEmpty else { return nil }
-        let names = Set(table.values)
-        return state.withLock { state in
-            if let known = state.redactors[names] { return known }
-            let redactor = Redactor(names.compactMap { state.entries[$0]?.bytes })
-            if state.redactors.count > 1000 { state.redactors = [:] }
-            state.redactors[names] = redactor
-            return redactor
+        let names = Set(table.values), now = ContinuousClock.now
+        let (known, all) = state.withLock { state -> (Redactor?, [[UInt8]]) in
+            if let known = state.redactors[names] { return (known, []) }
+            let old = state.replaced.filter { names.contains($0.name) && $0.until > now }.map(\.bytes)
+            return (nil, names.compactMap { state.entries[$0]?.bytes } + old)
         }
+        if let known { return known }
+        let redactor = Redactor(all)
+        state.withLock { state in
+            if state.redactors.count >= Self.maxRedactors { state.redactors = [:] }
+            state.redactors[names] = redactor
+        }
+        return redactor
+    }
+}
+
+extension Secrets.State {
+    /// The longest that a worker may have it still: an invocation's time, and a little.
+    private static let lifetime = Duration.seconds(960)
+    private static let maxReplaced = 1000
+
+    fileprivate mutating func replace(_ name: String) {
+        guard let old = entries[name]?.bytes else { return }
+        let now = ContinuousClock.now
+        replaced.removeAll { $0.until <= now }
+        if replaced.count >= Self.maxReplaced { replaced.removeFirst() }
+        replaced.append((name, old, now + Self.lifetime))
     }
 }

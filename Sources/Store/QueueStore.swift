@@ -9,8 +9,8 @@ package protocol QueueStore: Sendable {
     func dequeue(_ id: String) async throws
     /// All that wait, in the order in which they came. Blocks: asked once, at the start.
     func waiting() throws -> [WaitingInvocation]
-    /// This process takes these up: what ends whoever runs it is known by how often it was.
-    func claim(_ id: String) async throws
+    /// A process ended while it ran these: what ends whoever runs it is known by how often it did. Blocks: called at the start.
+    func countStarts(of ids: [String]) throws
     /// The event of one that waits; nil when it is known no more.
     func event(ofQueued id: String) async throws -> Data?
     /// It has failed, and is tried again.
@@ -45,8 +45,11 @@ package protocol QueueStore: Sendable {
     // MARK: Idempotency keys
 
     /// Nil for one that is not known, or has expired.
-    func keptAnswer(_ key: Data, now: Int) async throws -> KeptAnswer?
-    /// - Throws: `Failure` throttled, where the function has so many that none can be added.
+    /// What is kept, but for its body.
+    /// - Throws: `Failure` throttled, where it is not known and the function has so many that none can be added.
+    func keptAnswer(_ key: Data, of name: FunctionName, now: Int) async throws -> KeptAnswer?
+    func keptBody(_ key: Data) async throws -> Data?
+    /// Of a function that has too many bytes of them the body is not kept.
     func keep(_ answer: KeptAnswer) async throws
 }
 
@@ -73,8 +76,11 @@ package protocol ScheduleStore: Sendable {
     /// - Parameters:
     ///   - queued: nil: nothing.
     ///   - skipsOverlap: not if something that it asked for waits or runs.
+    ///   - isManual: somebody asked for it: no matter how far the schedule has come.
     /// - Returns: as it was entered; nil when this time, or a later one, was entered already.
-    func fire(_ run: ScheduleRun, queued: QueuedInvocation?, skipsOverlap: Bool) async throws -> ScheduleRun?
+    func fire(
+        _ run: ScheduleRun, queued: QueuedInvocation?, skipsOverlap: Bool, isManual: Bool
+    ) async throws -> ScheduleRun?
     /// The newest first.
     func runs(of id: String, limit: Int) async throws -> [ScheduleRun]
 }

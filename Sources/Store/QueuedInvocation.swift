@@ -11,6 +11,8 @@ package struct QueuedInvocation: Sendable {
     package let traceparent: String?
     /// The URL that is to be told; nil: the function is to run.
     package var webhook: String?
+    /// Id of the access key that asked for it, for what it costs.
+    package var key: String?
     /// The schedule that asked for it.
     package var schedule: String?
     /// How many destinations lie before it.
@@ -36,17 +38,22 @@ package struct WaitingInvocation: Sendable, Hashable {
     package let version: Int
     package let traceparent: String?
     package var webhook: String?
+    package var key: String?
     package var depth = 0
     package var acceptedAt = 0
     package var isRaw = false
     /// Of its event, in bytes.
     package var size = 0
-    /// That have failed.
-    package var attempts = 0
-    /// How many processes ended while they ran it, one after another.
-    package var starts = 0
-    /// In milliseconds since 1970.
-    package var notBefore = 0
+    package var tries = Tries()
+
+    package struct Tries: Sendable, Hashable {
+        /// That have failed.
+        package var attempts = 0
+        /// How many processes ended while they ran it, one after another.
+        package var starts = 0
+        /// In milliseconds since 1970.
+        package var notBefore = 0
+    }
 
     package init(id: String, function: FunctionName, version: Int, traceparent: String?) {
         self.id = id
@@ -135,14 +142,18 @@ package struct KeptAnswer: Sendable, Hashable {
     package let invocation: String
     /// As whoever wrote it reads it.
     package let head: Data
-    /// Nil: it was too large to be kept.
+    /// Nil: it stands in the store, or was too large to be kept.
     package let body: Data?
+    /// Of the body, in bytes; nil: it is not kept.
+    package let size: Int?
     /// In milliseconds since 1970.
     package let expiresAt: Int
 
     package init(
-        key: Data, request: Data, function: FunctionName, invocation: String, head: Data, body: Data?, expiresAt: Int
+        key: Data, request: Data, function: FunctionName, invocation: String, head: Data, body: Data?, size: Int?,
+        expiresAt: Int
     ) {
+        self.size = size
         self.key = key
         self.request = request
         self.function = function

@@ -6,6 +6,7 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
         try database.alter(table: "queued") { table in
             table.add(column: "webhook", .text)
             table.add(column: "schedule", .text)
+            table.add(column: "key", .text)
             table.add(column: "depth", .integer).notNull().defaults(to: 0)
             table.add(column: "acceptedAt", .integer).notNull().defaults(to: 0)
             table.add(column: "isRaw", .boolean).notNull().defaults(to: false)
@@ -22,16 +23,18 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
             table.column("id", .text).notNull().unique()
             table.column("name", .text).notNull().indexed()
             table.column("number", .integer).notNull()
-            table.column("event", .blob).notNull()
-            table.column("size", .integer).notNull()
+            table.column("size", .integer).notNull().indexed()
             table.column("traceparent", .text)
             table.column("webhook", .text)
+            table.column("key", .text)
             table.column("depth", .integer).notNull()
             table.column("isRaw", .boolean).notNull()
             table.column("attempts", .integer).notNull()
             table.column("acceptedAt", .integer).notNull()
             table.column("diedAt", .integer).notNull()
             table.column("summary", .blob).notNull()
+            // Last: what stands before it is read without it.
+            table.column("event", .blob).notNull()
         }
         try database.create(table: "kept") { table in
             table.primaryKey("key", .blob)

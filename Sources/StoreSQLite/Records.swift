@@ -100,6 +100,7 @@ struct QueuedRecord: Codable, FetchableRecord, PersistableRecord {
     let traceparent: String?
     let webhook: String?
     let schedule: String?
+    let key: String?
     let depth: Int
     let acceptedAt: Int
     let isRaw: Bool
@@ -107,6 +108,7 @@ struct QueuedRecord: Codable, FetchableRecord, PersistableRecord {
     init(_ queued: QueuedInvocation) {
         webhook = queued.webhook
         schedule = queued.schedule
+        key = queued.key
         depth = queued.depth
         acceptedAt = queued.acceptedAt
         isRaw = queued.isRaw

@@ -29,7 +29,7 @@ package final class SQLiteQueue: QueueStore {
     }
 
     private static let waitingColumns =
-        "SELECT id, name, number, traceparent, webhook, depth, acceptedAt, isRaw, length(event) AS size, attempts, starts, notBefore"
+        "SELECT id, name, number, traceparent, webhook, key, depth, acceptedAt, isRaw, length(event) AS size, attempts, starts, notBefore"
 
     /// Nil for a row of which nobody knows the function.
     private static func waiting(_ row: Row) -> WaitingInvocation? {
@@ -37,13 +37,14 @@ package final class SQLiteQueue: QueueStore {
         var waiting = WaitingInvocation(
             id: row["id"], function: name, version: row["number"], traceparent: row["traceparent"])
         waiting.webhook = row["webhook"]
+        waiting.key = row["key"]
         waiting.depth = row["depth"]
         waiting.acceptedAt = row["acceptedAt"]
         waiting.isRaw = row["isRaw"]
         waiting.size = row["size"]
-        waiting.attempts = row["attempts"]
-        waiting.starts = row["starts"]
-        waiting.notBefore = row["notBefore"]
+        waiting.tries.attempts = row["attempts"]
+        waiting.tries.starts = row["starts"]
+        waiting.tries.notBefore = row["notBefore"]
         return waiting
     }
 
@@ -52,9 +53,11 @@ package final class SQLiteQueue: QueueStore {
             .flatMap(waiting)
     }
 
-    package func claim(_ id: String) async throws {
-        try await group.write {
-            try $0.execute(sql: "UPDATE queued SET starts = starts + 1 WHERE id = ?", arguments: [id])
+    package func countStarts(of ids: [String]) throws {
+        try database.write { database in
+            for id in ids {
+                try database.execute(sql: "UPDATE queued SET starts = starts + 1 WHERE id = ?", arguments: [id])
+            }
         }
     }
 
@@ -84,9 +87,9 @@ package final class SQLiteQueue: QueueStore {
             if let attempts = settlement.deadAfter {
                 try database.execute(
                     sql: """
-                        INSERT OR REPLACE INTO dead (id, name, number, event, size, traceparent, webhook, depth, isRaw, attempts,
+                        INSERT OR REPLACE INTO dead (id, name, number, event, size, traceparent, webhook, key, depth, isRaw, attempts,
                             acceptedAt, diedAt, summary)
-                        SELECT id, name, number, event, length(event), traceparent, webhook, depth, isRaw, ?, acceptedAt,
+                        SELECT id, name, number, event, length(event), traceparent, webhook, key, depth, isRaw, ?, acceptedAt,
                             CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), ? FROM queued WHERE id = ?
                         """, arguments: [attempts, finished.summary, finished.id])
                 if database.lastInsertedRowID % 64 == 0 { try Self.buryNoMore(in: database) }
@@ -173,10 +176,10 @@ package final class SQLiteQueue: QueueStore {
             return try ids.compactMap { id in
                 try database.execute(
                     sql: """
-                        INSERT OR IGNORE INTO queued (id, name, number, event, traceparent, webhook, depth, isRaw, acceptedAt)
+                        INSERT OR IGNORE INTO queued (id, name, number, event, traceparent, webhook, key, depth, isRaw, acceptedAt)
                         SELECT id, name, CASE WHEN EXISTS (SELECT 1 FROM version WHERE version.name = dead.name
                             AND version.number = dead.number) THEN number ELSE ? END,
-                            event, traceparent, webhook, depth, isRaw, ? FROM dead WHERE id = ?
+                            event, traceparent, webhook, key, depth, isRaw, ? FROM dead WHERE id = ?
                         """, arguments: [version, now, id])
                 try database.execute(sql: "DELETE FROM dead WHERE id = ?", arguments: [id])
                 try database.execute(sql: "DELETE FROM finished WHERE id = ?", arguments: [id])
@@ -204,21 +207,35 @@ package final class SQLiteQueue: QueueStore {
 
     // MARK: - Idempotency keys
 
-    /// Of one function: keys, and bytes of their answers.
-    private static let (maxKept, maxKeptBytes) = (200_000, 256 << 20)
+    /// Of one function: keys, and bytes of their answers; and bytes of all.
+    private static let (maxKept, maxKeptBytes, maxAllBytes) = (200_000, 256 << 20, 2 << 30)
 
-    package func keptAnswer(_ key: Data, now: Int) async throws -> KeptAnswer? {
+    package func keptAnswer(_ key: Data, of name: FunctionName, now: Int) async throws -> KeptAnswer? {
         try await database.read { database in
-            try Row.fetchOne(
-                database, sql: "SELECT * FROM kept WHERE key = ? AND expiresAt > ?", arguments: [key, now]
-            ).flatMap { row in
-                FunctionName(row["name"] as String).map {
-                    KeptAnswer(
-                        key: row["key"], request: row["request"], function: $0, invocation: row["invocation"],
-                        head: row["head"], body: row["body"], expiresAt: row["expiresAt"])
+            let row = try Row.fetchOne(
+                database,
+                sql: "SELECT key, request, name, invocation, head, body IS NULL AS isGone, size, expiresAt FROM kept "
+                    + "WHERE key = ? AND expiresAt > ?", arguments: [key, now])
+            guard let row else {
+                let count = try Int.fetchOne(
+                    database, sql: "SELECT count FROM keptSum WHERE name = ?", arguments: [name.text])
+                guard count ?? 0 < Self.maxKept else {
+                    throw Failure(
+                        .throttled(retryAfter: 60),
+                        "\(name) has \(Self.maxKept) idempotency keys, which are kept for 24 hours; send this without one, or later"
+                    )
                 }
+                return nil
             }
+            return KeptAnswer(
+                key: row["key"], request: row["request"], function: name, invocation: row["invocation"],
+                head: row["head"], body: nil, size: (row["isGone"] as Bool) ? nil : row["size"],
+                expiresAt: row["expiresAt"])
         }
+    }
+
+    package func keptBody(_ key: Data) async throws -> Data? {
+        try await database.read { try Data.fetchOne($0, sql: "SELECT body FROM kept WHERE key = ?", arguments: [key]) }
     }
 
     package func keep(_ answer: KeptAnswer) async throws {
@@ -228,23 +245,20 @@ package final class SQLiteQueue: QueueStore {
     private static func keep(_ answer: KeptAnswer, in database: Database) throws {
         try database.execute(
             sql: "DELETE FROM kept WHERE expiresAt <= ?", arguments: [answer.expiresAt - 86_400_000])
-        let row = try Row.fetchOne(
-            database, sql: "SELECT count, bytes FROM keptSum WHERE name = ?", arguments: [answer.function.text])
+        let own = try Int.fetchOne(
+            database, sql: "SELECT bytes FROM keptSum WHERE name = ?", arguments: [answer.function.text])
+        let all = try Int.fetchOne(database, sql: "SELECT sum(bytes) FROM keptSum")
         let size = answer.body?.count ?? 0
-        guard row?["count"] ?? 0 < maxKept, (row?["bytes"] ?? 0) + size <= maxKeptBytes else {
-            throw Failure(
-                .throttled(retryAfter: 60),
-                "\(answer.function) has \(maxKept) idempotency keys, or \(ByteSize(bytes: maxKeptBytes)) of their answers, which are kept for 24 hours; send this without one, or later"
-            )
-        }
+        // That it was carried out is known still.
+        let hasRoom = (own ?? 0) + size <= maxKeptBytes && (all ?? 0) + size <= maxAllBytes
         try database.execute(
             sql: """
                 INSERT OR REPLACE INTO kept (key, request, name, invocation, head, body, size, expiresAt)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                answer.key, answer.request, answer.function.text, answer.invocation, answer.head, answer.body, size,
-                answer.expiresAt,
+                answer.key, answer.request, answer.function.text, answer.invocation, answer.head,
+                hasRoom ? answer.body : nil, hasRoom ? size : 0, answer.expiresAt,
             ])
     }
 }

@@ -51,11 +51,10 @@ package final class SQLiteSchedules: ScheduleStore {
     private static let maxRuns = 1000
 
     package func fire(
-        _ run: ScheduleRun, queued: QueuedInvocation?, skipsOverlap: Bool
+        _ run: ScheduleRun, queued: QueuedInvocation?, skipsOverlap: Bool, isManual: Bool
     ) async throws -> ScheduleRun? {
         try await group.write { database in
             var run = run
-            let isManual = run.kind == .manual
             let cursor = try Int.fetchOne(
                 database, sql: "SELECT cursor FROM schedule WHERE id = ?", arguments: [run.schedule])
             guard let cursor, isManual || cursor < run.due else { return nil }
@@ -77,7 +76,7 @@ package final class SQLiteSchedules: ScheduleStore {
                     sql: "UPDATE schedule SET cursor = ? WHERE id = ?", arguments: [run.due, run.schedule])
             }
             if run.invocation != nil, let queued { try QueuedRecord(queued).insert(database) }
-            if run.due % 16 == 0 || run.due % 60_000 == 0 {
+            if Int.random(in: 0..<64) == 0 {
                 try database.execute(
                     sql: """
                         DELETE FROM scheduleRun WHERE schedule = ?1 AND due < (SELECT due FROM scheduleRun

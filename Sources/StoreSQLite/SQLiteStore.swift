@@ -91,7 +91,7 @@ package final class SQLiteStore: Store {
             try database.execute(
                 sql: "UPDATE function SET aliases = NULL, keep = NULL WHERE name = ?", arguments: [name.text])
             // What was accepted for it is not for another one by that name.
-            for table in ["queued", "dead"] {
+            for table in ["queued", "dead", "kept"] {
                 try database.execute(sql: "DELETE FROM \(table) WHERE name = ?", arguments: [name.text])
             }
             let count = try VersionRecord.filter(Column("name") == name.text).deleteAll(database)

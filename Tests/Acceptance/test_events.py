@@ -208,6 +208,45 @@ def test_a_failure_is_the_answer_too_but_a_full_house_is_not(host):
     assert host.invoke(busy, headers={"Idempotency-Key": "k"}).status == 200
 
 
+def test_who_leaves_may_come_again_for_the_answer(host):
+    """A connection that is cut in the midst of it is what keys are for: it runs to its end, once."""
+    name = unique_name("slow")
+    host.upload(name, b"#!/bin/sh\necho ran >&2; sleep 1; cat\n")
+    connection = host.connect()
+    connection.request("POST", f"/v1/functions/{name}/invocations", b'{"a":1}', {"Authorization": f"Bearer {host.token}", "Idempotency-Key": "k"})
+    time.sleep(0.4)
+    connection.close()
+    assert host.invoke(name, b'{"a":1}', headers={"Idempotency-Key": "k"}, expect="ok").json() == {"a": 1}
+    assert len(host.logs(name)) == 1
+
+
+def test_what_waits_goes_with_its_function(host):
+    """Not run by anybody, also where nobody was killed."""
+    name, told = unique_name("slow"), unique_name("told")
+    host.upload(told, b"#!/bin/sh\ncat >&2\n")
+    host.upload(name, b"#!/bin/sh\nsleep 1; echo $0\n", {"max": "1", "onSuccess": told})
+    ids = [accept(host, name) for _ in range(3)]
+    eventually(lambda: host.record(ids[0])["status"] == "running", 5, "the first runs")
+    assert host.delete(name).status == 204
+    host.upload(name, ECHO)
+    assert [host.record(identifier)["outcome"] for identifier in ids[1:]] == ["cancelled"] * 2
+    time.sleep(2.5)
+    assert len(host.logs(told)) <= 1, "of the one that ran"
+
+
+def test_a_key_for_some_functions_has_no_others_run(host):
+    """A destination is run by the host: it must not be what the uploader may not run."""
+    other = unique_name("other")
+    host.upload(other, ECHO)
+    made = host.request("POST", "/v1/keys", b'{"name": "a", "role": "deploy", "functions": ["mine-*"]}', {"Content-Type": "application/json"})
+    token = made.json()["token"]
+    for word in ("onSuccess", "onFailure"):
+        refused = host.upload("mine-x", ECHO, {word: other}, token=token, expect=())
+        assert refused.status == 403 and other in refused.json()["detail"], refused
+    assert host.upload("mine-x", ECHO, {"onSuccess": "mine-y"}, token=token).status == 201
+    host.delete("mine-x")
+
+
 def test_keys_outlive_the_supervisor(hosts):
     host = hosts()
     host.upload("echo", b"#!/bin/sh\ncat; date +%N\n")

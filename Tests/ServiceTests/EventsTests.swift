@@ -1,4 +1,3 @@
-import Events
 import Foundation
 import FunctionModel
 import GRDB
@@ -9,6 +8,8 @@ import NIOCore
 import Store
 import StoreSQLite
 import Testing
+
+@testable import Events
 
 /// On a real store, with workers that end as they are told.
 @Suite final class EventsTests {
@@ -185,13 +186,27 @@ import Testing
     @Test func whatEndsItsRunnersIsBuried() async throws {
         let version = try await committed(), store = try stores().queue
         try await events(FakeWorkers()).accept(invocation(version, source: .queue))
-        for _ in 0..<10 { try await store.claim("i") }
+        for _ in 0..<10 { try store.countStarts(of: ["i"]) }
         let workers = FakeWorkers(), next = try events(workers)
         try await run(next, until: ["i"])
         #expect(workers.taken.isEmpty && next.deadLetterCounts == [version.name: 1])
         #expect(try await next.record("i")?.outcome == .cancelled)
     }
 
+    /// A process that ends leaves word of what it had in hand.
+    @Test func whatIsInHandIsKnownToTheNext() throws {
+        let path = folder.path + "/running"
+        do {
+            let (file, left) = try RunningFile.open(path: path)
+            #expect(left.isEmpty)
+            let slots = ["one", "two", "three"].map { file.enter($0) }
+            file.leave(slots[1])
+        }
+        #expect(try RunningFile.open(path: path).left == ["one", "three"])
+        #expect(try RunningFile.open(path: path).left.isEmpty)
+    }
+
+    /// Not by any who asks meanwhile, nor by who has handed it back twice.
     @Test func theSameKeyIsAnsweredTheSame() async throws {
         let version = try await committed(), keys = try events(FakeWorkers()).idempotency
         func begin(_ key: String, _ body: String, of holder: String = "h") async throws -> IdempotencyKeys.Answer {
@@ -205,7 +220,8 @@ import Testing
         let answer = keys.answer(ticket, invocation: "i", head: Data("h".utf8), body: Data("b".utf8))
         try await keys.finish(ticket, answer)
         guard case .again(let kept) = try await second else { throw Failure(.conflict, "not again") }
-        #expect(kept == answer)
+        #expect(kept.invocation == "i" && kept.head == answer.head)
+        #expect(try await keys.body(of: kept) == Data("b".utf8))
         await #expect(throws: Failure.self) { try await begin("k", "2") }
         // Another holder's is another key; one that was let go of is free.
         guard case .first(let other) = try await begin("k", "2", of: "other") else { throw Failure(.conflict, "same") }

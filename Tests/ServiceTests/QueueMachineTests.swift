@@ -18,6 +18,10 @@ import Testing
         return item
     }
 
+    private func hasRoom(_ machine: QueueMachine, _ size: Int, of name: String = "f") throws -> Bool {
+        machine.hasRoom(for: size, of: try functionName(name))
+    }
+
     private func claimed(_ machine: inout QueueMachine, after time: Duration = .zero) -> [String] {
         var ids: [String] = []
         while let item = machine.claim(start + time) { ids.append(item.id) }
@@ -29,7 +33,7 @@ import Testing
         for number in 1...5 { machine.add(try item("a\(number)", of: "a", max: 2)) }
         machine.add(try item("b1", of: "b"))
         #expect(claimed(&machine) == ["a1", "b1", "a2"])
-        machine.finished(try item("a1", of: "a", max: 2))
+        machine.ran(try item("a1", of: "a", max: 2))
         #expect(claimed(&machine) == ["a3"])
         #expect(machine.waiting == 2)
     }
@@ -45,16 +49,16 @@ import Testing
     @Test func boundsByCountAndBytes() throws {
         var machine = QueueMachine(.init(count: 2, bytes: 10, heldBytes: 4))
         machine.add(try item("1", size: 4))
-        #expect(machine.hasRoom(for: 6))
-        #expect(!machine.hasRoom(for: 7))
+        #expect(try hasRoom(machine, 2))
+        #expect(try !hasRoom(machine, 3))
         machine.add(try item("2", size: 4))
-        #expect(!machine.hasRoom(for: 0))
+        #expect(try !hasRoom(machine, 0))
         // Of more than may be held the store has the event.
         let one = machine.claim(start), two = machine.claim(start)
         #expect(one?.event != nil && two?.event == nil && two?.size == 4)
-        #expect(machine.hasRoom(for: 10))
+        #expect(try hasRoom(machine, 10))
         machine.close()
-        #expect(!machine.hasRoom(for: 0))
+        #expect(try !hasRoom(machine, 0))
     }
 
     @Test func whatComesLaterComesLater() throws {
@@ -64,6 +68,7 @@ import Testing
         #expect(claimed(&machine).isEmpty)
         #expect(machine.nextDue(start) == start + .seconds(3))
         #expect(claimed(&machine, after: .seconds(3)) == ["sooner"])
+        machine.ran(try item("sooner"))
         machine.retry(try item("sooner"), at: start + .seconds(9))
         #expect(claimed(&machine, after: .seconds(8)) == ["later"])
         #expect(claimed(&machine, after: .seconds(9)) == ["sooner"])
@@ -76,6 +81,7 @@ import Testing
         machine.add(try item("1"))
         machine.add(try item("2"))
         let taken = machine.claim(start), first = try #require(taken)
+        machine.ran(first)
         machine.postpone(first, until: start + .seconds(1))
         #expect(claimed(&machine).isEmpty)
         #expect(machine.nextDue(start) == start + .seconds(1))
@@ -86,10 +92,41 @@ import Testing
         var machine = QueueMachine(.init(count: 100))
         for id in ["1", "2", "3"] { machine.add(try item(id)) }
         machine.add(try item("4"), due: start + .seconds(1))
-        #expect(machine.remove("2") == true && machine.remove("2") == nil && machine.remove("4") == true)
+        let name = try functionName("f")
+        let taken = ["2", "2", "4"].map { machine.remove($0, of: name) }
+        #expect(taken == [true, nil, true])
         #expect(claimed(&machine, after: .seconds(2)) == ["1", "3"])
-        #expect(machine.remove("1") == false)
+        let running = machine.remove("1", of: name)
+        #expect(running == false)
         #expect(machine.waiting == 0)
+    }
+
+    /// What a function leaves to others is as much as it has; and all of it goes with it.
+    @Test func oneFunctionDoesNotFillIt() throws {
+        var machine = QueueMachine(.init(count: 2000, bytes: 100))
+        machine.add(try item("1", size: 50))
+        #expect(try !hasRoom(machine, 1) && hasRoom(machine, 50, of: "g"))
+        #expect(machine.remove(of: try functionName("f")) == ["1"])
+        #expect(try hasRoom(machine, 100) && machine.waiting == 0)
+        var count = 0
+        while try hasRoom(machine, 0) {
+            count += 1
+            machine.add(try item("\(count)", size: 0), due: start + .seconds(1))
+        }
+        #expect(count == 1000)
+        #expect(try hasRoom(machine, 0, of: "g"))
+    }
+
+    /// One that is dead, and brought back before whoever buried it has looked up, waits.
+    @Test func whatIsBroughtBackMeanwhileWaits() throws {
+        var machine = QueueMachine(.init(count: 10))
+        machine.add(try item("1"))
+        let taken = machine.claim(start), first = try #require(taken)
+        machine.ran(first)
+        machine.add(try item("1"))
+        machine.finished(first)
+        #expect(machine.waiting == 1)
+        #expect(claimed(&machine) == ["1"])
     }
 
     /// Entering and taking out for ever must not grow.
@@ -99,7 +136,7 @@ import Testing
         _ = machine.claim(start)
         for number in 0..<5000 {
             machine.add(try item("\(number)", max: 1))
-            _ = machine.remove("\(number)")
+            _ = machine.remove("\(number)", of: try functionName("f"))
         }
         #expect(machine.waiting == 0 && machine.held <= 1100)
     }
@@ -112,6 +149,8 @@ import Testing
         machine.close()
         #expect(claimed(&machine, after: .seconds(9)).isEmpty && !machine.isOver)
         #expect(machine.nextDue(start + .seconds(9)) == nil)
+        machine.ran(first)
+        #expect(!machine.isOver, "its end is still to be written down")
         machine.finished(first)
         #expect(machine.isOver)
     }

@@ -50,12 +50,12 @@ struct EventConformance {
     func whoEndsItsRunnersIsKnown() async throws {
         let store = try open().queue, version = try await committed()
         try await store.enqueue(queued("i", for: version), answer: nil)
-        try await store.claim("i")
-        try await store.claim("i")
-        #expect(try open().queue.waiting().first?.starts == 2)
+        try store.countStarts(of: ["i", "other"])
+        try store.countStarts(of: ["i"])
+        #expect(try open().queue.waiting().first?.tries.starts == 2)
         try await store.postpone("i", attempts: 1, notBefore: 99)
         let waiting = try open().queue.waiting().first
-        #expect(waiting?.starts == 0 && waiting?.attempts == 1 && waiting?.notBefore == 99)
+        #expect(waiting?.tries.starts == 0 && waiting?.tries.attempts == 1 && waiting?.tries.notBefore == 99)
     }
 
     /// Many at once are many, whatever is committed with what; and one that fails fails alone.
@@ -117,7 +117,8 @@ struct EventConformance {
         #expect(try store.deadLetterCounts() == [a: 3])
 
         let back = try await store.redrive("2", of: a, now: 77, version: 9)
-        #expect(back.map(\.id) == ["2"] && back[0].attempts == 0 && back[0].acceptedAt == 77 && back[0].version == 1)
+        #expect(
+            back.map(\.id) == ["2"] && back[0].tries.attempts == 0 && back[0].acceptedAt == 77 && back[0].version == 1)
         #expect(try await store.event(ofQueued: "2") == Data("e2".utf8))
         #expect(try await store.finished("2") == nil)
         #expect(try await store.redrive(nil, of: name("b"), now: 1, version: 1).isEmpty)
@@ -131,24 +132,30 @@ struct EventConformance {
         func answer(_ key: String, _ body: String?, until end: Int) -> KeptAnswer {
             KeptAnswer(
                 key: Data(key.utf8), request: Data("r".utf8), function: version.name, invocation: "i",
-                head: Data("h".utf8), body: body.map { Data($0.utf8) }, expiresAt: end)
+                head: Data("h".utf8), body: body.map { Data($0.utf8) }, size: body?.utf8.count, expiresAt: end)
         }
         let kept = answer("k", "b", until: 1_000_000)
         try await store.keep(kept)
-        #expect(try await open().queue.keptAnswer(Data("k".utf8), now: 999_999) == kept)
-        #expect(try await store.keptAnswer(Data("k".utf8), now: 1_000_000) == nil)
-        #expect(try await store.keptAnswer(Data("l".utf8), now: 0) == nil)
+        func found(_ key: String, now: Int = 0) async throws -> KeptAnswer? {
+            try await open().queue.keptAnswer(Data(key.utf8), of: version.name, now: now)
+        }
+        let again = try #require(try await found("k", now: 999_999))
+        #expect(again.request == kept.request && again.head == kept.head && again.size == 1 && again.body == nil)
+        #expect(try await store.keptBody(Data("k".utf8)) == Data("b".utf8))
+        #expect(try await found("k", now: 1_000_000) == nil)
+        #expect(try await found("l") == nil)
         // With what was accepted, or not at all.
         try await store.enqueue(queued("q", for: version), answer: answer("m", "b", until: 2_000_000))
         await #expect(throws: (any Error).self) {
             try await store.enqueue(queued("q", for: version), answer: answer("n", "b", until: 2_000_000))
         }
-        #expect(try await store.keptAnswer(Data("m".utf8), now: 0) != nil)
-        #expect(try await store.keptAnswer(Data("n".utf8), now: 0) == nil)
+        #expect(try await found("m") != nil)
+        #expect(try await found("n") == nil)
         // Those of the day before make room, and the same again is one still.
         for _ in 0..<3 { try await store.keep(answer("z", nil, until: 2_000_000 + 86_400_000)) }
-        #expect(try await store.keptAnswer(Data("k".utf8), now: 0) == nil)
-        #expect(try await store.keptAnswer(Data("z".utf8), now: 0)?.body == nil)
+        #expect(try await found("k") == nil)
+        let large = try #require(try await found("z"))
+        #expect(large.invocation == "i" && large.size == nil)
     }
 
     // MARK: - Schedules
@@ -168,7 +175,8 @@ struct EventConformance {
         func fire(_ due: Int, _ kind: ScheduleRun.Kind = .fired, skips: Bool = false) async throws -> ScheduleRun? {
             var item = queued("i\(due)", for: version)
             item.schedule = "s"
-            return try await store.fire(run(due, kind), queued: item, skipsOverlap: skips)
+            return try await store.fire(
+                run(due, kind), queued: item, skipsOverlap: skips, isManual: kind == .manual)
         }
         #expect(try await fire(100) == nil)
         #expect(try await fire(200) == run(200))
