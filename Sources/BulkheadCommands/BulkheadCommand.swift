@@ -18,7 +18,8 @@ package struct BulkheadCommand: ParsableCommand {
             ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
             RollbackCommand.self, RoutesCommand.self, SchedulesCommand.self, SecretsCommand.self,
             DeadLettersCommand.self,
-            UsageCommand.self, KeysCommand.self, ApplyCommand.self, ConfigCommand.self,
+            UsageCommand.self, BackupCommand.self, RestoreCommand.self, CheckCommand.self, KeysCommand.self,
+            ApplyCommand.self, ConfigCommand.self,
             DoctorCommand.self,
         ])
 

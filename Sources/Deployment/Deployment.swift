@@ -218,6 +218,10 @@ package final class Deployment: Sendable {
                 "limits.memory (\(memory)) or limits.scratch (\(scratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: limits.memoryBudget)))"
             )
         }
+        guard secrets.environment(draft.manifest.secrets) != nil else {
+            throw UploadRefused(
+                "secrets: one of them is no UTF-8, or has a NUL byte, which no variable can carry; store it in base64")
+        }
         do {
             // As its longest number would have it: a policy or argument list that cannot work is told to whoever uploads it,
             // and never served.

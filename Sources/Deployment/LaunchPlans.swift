@@ -54,7 +54,9 @@ final class LaunchPlans: Sendable {
     func make(for version: FunctionVersion, observing: Bool) throws -> SealedFile {
         var plan = try runtimes.plan(for: version, observing: observing)
         guard let variables = secrets.environment(version.manifest.secrets) else {
-            throw LaunchError(stage: "secrets", number: ENOENT)
+            // One is gone, or holds what no variable can.
+            let isGone = !secrets.missing(version.manifest.secrets).isEmpty
+            throw LaunchError(stage: "secrets", number: isGone ? ENOENT : EILSEQ)
         }
         plan.environment += variables
         return try plan.seal()

@@ -137,6 +137,11 @@ package final class Schedules: Sendable {
             run.reason = (error as? Failure)?.detail ?? "\(error)"
             return try await store.fire(run, queued: nil, skipsOverlap: false, isManual: kind == .manual)
         }
+        guard events.queue.hasRoom(for: schedule.event.utf8.count, of: version.name) else {
+            run.kind = .failed
+            run.reason = "the queue is full"
+            return try await store.fire(run, queued: nil, skipsOverlap: false, isManual: kind == .manual)
+        }
         let id = RandomUUID().text
         run.invocation = id
         var queued = QueuedInvocation(

@@ -57,12 +57,11 @@ package final class UsageLedger: Sendable {
 
     /// Why the function may not run any more this month; nil: it may.
     package func refusal(of name: FunctionName) -> Failure? {
+        // Most functions have none.
+        guard let budget = state.withLock({ $0.budgets[name] }) else { return nil }
         let day = today()
-        let (budget, spent) = state.withLock { state -> (Double?, Double) in
-            guard let budget = state.budgets[name] else { return (nil, 0) }
-            return (budget, state.spent[day.month]?[name] ?? 0)
-        }
-        guard let budget, spent >= budget else { return nil }
+        let spent = state.withLock { $0.spent[day.month]?[name] ?? 0 }
+        guard spent >= budget else { return nil }
         let next = day.nextMonth
         return Failure(
             .throttled(retryAfter: day.secondsUntil(next)),

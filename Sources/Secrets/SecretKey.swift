@@ -34,11 +34,12 @@ package struct SecretKey: Sendable {
         var buffer = [UInt8](repeating: 0, count: 256)
         let count = read(file, &buffer, buffer.count)
         let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
-        guard let bytes = Data(base64Encoded: text.filter { !$0.isWhitespace }), bytes.count == 32
-        else {
+        let decoded = Data(base64Encoded: text.filter { !$0.isWhitespace })
+        guard let bytes = count == 32 ? Data(buffer.prefix(32)) : decoded, bytes.count == 32 else {
             throw Unusable(
                 description:
-                    "the secrets' key \(path) is not 32 bytes in base64, such as `openssl rand -base64 32` makes")
+                    "the secrets' key \(path) is not 32 bytes, as they are or in base64, such as `openssl rand -base64 32` makes"
+            )
         }
         key = SymmetricKey(data: bytes)
     }

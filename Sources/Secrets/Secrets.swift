@@ -148,11 +148,6 @@ package final class Secrets: Sendable {
             throw Failure(
                 .invalidRequest, "a secret has 1 byte to \(ByteSize(bytes: Self.maxBytes)); this has \(bytes.count)")
         }
-        guard !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else {
-            throw Failure(
-                .invalidRequest,
-                "a secret is given to functions as a variable: UTF-8 without NUL; encode bytes in base64")
-        }
         try begin(name)
         defer { state.withLock { _ = $0.changing.remove(name) } }
         let (key, old, count) = state.withLock { ($0.key, $0.entries[name], $0.entries.count) }
@@ -219,6 +214,7 @@ package final class Secrets: Sendable {
         try store.replace(sealed)
         state.withLock { $0.key = key }
         try place.write(key.text, place.path)
+        try? FileManager.default.removeItem(atPath: place.path + ".next")  // the next one is written over it
         return sealed.count
     }
 

@@ -3,19 +3,27 @@ import GRDB
 /// What came with retries, schedules, secrets and usage.
 func registerEvents(in migrator: inout DatabaseMigrator) {
     migrator.registerMigration("10 retries and dead letters") { database in
-        try database.alter(table: "queued") { table in
-            table.add(column: "webhook", .text)
-            table.add(column: "schedule", .text)
-            table.add(column: "key", .text)
-            table.add(column: "depth", .integer).notNull().defaults(to: 0)
-            table.add(column: "acceptedAt", .integer).notNull().defaults(to: 0)
-            table.add(column: "isRaw", .boolean).notNull().defaults(to: false)
-            table.add(column: "attempts", .integer).notNull().defaults(to: 0)
-            table.add(column: "notBefore", .integer).notNull().defaults(to: 0)
+        // Made anew, with the event last: what stands before it is read without it.
+        try database.execute(sql: "ALTER TABLE queued RENAME TO oldQueued")
+        try database.create(table: "queued") { table in
+            table.primaryKey("id", .text)
+            table.column("name", .text).notNull()
+            table.column("number", .integer).notNull()
+            for column in ["traceparent", "webhook", "schedule", "key"] { table.column(column, .text) }
+            for column in ["depth", "acceptedAt", "size", "attempts", "starts", "notBefore"] {
+                table.column(column, .integer).notNull().defaults(to: 0)
+            }
+            table.column("isRaw", .boolean).notNull().defaults(to: false)
+            table.column("event", .blob).notNull()
         }
         try database.execute(
-            sql: "UPDATE queued SET starts = 0, acceptedAt = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-        )
+            sql: """
+                INSERT INTO queued (id, name, number, traceparent, acceptedAt, size, event)
+                SELECT id, name, number, traceparent,
+                    CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), length(event), event
+                FROM oldQueued ORDER BY rowid;
+                DROP TABLE oldQueued;
+                """)
         try database.execute(
             sql: "CREATE INDEX queuedSchedule ON queued (schedule) WHERE schedule IS NOT NULL")
         try database.create(table: "dead") { table in

@@ -104,6 +104,8 @@ struct QueuedRecord: Codable, FetchableRecord, PersistableRecord {
     let depth: Int
     let acceptedAt: Int
     let isRaw: Bool
+    /// Of the event, in bytes.
+    let size: Int
 
     init(_ queued: QueuedInvocation) {
         webhook = queued.webhook
@@ -112,6 +114,7 @@ struct QueuedRecord: Codable, FetchableRecord, PersistableRecord {
         depth = queued.depth
         acceptedAt = queued.acceptedAt
         isRaw = queued.isRaw
+        size = queued.event.count
         id = queued.id
         name = queued.function.text
         number = queued.version

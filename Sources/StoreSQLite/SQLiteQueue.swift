@@ -29,7 +29,7 @@ package final class SQLiteQueue: QueueStore {
     }
 
     private static let waitingColumns =
-        "SELECT id, name, number, traceparent, webhook, key, depth, acceptedAt, isRaw, length(event) AS size, attempts, starts, notBefore"
+        "SELECT id, name, number, traceparent, webhook, key, depth, acceptedAt, isRaw, size, attempts, starts, notBefore"
 
     /// Nil for a row of which nobody knows the function.
     private static func waiting(_ row: Row) -> WaitingInvocation? {
@@ -130,6 +130,8 @@ package final class SQLiteQueue: QueueStore {
 
     /// Kept of all functions; and their events together, in bytes. The oldest make room.
     private static let (maxDead, maxDeadBytes) = (100_000, 1 << 30)
+    /// Brought back at once, in bytes.
+    private static let redriveStep = 16 << 20
 
     private static func buryNoMore(in database: Database) throws {
         try database.execute(
@@ -169,17 +171,23 @@ package final class SQLiteQueue: QueueStore {
     ) async throws -> [WaitingInvocation] {
         try await group.write { database in
             // By steps, so that nobody waits for long.
-            let ids = try String.fetchAll(
+            var ids: [String] = [], bytes = 0
+            let rows = try Row.fetchCursor(
                 database,
-                sql: "SELECT id FROM dead WHERE name = ? AND (?2 IS NULL OR id = ?2) ORDER BY position LIMIT 1000",
+                sql:
+                    "SELECT id, size FROM dead WHERE name = ?1 AND (?2 IS NULL OR id = ?2) ORDER BY position LIMIT 1000",
                 arguments: [name.text, id])
+            while bytes < Self.redriveStep, let row = try rows.next() {
+                ids.append(row["id"])
+                bytes += row["size"] as Int
+            }
             return try ids.compactMap { id in
                 try database.execute(
                     sql: """
-                        INSERT OR IGNORE INTO queued (id, name, number, event, traceparent, webhook, key, depth, isRaw, acceptedAt)
+                        INSERT OR IGNORE INTO queued (id, name, number, event, size, traceparent, webhook, key, depth, isRaw, acceptedAt)
                         SELECT id, name, CASE WHEN EXISTS (SELECT 1 FROM version WHERE version.name = dead.name
                             AND version.number = dead.number) THEN number ELSE ? END,
-                            event, traceparent, webhook, key, depth, isRaw, ? FROM dead WHERE id = ?
+                            event, size, traceparent, webhook, key, depth, isRaw, ? FROM dead WHERE id = ?
                         """, arguments: [version, now, id])
                 try database.execute(sql: "DELETE FROM dead WHERE id = ?", arguments: [id])
                 try database.execute(sql: "DELETE FROM finished WHERE id = ?", arguments: [id])

@@ -29,6 +29,7 @@ enum OldCatalogue {
                          '{"name":"a","runtime":"native","run":"./x","root":"auto","args":[],"mode":"command","auth":"token","env":{},"limits":{},"concurrency":{},"allow":{}}',
                          NULL, 1, NULL);
                     INSERT INTO function VALUES ('a', 2);
+                    INSERT INTO queued VALUES ('i', 'a', 1, '{}', 't', 7), ('h', 'a', 2, '', NULL, 0);
                     """)
         }
     }

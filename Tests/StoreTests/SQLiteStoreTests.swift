@@ -1,7 +1,10 @@
 import Foundation
 import FunctionModel
-import StoreSQLite
+import GRDB
+import Store
 import Testing
+
+@testable import StoreSQLite
 
 @Suite struct SQLiteStoreTests {
     private final class TemporaryFile {
@@ -71,5 +74,21 @@ import Testing
         let second = try SQLiteStore(path: path).versions().sorted { $0.number < $1.number }
         #expect(first.map(\.number) == [1, 2] && first == second)
         #expect(Set(first.map(\.revision)).count == 2)
+        // What had been accepted waits still, in its order, and is young.
+        let waiting = try SQLiteStore(path: path).stores.queue.waiting()
+        #expect(waiting.map(\.id) == ["i", "h"] && waiting.map(\.size) == [2, 0] && waiting[0].traceparent == "t")
+        #expect(waiting.allSatisfy { $0.acceptedAt > 1_700_000_000_000 && $0.tries.starts == 0 })
+        #expect(try await SQLiteStore(path: path).stores.queue.event(ofQueued: "i") == Data("{}".utf8))
+    }
+
+    /// From each schema that there was.
+    @Test func everyOldSchemaIsCarriedOn() async throws {
+        for name in migrator.migrations {
+            let file = try TemporaryFile(), path = file.folder.path + "/catalogue.db"
+            try migrator.migrate(try DatabaseQueue(path: path), upTo: name)
+            let stores = try SQLiteStore(path: path).stores
+            #expect(try stores.queue.waiting().isEmpty && stores.catalogue.versions().isEmpty, "\(name)")
+            #expect(try stores.schedules.schedules().isEmpty && stores.secrets.secrets().isEmpty, "\(name)")
+        }
     }
 }
