@@ -18,7 +18,8 @@ package struct BulkheadCommand: ParsableCommand {
             ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
             RollbackCommand.self, RoutesCommand.self, SchedulesCommand.self, SecretsCommand.self,
             DeadLettersCommand.self,
-            UsageCommand.self, BackupCommand.self, RestoreCommand.self, CheckCommand.self, KeysCommand.self,
+            UsageCommand.self, InitCommand.self, DevCommand.self, TopCommand.self, InstallCommand.self,
+            BackupCommand.self, RestoreCommand.self, CheckCommand.self, KeysCommand.self,
             ApplyCommand.self, ConfigCommand.self,
             DoctorCommand.self,
         ])
