@@ -53,7 +53,6 @@ struct InstallCommand: ParsableCommand {
                 """
                 [Unit]
                 Description=Bulkhead, a host for functions
-                Documentation=man:bulkhead(1)
                 Requires=bulkhead.socket
                 After=network.target bulkhead.socket
 

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import time
 
 from bulkhead_host import unique_name
+from conftest import REPOSITORY
 from system import eventually
 from test_events import ECHO, FAIL, kill_supervisor
 
@@ -131,3 +133,18 @@ def test_the_command_line_follows(host, bulkhead):
     finally:
         follower.kill()
         follower.wait()
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(host):
+    """Each name and label of sandbox/grafana.json stands in /metrics."""
+    name = unique_name("echo")
+    host.upload(name, ECHO)
+    host.invoke(name)
+    text = host.get("/metrics").body.decode()
+    kinds = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE "))
+    board = json.loads((REPOSITORY / "sandbox/grafana.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(asked) >= 10 and len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    for metric in {found for expression in asked for found in re.findall(r"bulkhead_\w+", expression)}:
+        plain = metric.removesuffix("_bucket")
+        assert kinds.get(plain) == ("histogram" if metric.endswith("_bucket") else kinds.get(metric)), metric
