@@ -24,7 +24,7 @@ struct DevCommand: ParsableCommand {
         guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
             throw CommandFailure("\(folder) is no folder; `bulkhead init \(folder)` makes one", .usage)
         }
-        var before: Snapshot = [:], followed: String?
+        var before: Snapshot?, followed: String?
         while true {
             let now = snapshot()
             if now != before {
@@ -36,7 +36,7 @@ struct DevCommand: ParsableCommand {
                     Thread.detachNewThread { Self.follow(name, client) }
                 }
                 // What building has made is no change.
-                before = snapshot()
+                before = access("\(folder)/build", X_OK) == 0 ? snapshot() : now
             }
             Thread.sleep(forTimeInterval: 0.3)
         }

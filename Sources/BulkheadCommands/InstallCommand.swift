@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import FunctionModel
 import Glibc
 import Host
 
@@ -20,6 +21,11 @@ struct InstallCommand: ParsableCommand {
     var prints = false
 
     func validate() throws {
+        let host = listen.prefix(upTo: listen.lastIndex(of: ":") ?? listen.endIndex).filter { !"[]".contains($0) }
+        guard listen.hasPrefix("/") || IPAddress(String(host)) != nil else {
+            throw ValidationError(
+                "--listen \(listen): systemd takes an address and a port, such as 127.0.0.1:8080, or an absolute path")
+        }
         // What systemd would read otherwise than it is meant: spaces, quotes, specifiers, line ends.
         for text in [listen, data, config ?? ""] {
             guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !"\"'\\%$".utf8.contains($0) }) else {
@@ -28,9 +34,12 @@ struct InstallCommand: ParsableCommand {
         }
     }
 
+    /// systemd starts it in the root folder.
+    private static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).path }
+
     private var units: [(name: String, text: String)] {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/usr/bin/bulkhead"
-        let settings = config.map { " --config \($0)" } ?? ""
+        let settings = config.map { " --config \(Self.absolute($0))" } ?? ""
         return [
             (
                 "bulkhead.socket",
@@ -40,6 +49,8 @@ struct InstallCommand: ParsableCommand {
 
                 [Socket]
                 ListenStream=\(listen)
+                # Of a path: for its owner and group.
+                SocketMode=0660
                 # Clients that come while the host starts wait here.
                 Backlog=4096
 
@@ -57,7 +68,7 @@ struct InstallCommand: ParsableCommand {
                 After=network.target bulkhead.socket
 
                 [Service]
-                ExecStart=\(own) serve --data \(data)\(settings)
+                ExecStart=\(own) serve --data \(Self.absolute(data))\(settings)
                 # Cells have cgroups of their own below this one.
                 Delegate=yes
                 # The guardian ends the rest itself; invocations are finished, of which the longest takes 15 minutes.

@@ -122,6 +122,16 @@ package enum BackupArchive {
         }
     }
 
+    /// Whether it is one itself, and no link to one.
+    package static func isFile(_ path: String) -> Bool { kind(of: path) == S_IFREG }
+    /// As `isFile`.
+    package static func isFolder(_ path: String) -> Bool { kind(of: path) == S_IFDIR }
+
+    private static func kind(of path: String) -> mode_t? {
+        var info = stat()
+        return lstat(path, &info) == 0 ? info.st_mode & S_IFMT : nil
+    }
+
     // MARK: - libarchive
 
     private static func check(_ result: Int32, _ archive: OpaquePointer, _ what: String) throws {

@@ -46,9 +46,10 @@ package final class BundleStore: Sendable {
         for name in try bundles.names() {
             // Out of the way in one step: what is stored in this moment, under the same name, is another one.
             let trash = randomName() + ".gone"
-            let isGone = try pinned.withLock { pinned in
+            let isGone = pinned.withLock { pinned in
                 guard pinned[name] == nil, !isNeeded(name) else { return false }
-                return try bundles.move(name, to: incoming, as: trash)
+                // One that cannot be moved stays; it is no reason not to serve.
+                return (try? bundles.move(name, to: incoming, as: trash)) ?? false
             }
             if isGone { moved.append(trash) }
         }

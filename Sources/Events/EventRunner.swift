@@ -169,6 +169,9 @@ package struct EventRunner: Service {
     }
 
     private func postpone(_ item: InvocationQueue.Item, by delay: Duration) {
+        var item = item
+        // Its function may have gone meanwhile: then the store has it no more.
+        if events.around.version(item.version.name, item.version.number) == nil { item.event = nil }
         events.log.update(item.id) {
             $0.status = .queued
             $0.attempts = item.attempts

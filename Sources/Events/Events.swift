@@ -118,8 +118,9 @@ package final class Events: Sendable {
         )
     }
 
-    /// What stands in the store has its place in this process's queue.
-    func enter(_ waiting: WaitingInvocation, _ version: FunctionVersion, event: ByteBuffer? = nil) {
+    private static func item(
+        _ waiting: WaitingInvocation, _ version: FunctionVersion, event: ByteBuffer? = nil
+    ) -> InvocationQueue.Item {
         var item = InvocationQueue.Item(
             version: version, id: waiting.id,
             event: event.map { ArrivedEvent($0, charge: nil, problem: nil, isRaw: waiting.isRaw) },
@@ -131,6 +132,12 @@ package final class Events: Sendable {
         item.depth = waiting.depth
         item.acceptedAt = waiting.acceptedAt
         item.attempts = waiting.tries.attempts
+        return item
+    }
+
+    /// What stands in the store has its place in this process's queue.
+    func enter(_ waiting: WaitingInvocation, _ version: FunctionVersion, event: ByteBuffer? = nil) {
+        let item = Self.item(waiting, version, event: event)
         if item.webhook == nil {
             var record = InvocationRecord(
                 id: waiting.id, function: version.name, version: version.number, status: .queued)
@@ -158,7 +165,11 @@ package final class Events: Sendable {
                 : Failure(.cancelled, "\(Self.maxStarts) processes ended while they ran it; it is not tried any more")
             record.failure = failure
             record.outcome = failure.outcome
-            await settle(record, deadAfter: isThere ? waiting.tries.attempts : nil, followUps: [])
+            var next: [QueuedInvocation] = []
+            if let reason, let version = around.version(waiting.function, waiting.version) {
+                next = await Destinations(self).followUps(Self.item(waiting, version), record, reason)
+            }
+            await settle(record, deadAfter: isThere ? waiting.tries.attempts : nil, followUps: next)
         }
     }
 
@@ -244,7 +255,7 @@ package final class Events: Sendable {
         let next = try await store.settle {
             Settlement(finished: try FinishedInvocation(record), deadAfter: deadAfter, followUps: followUps)
         }
-        if deadAfter != nil, around.version(record.function, record.version) != nil {
+        if deadAfter != nil, (try? around.resolve(FunctionReference(record.function))) != nil {
             dead.withLock { $0[record.function, default: 0] += 1 }
         }
         for waiting in next {

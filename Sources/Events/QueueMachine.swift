@@ -130,15 +130,16 @@ struct QueueMachine {
         for _ in 0..<turns.count {
             let id = turns.removeFirst()
             dropStale(of: id)
-            guard let line = lines[id], let first = line.items.first else { continue }
+            // Never the line as a whole: its items would be copied when one is taken out.
+            guard let first = lines[id]?.items.first, let busy = lines[id]?.running.count else { continue }
             let most = id.isWebhook ? bounds.maxTold : min(bounds.maxOfOne, first.version.manifest.concurrency.max)
-            guard line.running.count < most, line.notBefore.map({ $0 <= now }) ?? true else {
+            guard busy < most, lines[id]?.notBefore.map({ $0 <= now }) ?? true else {
                 turns.append(id)
                 continue
             }
             lines[id]?.items.removeFirst()
             lines[id]?.running.append(first.version.bundle)
-            if line.items.count > 1 { turns.append(id) }
+            if lines[id]?.items.isEmpty == false { turns.append(id) }
             counts.running += 1
             counts.inHand += 1
             counts.held -= first.heldBytes
@@ -256,6 +257,7 @@ struct QueueMachine {
             lines[id]?.items = CircularBuffer(items)
             held += items.reduce(0) { $0 + $1.heldBytes }
         }
+        turns = CircularBuffer(turns.filter { lines[$0]?.items.isEmpty == false })
         let kept = later.unordered.filter { isWaiting($0.item.id) }
         later = Heap(kept)
         counts.held = kept.reduce(held) { $0 + $1.item.heldBytes }

@@ -158,7 +158,9 @@ package struct Foundations {
             "", "/bundles", "/incoming", "/catalogue.db", "/catalogue.db-wal", "/catalogue.db-shm", "/admin.token",
             "/endpoint", "/secrets.key", "/secrets.key.next", "/logs", "/running",
         ]
-        for name in names {
+        // What was restored, or is an older host's.
+        let bundles = (try? FileManager.default.contentsOfDirectory(atPath: path + "/bundles")) ?? []
+        for name in names + bundles.map({ "/bundles/" + $0 }) where FileStanding(of: path + name)?.owner != uid {
             let error = bh_give_away(path + name, uid)
             guard error == 0 else {
                 throw HostFailure(

@@ -150,6 +150,13 @@ package final class InvocationLog: Sendable {
                 _ = state.take(record.id)
                 return state.put(record)
             }
+            // One that waits still is rather kept than one that has ended.
+            for _ in 0..<256 {
+                guard let old = state.order[state.next], let status = state.records[old]?.status, status != .done else {
+                    break
+                }
+                state.next = (state.next + 1) % state.order.count
+            }
             if let old = state.order[state.next] { _ = state.take(old) }
             state.order[state.next] = record.id
             state.next = (state.next + 1) % state.order.count

@@ -38,6 +38,8 @@ package final class Secrets: Sendable {
         var key: SecretKey
         var entries: [String: Entry] = [:]
         var redactors: [Set<String>: Redactor] = [:]
+        /// Of secrets.
+        var changes = 0
         var changed: @Sendable (String) -> Void = { _ in }
         /// What they were before; workers that hold the old ones may still run.
         var replaced: [(name: String, bytes: [UInt8], until: ContinuousClock.Instant)] = []
@@ -234,14 +236,15 @@ package final class Secrets: Sendable {
     package func redactor(of table: [String: String]) -> Redactor? {
         guard !table.isEmpty else { return nil }
         let names = Set(table.values), now = ContinuousClock.now
-        let (known, all) = state.withLock { state -> (Redactor?, [[UInt8]]) in
-            if let known = state.redactors[names] { return (known, []) }
+        let (known, all, changes) = state.withLock { state -> (Redactor?, [[UInt8]], Int) in
+            if let known = state.redactors[names] { return (known, [], 0) }
             let old = state.replaced.filter { names.contains($0.name) && $0.until > now }.map(\.bytes)
-            return (nil, names.compactMap { state.entries[$0]?.bytes } + old)
+            return (nil, names.compactMap { state.entries[$0]?.bytes } + old, state.changes)
         }
         if let known { return known }
         let redactor = Redactor(all)
         state.withLock { state in
+            guard state.changes == changes else { return }  // it is of before
             if state.redactors.count >= Self.maxRedactors { state.redactors = [:] }
             state.redactors[names] = redactor
         }
@@ -255,6 +258,7 @@ extension Secrets.State {
     private static let maxReplaced = 1000
 
     fileprivate mutating func replace(_ name: String) {
+        changes += 1
         guard let old = entries[name]?.bytes else { return }
         let now = ContinuousClock.now
         replaced.removeAll { $0.until <= now }

@@ -38,6 +38,9 @@ package struct SQLiteCopy {
             if !unknown.isEmpty {
                 problems.append("it is of a later host: \(unknown.sorted().joined(separator: ", "))")
             }
+            guard try migrator.hasCompletedMigrations(database) || !unknown.isEmpty else {
+                return (["it is of an older host: start this one with it once, which carries it on"], [])
+            }
             var versions: [FunctionVersion] = []
             for row in try VersionRecord.fetchAll(database) {
                 do {

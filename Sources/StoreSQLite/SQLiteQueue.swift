@@ -225,8 +225,14 @@ package final class SQLiteQueue: QueueStore {
                 sql: "SELECT key, request, name, invocation, head, body IS NULL AS isGone, size, expiresAt FROM kept "
                     + "WHERE key = ? AND expiresAt > ?", arguments: [key, now])
             guard let row else {
-                let count = try Int.fetchOne(
+                var count = try Int.fetchOne(
                     database, sql: "SELECT count FROM keptSum WHERE name = ?", arguments: [name.text])
+                if count ?? 0 >= Self.maxKept {
+                    // Those that have expired go when the next one is kept.
+                    count = try Int.fetchOne(
+                        database, sql: "SELECT count(*) FROM kept WHERE name = ? AND expiresAt > ?",
+                        arguments: [name.text, now])
+                }
                 guard count ?? 0 < Self.maxKept else {
                     throw Failure(
                         .throttled(retryAfter: 60),

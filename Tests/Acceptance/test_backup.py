@@ -60,6 +60,11 @@ def test_backed_up_while_it_serves_and_restored(hosts, bulkhead, workspace):
     assert again.invoke("echo", {"b": 2}, expect="ok").json() == {"b": 2}
     assert digest(SECRET) in again.invoke("tell", expect="ok").body.decode()
     assert again.get("/v1/schedules/daily").status == 200 and again.record(ended)["result"] == {"a": 1}
+    # What was restored is the host's own: it can be deleted, and is collected, also by the next one.
+    again.delete("echo")
+    assert again.stop() == 0
+    again.start()
+    assert again.stop() == 0 and len(list((place / "bundles").iterdir())) <= 3, "two functions, and the Python runtime"
 
 
 def test_what_is_damaged_is_said(hosts, bulkhead, workspace):
@@ -75,6 +80,13 @@ def test_what_is_damaged_is_said(hosts, bulkhead, workspace):
     assert f"its bundle {bundle} is missing" in ran(bulkhead, "check", "--data-dir", host.data, status=3)
     assert "not there" in ran(bulkhead, "backup", workspace / "no.tar.gz", "--data-dir", host.data, status=3)
     assert not (workspace / "no.tar.gz").exists()
+    for inside in (host.data / "catalogue", host.data / "bundles" / "x", host.data / "catalogue.db"):
+        assert "itself" in ran(bulkhead, "backup", inside, "--data-dir", host.data, status=2)
+    other = workspace / f"{file.name}.db"
+    other.write_text("mine")
+    assert (host.data / "catalogue.db").exists()
+    ran(bulkhead, "backup", file, "--data-dir", host.data, status=3)
+    assert other.read_text() == "mine"
     for content in (b"", b"nonsense", file.read_bytes()[:-2000], file.read_bytes()[:500]):
         broken, place = workspace / unique_name("broken"), workspace / unique_name("place")
         broken.write_bytes(content)

@@ -160,8 +160,10 @@ def test_units_for_systemd(bulkhead, workspace):
     assert done.returncode == 0 and "systemctl" in done.stdout, done
     socket, service = (folder / "bulkhead.socket").read_text(), (folder / "bulkhead.service").read_text()
     assert "ListenStream=127.0.0.1:9090\n" in socket and "serve --data /var/lib/bulkhead --config /etc/bulkhead.yaml\n" in service
-    for wrong in ("127.0.0.1:80\nUser=x", "a b", "%h", "$HOME"):
+    for wrong in ("127.0.0.1:80\nUser=x", "a b", "%h", "$HOME", "localhost:80"):
         assert bulkhead("install", "--print", "--listen", wrong).returncode == 2
+    relative = bulkhead("install", "--print", "--config", "serve.yaml").stdout
+    assert "--config /" in relative and "SocketMode=0660" in relative
     assert "cannot be written" in bulkhead("install", "--unit-dir", folder / "nowhere").stderr
 
 
