@@ -137,10 +137,11 @@ package struct EventRunner: Service {
         let next = await Destinations(events).followUps(item, record, reason)
         await events.settle(record, deadAfter: reason == nil ? nil : item.attempts, followUps: next)
         // Whoever sees it done finds its dead letter; and may have brought that back already.
-        events.log.update(item.id) {
-            guard $0.status != .queued else { return }
-            $0 = record
-            $0.nextAttemptAt = nil
+        if !events.queue.isWaiting(item.id) {
+            events.log.update(item.id) {
+                $0 = record
+                $0.nextAttemptAt = nil
+            }
         }
         events.queue.finished(item)
     }

@@ -50,6 +50,8 @@ final class InvocationQueue: Sendable {
         }
     }
 
+    func isWaiting(_ id: String) -> Bool { state.withLock { $0.machine.isWaiting(id) } }
+
     /// See `QueueMachine`, as the others.
     func ran(_ item: Item) { act { $0.ran(item) } }
 

@@ -150,7 +150,7 @@ struct QueueMachine {
         return nil
     }
 
-    private func isWaiting(_ id: String) -> Bool { if case .waiting = phases[id] { true } else { false } }
+    func isWaiting(_ id: String) -> Bool { if case .waiting = phases[id] { true } else { false } }
 
     /// Those that were taken out stand at the head of a line until they are passed.
     private mutating func dropStale(of id: LineID) {

@@ -80,6 +80,8 @@ extension InvocationRecord {
         outcome = completion.outcome
         start = completion.start
         usage = completion.usage
+        // An attempt before this one may have left some.
+        (failure, result, resultKind) = (nil, nil, nil)
         switch completion.result {
         case .failure(let failure): self.failure = failure
         case .success(let output) where keepsResult:

@@ -70,7 +70,21 @@ def test_an_attempt_that_helps(host):
     name = unique_name("flaky")
     host.upload(name, b"#!/bin/sh\nread -r when\n[ $(date +%s) -ge $when ] && echo '\"done\"'\n", {"retries": "5", "backoff": "300ms"})
     record = host.record_when_done(accept(host, name, int(time.time()) + 2), 20)
-    assert record["outcome"] == "ok" and record["result"] == "done" and record["attempts"] > 1, record
+    assert record["outcome"] == "ok" and record["result"] == "done" and record["attempts"] > 1 and "problem" not in record, record
+
+
+def test_what_is_too_old_is_not_tried(host):
+    """It met a full house until it was; its record and its dead letter say so."""
+    name = unique_name("busy")
+    host.upload(name, b"#!/bin/sh\nsleep 4\n", {"max": "1", "maxAge": "1s", "wall": "10s"})
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(host.invoke, name)
+        time.sleep(0.5)
+        identifier = accept(host, name)
+        record = host.record_when_done(identifier, 10)
+        other.result()
+    assert record["outcome"] in ("throttled", "overloaded") and record["attempts"] == 0, record
+    assert [one["id"] for one in dead(host, name)] == [identifier]
 
 
 def test_what_waits_can_be_taken_out(host):

@@ -113,6 +113,17 @@ import Testing
         #expect(again.taken.map { String(buffer: $0.event.bytes) } == ["[2]"])
     }
 
+    /// What an attempt left that failed is not what it ended in.
+    @Test func anAttemptThatHelpsIsAllThatIsTold() async throws {
+        let workers = FakeWorkers(.failure(Failure(.exit(3), "it exited")), .success("7"))
+        let version = try await committed(change: Self.quick), events = try events(workers)
+        try await events.accept(invocation(version, source: .queue))
+        try await run(events, until: ["i"])
+        let record = try await events.record("i")
+        #expect(record?.outcome == .ok && record?.failure == nil && record?.attempts == 2)
+        #expect(try await self.events(FakeWorkers()).record("i")?.failure == nil)
+    }
+
     /// What is wrong with the request stays wrong.
     @Test func whatIsTheCallersFaultIsNotTriedAgain() async throws {
         let workers = FakeWorkers(.failure(Failure(.invalidRequest, "no")))
