@@ -44,10 +44,11 @@ package struct AsyncRules: Sendable, Hashable {
 /// Names of stored secrets.
 package enum SecretName {
     package static let rule =
-        "up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+        "up to 64 letters, digits, dots, dashes and underscores, beginning with a letter"
 
     package static func isName(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count) && !".-_".contains(text.first ?? ".") && text.isMade(of: "._-")
+        (1...64).contains(text.utf8.count) && text.isMade(of: "._-")
+            && (text.utf8.first.map { (0x41...0x5A).contains($0 & 0xDF) } ?? false)
     }
 }
 

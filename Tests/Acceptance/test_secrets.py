@@ -108,7 +108,7 @@ def test_whose_key_is_for_some_functions_gets_some_secrets(host):
 
 
 def test_wrong_ones(host):
-    for name, value in (("a/b", "x"), ("-a", "x"), ("a" * 65, "x"), ("ok", ""), ("ok", "x" * 65_537)):
+    for name, value in (("a/b", "x"), ("-a", "x"), ("0.5", "x"), ("a" * 65, "x"), ("ok", ""), ("ok", "x" * 65_537)):
         assert put(host, name, value).status in (400, 404), (name, value[:10])
     missing = host.upload(unique_name("f"), TELL, {"secrets": "DB=nobody"}, expect=())
     assert missing.status == 400 and "nobody" in missing.json()["detail"]

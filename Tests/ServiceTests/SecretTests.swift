@@ -43,7 +43,7 @@ import Testing
         #expect(again.environment(["DB": "db", "X": "none"]) == nil && again.missing(of: ["X": "none"]) == ["none"])
         #expect(try await again.remove("db"))
         #expect(try await !again.remove("db"))
-        for (name, bytes) in [("", "x"), ("-a", "x"), ("a/b", "x"), ("é", "x"), ("a", "")] {
+        for (name, bytes) in [("", "x"), ("-a", "x"), ("0.5", "x"), ("a/b", "x"), ("é", "x"), ("a", "")] {
             await #expect(throws: Failure.self) { try await again.put(name, Array(bytes.utf8), now: "t") }
         }
         // Bytes are bytes; a variable is text.
