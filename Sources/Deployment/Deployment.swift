@@ -186,7 +186,7 @@ package final class Deployment: Sendable {
     /// What only the final manifest can tell, before anything is committed.
     private func check(_ draft: VersionDraft, by principal: Principal) throws {
         // A key that is for some functions is for the secrets with such names: it must not read others' by a function of its own.
-        let named = Set(draft.manifest.secrets.values.map { $0 } + [draft.manifest.async.signedWith].compactMap { $0 })
+        let named = Set(Array(draft.manifest.secrets.values) + [draft.manifest.async.signedWith].compactMap { $0 })
         if let other = named.sorted().first(where: { !principal.functions.includes(secret: $0) }) {
             throw Failure(
                 .forbidden,

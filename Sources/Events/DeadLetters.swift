@@ -1,5 +1,6 @@
 package import Foundation
 package import FunctionModel
+import HostSystem
 import Invoker
 import Journal
 package import Store
@@ -21,17 +22,14 @@ extension Events {
     /// - Returns: how many.
     /// - Throws: `Failure` not_found or overloaded, or what the store says.
     package func redrive(_ id: String?, of name: FunctionName, version: FunctionVersion) async throws -> Int {
-        if invoker.isDraining { throw Failure(.overloaded(retryAfter: 5), "the host is shutting down") }
+        if invoker.isDraining { throw Failure.draining }
         // No more than there are now: what fails again at once must not come round and round.
         let most = deadLetterCounts[name] ?? 0
         var count = 0
         while true {
-            let back = try await store.redrive(id, of: name, now: milliseconds(), version: version.number)
+            let back = try await store.redrive(id, of: name, now: wallClockMilliseconds(), version: version.number)
             exhumed(back.count, of: name)
-            for waiting in back {
-                guard let version = around.version(waiting.function, waiting.version) else { continue }
-                enter(waiting, version)
-            }
+            enter(back)
             count += back.count
             if id != nil || back.isEmpty || count >= most { break }
         }

@@ -52,7 +52,7 @@ struct Destinations {
             next.webhook = url
             next.depth = item.depth + 1
             next.key = item.key
-            next.acceptedAt = milliseconds()
+            next.acceptedAt = wallClockMilliseconds()
             return [next]
         } catch {
             return unable("\((error as? Failure)?.detail ?? "\(error)")")

@@ -1,5 +1,6 @@
 import Foundation
 import FunctionModel
+import HostSystem
 import Invoker
 import Journal
 import Logging
@@ -106,25 +107,26 @@ package struct EventRunner: Service {
     }
 
     private static func age(_ item: InvocationQueue.Item) -> Duration {
-        .milliseconds(max(0, milliseconds() - item.acceptedAt))
+        .milliseconds(max(0, wallClockMilliseconds() - item.acceptedAt))
     }
 
     private func end(
         _ item: InvocationQueue.Item, _ completion: Completion, _ reason: RetryRules.Reason?
     ) async {
-        var record =
-            events.log.record(item.id)
-            ?? InvocationRecord(id: item.id, function: item.version.name, version: item.version.number, status: .done)
+        var record = record(of: item)
         record.finish(completion, keepsResult: true)
         record.attempts = item.attempts
         await settle(item, record, reason)
     }
 
+    private func record(of item: InvocationQueue.Item) -> InvocationRecord {
+        events.log.record(item.id)
+            ?? InvocationRecord(id: item.id, function: item.version.name, version: item.version.number, status: .done)
+    }
+
     /// It is not tried at all any more.
     private func bury(_ item: InvocationQueue.Item, _ reason: RetryRules.Reason?, _ failure: Failure) async {
-        var record =
-            events.log.record(item.id)
-            ?? InvocationRecord(id: item.id, function: item.version.name, version: item.version.number, status: .done)
+        var record = record(of: item)
         record.status = .done
         // What it ended in when it was tried is worth more than that it is too old.
         if record.failure == nil { (record.failure, record.outcome) = (failure, failure.outcome) }
@@ -149,7 +151,7 @@ package struct EventRunner: Service {
     // MARK: - Again
 
     private func retry(_ item: InvocationQueue.Item, after delay: Duration, _ completion: Completion?) async {
-        let due = milliseconds() + Int(delay / .milliseconds(1))
+        let due = wallClockMilliseconds() + Int(delay / .milliseconds(1))
         var item = item
         item.event = nil
         item.setbacks.fullHouses = 0

@@ -1,6 +1,7 @@
 package import Courier
 import Foundation
 package import FunctionModel
+import HostSystem
 package import Invoker
 package import Journal
 package import Logging
@@ -99,7 +100,7 @@ package final class Events: Sendable {
             event: Data(event.bytes.readableBytesView), traceparent: invocation.traceparent)
         queued.isRaw = event.isRaw
         queued.key = invocation.principal.keyID
-        queued.acceptedAt = milliseconds()
+        queued.acceptedAt = wallClockMilliseconds()
         try await store.enqueue(queued, answer: answer)
         log.add(InvocationRecord(invocation, .queued))
         var item = InvocationQueue.Item(
@@ -118,13 +119,9 @@ package final class Events: Sendable {
         )
     }
 
-    private static func item(
-        _ waiting: WaitingInvocation, _ version: FunctionVersion, event: ByteBuffer? = nil
-    ) -> InvocationQueue.Item {
+    private static func item(_ waiting: WaitingInvocation, _ version: FunctionVersion) -> InvocationQueue.Item {
         var item = InvocationQueue.Item(
-            version: version, id: waiting.id,
-            event: event.map { ArrivedEvent($0, charge: nil, problem: nil, isRaw: waiting.isRaw) },
-            traceparent: waiting.traceparent)
+            version: version, id: waiting.id, event: nil, traceparent: waiting.traceparent)
         item.webhook = waiting.webhook.flatMap(OutgoingURL.init)
         item.isRaw = waiting.isRaw
         item.key = waiting.key
@@ -136,18 +133,18 @@ package final class Events: Sendable {
     }
 
     /// What stands in the store has its place in this process's queue.
-    func enter(_ waiting: WaitingInvocation, _ version: FunctionVersion, event: ByteBuffer? = nil) {
-        let item = Self.item(waiting, version, event: event)
+    func enter(_ waiting: WaitingInvocation, _ version: FunctionVersion) {
+        let item = Self.item(waiting, version)
         if item.webhook == nil {
             var record = InvocationRecord(
                 id: waiting.id, function: version.name, version: version.number, status: .queued)
             record.attempts = waiting.tries.attempts
-            if waiting.tries.notBefore > milliseconds() {
+            if waiting.tries.notBefore > wallClockMilliseconds() {
                 record.nextAttemptAt = Date(milliseconds: waiting.tries.notBefore)
             }
             log.add(record)
         }
-        let wait = waiting.tries.notBefore - milliseconds()
+        let wait = waiting.tries.notBefore - wallClockMilliseconds()
         queue.add(item, due: wait > 0 ? .now + .milliseconds(min(wait, 86_400_000)) : nil)
     }
 
@@ -185,16 +182,11 @@ package final class Events: Sendable {
     /// Takes one out that waits.
     /// - Throws: `Failure` conflict or not_found, or what the store says.
     package func cancel(_ id: String) async throws {
-        guard let name = log.record(id)?.function else { throw Self.waitsNot }
-        switch queue.remove(id, of: name) {
+        guard var record = log.record(id) else { throw Self.waitsNot }
+        switch queue.remove(id, of: record.function) {
         case true?:
-            var record = log.record(id)
-            record?.status = .done
-            record?.outcome = .cancelled
-            record?.nextAttemptAt = nil
-            record?.failure = Failure(.cancelled, "it was taken out of the queue")
-            guard let record else { return try await store.dequeue(id) }
-            log.update(id) { $0 = record }
+            record.cancel("it was taken out of the queue")
+            log.update(id) { [record] in $0 = record }
             await settle(record, deadAfter: nil, followUps: [])
         case false?: throw Failure(.conflict, "it runs already; only what waits can be taken out")
         case nil: throw Self.waitsNot
@@ -258,7 +250,12 @@ package final class Events: Sendable {
         if deadAfter != nil, (try? around.resolve(FunctionReference(record.function))) != nil {
             dead.withLock { $0[record.function, default: 0] += 1 }
         }
-        for waiting in next {
+        enter(next)
+    }
+
+    /// As many of these as there are versions for.
+    func enter(_ all: [WaitingInvocation]) {
+        for waiting in all {
             guard let version = around.version(waiting.function, waiting.version) else { continue }
             enter(waiting, version)
         }
@@ -267,14 +264,7 @@ package final class Events: Sendable {
     /// The function is gone: what waits for it is not run, and of its dead letters there are none, either.
     package func forget(_ name: FunctionName) {
         dead.withLock { $0[name] = nil }
-        for id in queue.remove(of: name) {
-            log.update(id) {
-                $0.status = .done
-                $0.outcome = .cancelled
-                $0.nextAttemptAt = nil
-                $0.failure = Failure(.cancelled, "it went with its function")
-            }
-        }
+        for id in queue.remove(of: name) { log.update(id) { $0.cancel("it went with its function") } }
     }
 
     /// What the host may hold for a function's sake, for as long as somebody holds that.
@@ -293,8 +283,15 @@ package final class Events: Sendable {
     }
 }
 
-/// Since 1970.
-func milliseconds(_ date: Date = Date()) -> Int { Int(date.timeIntervalSince1970 * 1000) }
+extension InvocationRecord {
+    /// It is not run any more, for somebody's sake.
+    fileprivate mutating func cancel(_ why: String) {
+        status = .done
+        outcome = .cancelled
+        nextAttemptAt = nil
+        failure = Failure(.cancelled, why)
+    }
+}
 
 extension Date {
     init(milliseconds: Int) { self.init(timeIntervalSince1970: Double(milliseconds) / 1000) }

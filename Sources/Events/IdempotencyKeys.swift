@@ -1,6 +1,7 @@
 import Crypto
 package import Foundation
 package import FunctionModel
+import HostSystem
 package import Store
 import Synchronization
 
@@ -54,7 +55,7 @@ package final class IdempotencyKeys: Sendable {
         while true {
             guard try await enter(digest, request, number) else { continue }
             do {
-                guard let kept = try await store.keptAnswer(digest, of: function, now: milliseconds()) else {
+                guard let kept = try await store.keptAnswer(digest, of: function, now: wallClockMilliseconds()) else {
                     return .first(Ticket(number: number, key: digest, request: request, function: function))
                 }
                 leave(digest, number)
@@ -120,7 +121,7 @@ package final class IdempotencyKeys: Sendable {
     package func answer(_ ticket: Ticket, invocation: String, head: Data, body: Data?) -> KeptAnswer {
         KeptAnswer(
             key: ticket.key, request: ticket.request, function: ticket.function, invocation: invocation, head: head,
-            body: body, size: body?.count, expiresAt: milliseconds() + Self.lifetime)
+            body: body, size: body?.count, expiresAt: wallClockMilliseconds() + Self.lifetime)
     }
 
     /// The body of a kept answer.

@@ -1,5 +1,6 @@
 import Foundation
 package import FunctionModel
+import HostSystem
 package import Logging
 package import Store
 import Synchronization
@@ -48,7 +49,7 @@ package final class Schedules: Sendable {
         }
         var schedule = schedule
         schedule.updatedAt = now
-        let instant = milliseconds()
+        let instant = wallClockMilliseconds()
         // What it meant before is no concern of what it means now.
         let goesOn = old.map { $0.timing == schedule.timing && $0.isEnabled == schedule.isEnabled } ?? false
         schedule.since = goesOn ? old?.since ?? instant : instant
@@ -85,7 +86,7 @@ package final class Schedules: Sendable {
     /// - Returns: the run; its `reason` says what was wrong.
     /// - Throws: what the store says.
     package func runNow(_ schedule: Schedule) async throws -> ScheduleRun {
-        var due = milliseconds()
+        var due = wallClockMilliseconds()
         while true {
             if let run = try await fire(schedule, due: due, kind: .manual) { return run }
             guard self.schedule(schedule.id) != nil else {
@@ -100,7 +101,7 @@ package final class Schedules: Sendable {
     /// Sees to what is due.
     /// - Returns: how long nothing is to be done, at most.
     func tick() async -> Duration {
-        let now = milliseconds()
+        let now = wallClockMilliseconds()
         let (firings, stuck) = machine.withLock { machine in
             let stuck = machine.rewind(now)
             return (machine.due(now), stuck)
@@ -121,14 +122,14 @@ package final class Schedules: Sendable {
             logger.error("a schedule cannot be entered as run; it is tried again", metadata: ["reason": "\(error)"])
             return .seconds(1)
         }
-        let wait = machine.withLock { $0.next }.map { $0 - milliseconds() } ?? 1000
+        let wait = machine.withLock { $0.next }.map { $0 - wallClockMilliseconds() } ?? 1000
         // A clock may be set at any time.
         return .milliseconds(min(max(wait, 1), 1000))
     }
 
     /// - Returns: nil when that time was entered before.
     private func fire(_ schedule: Schedule, due: Int, kind: ScheduleRun.Kind) async throws -> ScheduleRun? {
-        var run = ScheduleRun(schedule: schedule.id, due: due, at: milliseconds(), kind: kind)
+        var run = ScheduleRun(schedule: schedule.id, due: due, at: wallClockMilliseconds(), kind: kind)
         let version: FunctionVersion
         do {
             version = try events.around.resolve(schedule.reference)

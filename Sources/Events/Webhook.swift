@@ -2,6 +2,7 @@ import Courier
 import Crypto
 import Foundation
 import FunctionModel
+import HostSystem
 import NIOCore
 
 /// A POST that tells somebody, signed as https://github.com/standard-webhooks/standard-webhooks has it.
@@ -18,7 +19,7 @@ struct Webhook {
         var errand = Errand("POST", url)
         errand.body = Array(body.bytes.readableBytesView)
         errand.maxBytes = 64 << 10  // nobody reads it
-        let time = String(milliseconds() / 1000)
+        let time = String(wallClockMilliseconds() / 1000)
         errand.headers = [
             ("Content-Type", "application/json"), ("User-Agent", "bulkhead"), ("webhook-id", item.id),
             ("webhook-timestamp", time),

@@ -10,14 +10,19 @@ package struct TraceSpan: Sendable, Hashable {
     /// What whoever is called is told.
     package var traceparent: String { "00-\(traceID)-\(id)-01" }
 
+    /// 64 bits as an id.
+    package static func id(_ bits: UInt64) -> String {
+        let digits = String(bits, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+
     /// A step within the caller's trace, or in one of the invocation's own: all attempts are in one.
     /// - Parameters:
     ///   - traceparent: as it was checked where it came in.
     ///   - random: 64 bits.
     /// - Returns: nil where the caller's trace is not recorded.
     package init?(traceparent: String?, invocation: String, random: UInt64) {
-        let digits = String(random | 1, radix: 16)
-        id = String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        id = Self.id(random | 1)
         guard let traceparent else {
             // An invocation's id is a UUID.
             traceID = invocation.filter { $0 != "-" }

@@ -28,8 +28,8 @@ private struct DeadLetterDocument: Encodable {
         problem = record?.failure.map { Problem($0, invocationID: letter.id) }
         attempts = letter.attempts
         webhook = letter.webhook
-        acceptedAt = timestamp(Date(timeIntervalSince1970: Double(letter.acceptedAt) / 1000))
-        diedAt = timestamp(Date(timeIntervalSince1970: Double(letter.diedAt) / 1000))
+        acceptedAt = timestamp(milliseconds: letter.acceptedAt)
+        diedAt = timestamp(milliseconds: letter.diedAt)
         eventBytes = letter.size
     }
 }

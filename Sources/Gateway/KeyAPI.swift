@@ -26,7 +26,7 @@ private struct KeyDocument: Encodable {
         rate = key.rate.map { "\($0)" }
         quota = key.quota.map { "\($0)" }
         createdAt = key.createdAt
-        expiresAt = key.expiresAt.map { KeyTime.text($0) }
+        expiresAt = key.expiresAt.map { timestamp(milliseconds: $0) }
         self.token = token
     }
 }
@@ -39,11 +39,6 @@ enum KeyTime {
         let fine = try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
         guard let date = plain ?? fine, (0..<253_402_300_800).contains(date.timeIntervalSince1970) else { return nil }
         return Int((date.timeIntervalSince1970 * 1000).rounded())
-    }
-
-    static func text(_ milliseconds: Int) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(
-            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 }
 

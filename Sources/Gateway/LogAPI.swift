@@ -68,7 +68,7 @@ struct LogAPI: Sendable {
                 .invalidRequest,
                 "query parameter since: a time such as 2026-11-28T10:00:00Z, or how long ago, such as 10m")
         }
-        return timestamp(Date(timeIntervalSince1970: Double(time) / 1000))
+        return timestamp(milliseconds: time)
     }
 
     private func level(_ call: Call) throws(Failure) -> LogLevel? {
@@ -108,8 +108,9 @@ struct LogAPI: Sendable {
     private static func write(_ line: LogLine, to buffer: inout ByteBuffer) throws {
         buffer.writeBytes(try JSONEncoder.ours.encode(line))
         buffer.moveWriterIndex(to: buffer.writerIndex - 1)  // its closing brace
-        if let level = line.level { buffer.writeString(",\"level\":\"\(level.word)\"") }
-        if line.isObject { buffer.writeString(",\"fields\":\(line.text)") }
+        let said = line.said
+        if let level = said.level { buffer.writeString(",\"level\":\"\(level.word)\"") }
+        if said.isObject { buffer.writeString(",\"fields\":\(line.text)") }
         buffer.writeString("}")
     }
 }

@@ -18,8 +18,8 @@ private struct RunDocument: Encodable {
     let reason: String?
 
     init(_ run: ScheduleRun, _ outcome: Outcome?) {
-        due = timestamp(Date(timeIntervalSince1970: Double(run.due) / 1000))
-        at = timestamp(Date(timeIntervalSince1970: Double(run.at) / 1000))
+        due = timestamp(milliseconds: run.due)
+        at = timestamp(milliseconds: run.at)
         status = run.kind.rawValue
         invocationId = run.invocation
         self.outcome = outcome
@@ -162,7 +162,7 @@ struct ScheduleAPI: Sendable {
     private func document(_ schedule: Schedule) throws -> ByteBuffer {
         let next = services.schedules.next(of: schedule.id)
         return try schedule.document(
-            next: .some(next.map { timestamp(Date(timeIntervalSince1970: Double($0) / 1000)) }))
+            next: .some(next.map { timestamp(milliseconds: $0) }))
     }
 
     private func response(_ schedule: Schedule, isNew: Bool = false) throws -> Response {

@@ -6,6 +6,11 @@ package func timestamp(_ date: Date = Date()) -> String {
         Date.ISO8601FormatStyle(includingFractionalSeconds: true, timeZone: TimeZone(secondsFromGMT: 0) ?? .current))
 }
 
+/// As `timestamp`, of milliseconds since 1970.
+package func timestamp(milliseconds: Int) -> String {
+    timestamp(Date(timeIntervalSince1970: Double(milliseconds) / 1000))
+}
+
 /// Bytes as lower-case hexadecimal digits.
 package func hex(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()

@@ -25,9 +25,6 @@ package enum LogLevel: Int, Sendable, Comparable, CaseIterable {
 }
 
 extension LogLine {
-    /// Whether it is a JSON object, whose members are told by themselves.
-    package var isObject: Bool { members != nil }
-
     private var members: [MemberName: Range<Int>]? {
         guard text.utf8.first == UInt8(ascii: "{"), text.utf8.last == UInt8(ascii: "}") else { return nil }
         var text = text
@@ -36,7 +33,15 @@ extension LogLine {
 
     /// What it says of itself: a JSON object by `level` or `severity` (as pino has it in numbers, too), a plain line by its first word,
     /// as in `ERROR: …`, `[ERROR] …` or `level=error …`. What the host says of a function is a warning.
-    package var level: LogLevel? {
+    package var level: LogLevel? { said.level }
+
+    /// Its level, and whether it is a JSON object, whose members are told by themselves: both of one look at it.
+    package var said: (level: LogLevel?, isObject: Bool) {
+        let members = members
+        return (level(members), members != nil)
+    }
+
+    private func level(_ members: [MemberName: Range<Int>]?) -> LogLevel? {
         if source == .host { return .warning }
         if let members {
             let bytes = Array(text.utf8)

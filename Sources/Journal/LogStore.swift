@@ -13,43 +13,38 @@ package struct LogLine: Sendable, Hashable, Codable {
 
 /// The newest log lines of each function, in memory, and those who follow them.
 package final class LogStore: Sendable {
-    private struct Function {
-        var lines: [LogLine] = []
-        var bytes = 0
-        var followers: [Int: AsyncStream<LogLine>.Continuation] = [:]
+    /// Lines, the oldest of which can make room.
+    private struct Lines {
+        private(set) var lines: [LogLine] = []
+        private(set) var bytes = 0
 
-        /// Drops the oldest lines until no more than `most` bytes are left, and returns how many went. In bulk, so that a
-        /// flood of lines does not shift the array at each.
+        /// - Returns: by how much they have grown, in bytes.
+        mutating func add(_ new: [LogLine]) -> Int {
+            let before = bytes
+            lines += new
+            for line in new { bytes += Self.size(of: line) }
+            return bytes - before
+        }
+
+        /// Drops the oldest until no more than `most` bytes are left, and returns how many went. In bulk, so that a flood of
+        /// lines does not shift the array at each.
         mutating func drop(to most: Int) -> Int {
             let before = bytes
             var dropped = 0
             while bytes > most, dropped < lines.count {
-                bytes -= lines[dropped].text.utf8.count + 64
+                bytes -= Self.size(of: lines[dropped])
                 dropped += 1
             }
             lines.removeFirst(dropped)
             return before - bytes
         }
+
+        private static func size(of line: LogLine) -> Int { line.text.utf8.count + 64 }
     }
 
-    private struct Pending {
-        var lines: [LogLine] = []
-        var bytes = 0
-
-        /// The newest of them stay.
-        /// - Returns: by how much they have grown, in bytes.
-        mutating func add(_ new: [LogLine], most: Int) -> Int {
-            let before = bytes
-            lines += new
-            for line in new { bytes += line.text.utf8.count + 64 }
-            var dropped = 0
-            while bytes > most, dropped < lines.count {
-                bytes -= lines[dropped].text.utf8.count + 64
-                dropped += 1
-            }
-            lines.removeFirst(dropped)
-            return bytes - before
-        }
+    private struct Function {
+        var kept = Lines()
+        var followers: [Int: AsyncStream<LogLine>.Continuation] = [:]
     }
 
     private struct State {
@@ -59,7 +54,7 @@ package final class LogStore: Sendable {
         var bytes = 0
         var isClosed = false
         /// What is to be written to the disk; nil: nothing is.
-        var pending: [FunctionName: Pending]?
+        var pending: [FunctionName: Lines]?
         var pendingBytes = 0
         /// Functions whose files are to go.
         var gone: Set<FunctionName> = []
@@ -80,28 +75,25 @@ package final class LogStore: Sendable {
     package func append(_ lines: [LogLine], of name: FunctionName) {
         let followers = state.withLock { state in
             var function = state.functions.removeValue(forKey: name) ?? Function()
-            function.lines += lines
-            var added = 0
-            for line in lines { added += line.text.utf8.count + 64 }
-            function.bytes += added
-            state.bytes += added
-            if function.bytes > bound { state.bytes -= function.drop(to: bound * 3 / 4) }
+            state.bytes += function.kept.add(lines)
+            if function.kept.bytes > bound { state.bytes -= function.kept.drop(to: bound * 3 / 4) }
             state.functions[name] = function
-            if var waiting = state.pending?.removeValue(forKey: name) ?? (state.pending == nil ? nil : Pending()) {
-                state.pendingBytes += waiting.add(lines, most: Self.maxPending)
+            if var waiting = state.pending?.removeValue(forKey: name) ?? (state.pending == nil ? nil : Lines()) {
+                state.pendingBytes += waiting.add(lines)
+                state.pendingBytes -= waiting.drop(to: Self.maxPending)
                 // A disk that stands still must not cost the host its memory.
                 if state.pendingBytes > Self.maxAllPending {
                     state.pendingBytes -= waiting.bytes
-                    waiting = Pending()
+                    waiting = Lines()
                 }
                 state.pending?[name] = waiting
             }
             // Many functions with full logs: the longest one gives way.
             while state.bytes > Self.maxBytes,
-                let longest = state.functions.max(by: { $0.value.bytes < $1.value.bytes })
+                let longest = state.functions.max(by: { $0.value.kept.bytes < $1.value.kept.bytes })
             {
                 var function = longest.value
-                let freed = function.drop(to: function.bytes / 2)
+                let freed = function.kept.drop(to: function.kept.bytes / 2)
                 state.functions[longest.key] = function
                 state.bytes -= freed
                 if freed == 0 { break }
@@ -113,7 +105,7 @@ package final class LogStore: Sendable {
 
     /// The newest lines, oldest first.
     package func lines(of name: FunctionName, limit: Int, _ filter: LogFilter = LogFilter()) -> [LogLine] {
-        let all = state.withLock { $0.functions[name]?.lines ?? [] }
+        let all = state.withLock { $0.functions[name]?.kept.lines ?? [] }
         return Array(all.filter(filter.includes).suffix(limit))
     }
 
@@ -162,7 +154,7 @@ package final class LogStore: Sendable {
     package func remove(_ name: FunctionName) {
         let followers = state.withLock { state -> [Int: AsyncStream<LogLine>.Continuation] in
             guard let function = state.functions.removeValue(forKey: name) else { return [:] }
-            state.bytes -= function.bytes
+            state.bytes -= function.kept.bytes
             if state.pending != nil {
                 state.pendingBytes -= state.pending?.removeValue(forKey: name)?.bytes ?? 0
                 state.gone.insert(name)

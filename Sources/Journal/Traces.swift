@@ -88,7 +88,7 @@ package final class Traces: Sendable {
     /// The invocation itself, and within it what it waited for, its worker's launch, and its run.
     private static func spans(_ ended: Ended) -> [OTLP.Span] {
         let invocation = ended.invocation, name = invocation.version.name.text
-        let begin = ended.end - nanoseconds(ended.elapsed)
+        let begin = ended.end - ended.elapsed.wholeNanoseconds
         let isServer = invocation.source != .queue
         var attributes: [OTLP.Attribute] = [
             .init("faas.name", .text(name)), .init("faas.version", .text(String(invocation.version.number))),
@@ -106,31 +106,26 @@ package final class Traces: Sendable {
                 status: .init(code: ended.outcome == .ok ? 1 : 2, message: ended.detail))
         ]
         // Backwards from its end: what a step took is known better than when it began.
-        let runs = max(begin, ended.end - nanoseconds(ended.usage.wall))
-        let launches = max(begin, runs - nanoseconds(ended.launch))
-        let waits = max(begin, launches - nanoseconds(ended.queue))
+        let runs = max(begin, ended.end - ended.usage.wall.wholeNanoseconds)
+        let launches = max(begin, runs - ended.launch.wholeNanoseconds)
+        let waits = max(begin, launches - ended.queue.wholeNanoseconds)
         func add(_ name: String, _ from: Int, _ to: Int) {
             guard to > from else { return }
             all.append(
                 OTLP.Span(
-                    traceId: ended.span.traceID, spanId: randomID(), parentSpanId: ended.span.id, name: name, kind: 1,
+                    traceId: ended.span.traceID, spanId: TraceSpan.id(.random(in: 1 ... .max)),
+                    parentSpanId: ended.span.id, name: name, kind: 1,
                     startTimeUnixNano: String(from), endTimeUnixNano: String(to), attributes: [],
                     status: .init(code: 0, message: nil)))
         }
-        if let waited = invocation.waited { add("queue", begin - nanoseconds(waited), begin) }
+        if let waited = invocation.waited { add("queue", begin - waited.wholeNanoseconds, begin) }
         add("wait", waits, launches)
         add("launch", launches, runs)
-        if let time = ended.usage.initialization { add("init", max(launches, runs - nanoseconds(time)), runs) }
+        if let time = ended.usage.initialization { add("init", max(launches, runs - time.wholeNanoseconds), runs) }
         add("run", runs, ended.end)
         return all
     }
 
-    private static func nanoseconds(_ duration: Duration) -> Int { duration.wholeNanoseconds }
-
-    private static func randomID() -> String {
-        let digits = String(UInt64.random(in: 1 ... .max), radix: 16)
-        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-    }
 }
 
 /// OTLP's traces, in JSON.
