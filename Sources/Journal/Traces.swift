@@ -109,8 +109,8 @@ package final class Traces: Sendable {
         let runs = max(begin, ended.end - ended.usage.wall.wholeNanoseconds)
         let launches = max(begin, runs - ended.launch.wholeNanoseconds)
         let waits = max(begin, launches - ended.queue.wholeNanoseconds)
-        func add(_ name: String, _ from: Int, _ to: Int) {
-            guard to > from else { return }
+        func add(_ name: String, _ from: Int, _ to: Int, isAlwaysThere: Bool = false) {
+            guard to > from || isAlwaysThere else { return }
             all.append(
                 OTLP.Span(
                     traceId: ended.span.traceID, spanId: TraceSpan.id(.random(in: 1 ... .max)),
@@ -118,7 +118,8 @@ package final class Traces: Sendable {
                     startTimeUnixNano: String(from), endTimeUnixNano: String(to), attributes: [],
                     status: .init(code: 0, message: nil)))
         }
-        if let waited = invocation.waited { add("queue", begin - waited.wholeNanoseconds, begin) }
+        // It is counted in whole milliseconds, and may be none.
+        if let waited = invocation.waited { add("queue", begin - waited.wholeNanoseconds, begin, isAlwaysThere: true) }
         add("wait", waits, launches)
         add("launch", launches, runs)
         if let time = ended.usage.initialization { add("init", max(launches, runs - time.wholeNanoseconds), runs) }
