@@ -174,7 +174,8 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "FunctionModel", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal", "Deployment",
-                "Invoker", "Events", "Secrets", logging, .product(name: "Hummingbird", package: "hummingbird"),
+                "Invoker", "Events", "Secrets", "Telemetry", logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),

@@ -242,6 +242,16 @@ struct Setting: Sendable {
             return true
         },
         number("maxQueued", anyCount, usual.host.maxQueued, "Asynchronous invocations that may wait", \.host.maxQueued),
+        number(
+            "maxResults", 1...10_000_000, usual.host.maxResults, "Ended asynchronous invocations that are known",
+            \.host.maxResults),
+        Setting(
+            "maxResultAge", accepts: TimeLimit.rule, standard: "\(usual.host.maxResultAge)", "And how long"
+        ) { settings, text in
+            guard let age = TimeLimit(text), age.milliseconds > 0 else { return false }
+            settings.host.maxResultAge = age
+            return true
+        },
         size(
             "maxStored", 0...Int.max, usual.host.deployment.quota.maxBytes, "All bundles together",
             \.host.deployment.quota.maxBytes),

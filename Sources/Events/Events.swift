@@ -48,7 +48,7 @@ package final class Events: Sendable {
     let around: Surroundings
     let logger: Logger
     private let budget: MemoryBudget
-    private let maxQueued: Int
+    private let bounds: Bounds
     private let dead: Mutex<[FunctionName: Int]>
     /// Of earlier processes, which nobody can run.
     private let orphans: Mutex<[(WaitingInvocation, RetryRules.Reason?)]>
@@ -56,22 +56,31 @@ package final class Events: Sendable {
     /// How many processes may end while they run one: what ends whoever runs it must not end every one after.
     private static let maxStarts = 10
 
+    package struct Bounds: Sendable {
+        /// How many may wait.
+        package var maxQueued: Int
+        package var retention: ResultRetention
+
+        package init(maxQueued: Int, retention: ResultRetention = ResultRetention()) {
+            (self.maxQueued, self.retention) = (maxQueued, retention)
+        }
+    }
+
     /// Takes up what an earlier process accepted and did not finish. Blocks.
-    /// - Parameter maxQueued: how many may wait.
     /// - Throws: what the store says.
     package init(
-        store: any QueueStore, invoker: Invoker, budget: MemoryBudget, maxQueued: Int, around: Surroundings,
+        store: any QueueStore, invoker: Invoker, budget: MemoryBudget, bounds: Bounds, around: Surroundings,
         logger: Logger
     ) throws {
         self.store = store
         self.invoker = invoker
         self.budget = budget
         self.logger = logger
-        self.maxQueued = maxQueued
+        self.bounds = bounds
         self.around = around
         idempotency = IdempotencyKeys(store: store)
-        queue = InvocationQueue(QueueMachine.Bounds(count: maxQueued))
-        log = InvocationLog(capacity: 10_000 + min(maxQueued, 1_000_000))
+        queue = InvocationQueue(QueueMachine.Bounds(count: bounds.maxQueued))
+        log = InvocationLog(capacity: min(bounds.retention.count, 100_000) + min(bounds.maxQueued, 1_000_000))
         dead = Mutex(try store.deadLetterCounts())
         orphans = Mutex([])
         for waiting in try store.waiting() {
@@ -115,7 +124,7 @@ package final class Events: Sendable {
     private var full: Failure {
         Failure(
             .overloaded(retryAfter: 1),
-            "\(maxQueued) asynchronous invocations, or 1GiB of their events, wait already, or this function has as much of that as is left to all others; retry shortly"
+            "\(bounds.maxQueued) asynchronous invocations, or 1GiB of their events, wait already, or this function has as much of that as is left to all others; retry shortly"
         )
     }
 
@@ -175,7 +184,10 @@ package final class Events: Sendable {
     /// What is known of one, whichever process has run it.
     /// - Throws: what the store says.
     package func record(_ id: String) async throws -> InvocationRecord? {
-        if let record = log.record(id) { return record }
+        if let record = log.record(id) {
+            guard let endedAt = record.tries?.endedAt else { return record }
+            return Date().timeIntervalSince(endedAt) * 1000 < Double(bounds.retention.age.milliseconds) ? record : nil
+        }
         return try await store.finished(id).flatMap(InvocationRecord.init)
     }
 

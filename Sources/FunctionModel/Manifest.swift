@@ -109,6 +109,8 @@ package struct Manifest: Sendable, Hashable {
         package var env: [String: String] = [:]
         /// Names of stored secrets by those of the variables that carry them.
         package var secrets: [String: String] = [:]
+        /// Whether its log tells each invocation's begin and end, as Lambda's does.
+        package var report = false
     }
 
     package var name: FunctionName?

@@ -102,22 +102,10 @@ package struct ManifestField: Sendable {
             "mode", "a process per invocation, one for many, or a fork per invocation of one that has said ready",
             \.mode),
         word("auth", "what /fn/ asks for", \.auth),
-        ManifestField(
-            "lock", .flag, about: "once it has said ready: no open, exec, fork and signals", accepts: "true, false",
-            shown: { .flag($0.lock) }
-        ) {
-            guard case .text(let text) = $1, text == "true" || text == "false" else { return false }
-            $0.lock = text == "true"
-            return true
-        },
-        ManifestField(
-            "stream", .flag, about: "its answers go out while they are made, at /fn/ and routes",
-            accepts: "true, false",
-            shown: { .flag($0.stream) }
-        ) {
-            guard case .text(let text) = $1, text == "true" || text == "false" else { return false }
-            $0.stream = text == "true"
-            return true
+        flag("lock", "once it has said ready: no open, exec, fork and signals", \.lock),
+        flag("stream", "its answers go out while they are made, at /fn/ and routes", \.stream),
+        flag("report", "its log has START, END and REPORT lines, as Lambda's", \.report).shownOnly {
+            $0.report ? .flag(true) : nil
         },
         ManifestField(
             "env", .table, about: "NAME=value; may be repeated",
@@ -279,6 +267,16 @@ extension ManifestField {
         ) {
             guard let word = Word(rawValue: $1) else { return false }
             $0[keyPath: key] = word
+            return true
+        }
+    }
+
+    private static func flag(
+        _ path: String, _ about: String, _ key: any WritableKeyPath<Manifest, Bool> & Sendable
+    ) -> ManifestField {
+        ManifestField(path, .flag, about: about, accepts: "true, false", shown: { .flag($0[keyPath: key]) }) {
+            guard case .text(let text) = $1, text == "true" || text == "false" else { return false }
+            $0[keyPath: key] = text == "true"
             return true
         }
     }

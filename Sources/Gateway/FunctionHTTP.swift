@@ -81,8 +81,10 @@ struct FunctionHTTP: Sendable {
         // Of a signed body the signature is looked at first: whoever has none must not use the rate up.
         if let route = place.route, admitted.signature == nil { try services.access.take(of: route) }
         var headers = request.headers
-        // The host's tokens are not the function's to see, whatever they are for.
-        if let token = headers[.authorization].flatMap({ Bearer($0).token }), services.access.key(for: token) != nil {
+        // The host's tokens are not the function's to see, whatever they are for; what was found to be signed by others is none.
+        if admitted.claims == nil, let token = headers[.authorization].flatMap({ Bearer($0).token }),
+            services.access.key(for: token) != nil
+        {
             headers[.authorization] = nil
         }
         guard let version = served else {
@@ -244,7 +246,7 @@ struct FunctionHTTP: Sendable {
 
     /// Of one that is larger than what is held: with what is still to come of it.
     private func event(beginning arrival: Arrival, _ body: ArrivedEvent, _ more: StreamedEvent) throws -> ArrivedEvent {
-        var bytes = try describe(arrival).beginning()
+        var bytes = describe(arrival).beginning()
         guard body.charge?.add(bytes.readableBytes + body.bytes.readableBytes) ?? true else { throw Failure.crowded }
         bytes.writeImmutableBuffer(body.bytes)
         var event = ArrivedEvent(bytes, charge: body.charge, problem: nil, isRaw: true)
@@ -256,8 +258,8 @@ struct FunctionHTTP: Sendable {
         let event = describe(arrival), type = arrival.headers[.contentType] ?? ""
         let encoded =
             body.bytes.readableBytes <= Self.quick
-            ? try event.encoded(body: body.bytes, type: type)
-            : try await SlowLane.answers.run { try event.encoded(body: body.bytes, type: type) }
+            ? event.encoded(body: body.bytes, type: type)
+            : try await SlowLane.answers.run { event.encoded(body: body.bytes, type: type) }
         // Both are held for a moment; from here on only the event is.
         if let charge = body.charge {
             guard charge.add(max(0, encoded.readableBytes - body.bytes.readableBytes)) else {
@@ -285,8 +287,7 @@ struct FunctionHTTP: Sendable {
         guard let route = place.route else { return nil }
         let authorizer = claims.map { claims in
             let isScoped = if case .jwt(let rule) = route.auth { !rule.scopes.isEmpty } else { false }
-            return HTTPEvent.Context.Authorizer(
-                jwt: .init(claims: claims.all, scopes: isScoped ? claims.scopes : nil))
+            return HTTPEvent.Context.Authorizer(claims: claims.all, scopes: isScoped ? claims.scopes : nil)
         }
         return HTTPEvent.Routed(
             key: "\(route.pattern)", parameters: place.parameters, authorizer: authorizer)

@@ -5,9 +5,9 @@ import NIOCore
 
 /// An HTTP request as API Gateway's payload format 2.0, and a handler's result as a Lambda function URL answers it.
 /// https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
-struct HTTPEvent: Encodable {
-    struct Context: Encodable {
-        struct HTTP: Encodable {
+struct HTTPEvent {
+    struct Context {
+        struct HTTP {
             let method: String
             let path: String
             let `protocol`: String
@@ -15,13 +15,10 @@ struct HTTPEvent: Encodable {
             let userAgent: String
         }
 
-        struct Authorizer: Encodable {
-            struct JWT: Encodable {
-                let claims: [String: String]
-                let scopes: [String]?
-            }
-
-            let jwt: JWT
+        /// What a JSON Web Token said.
+        struct Authorizer {
+            let claims: [String: String]
+            let scopes: [String]?
         }
 
         let accountId: String
@@ -37,7 +34,6 @@ struct HTTPEvent: Encodable {
         let timeEpoch: Int
     }
 
-    private(set) var version = "2.0"
     let routeKey: String
     let rawPath: String
     let rawQueryString: String
@@ -124,18 +120,17 @@ struct HTTPEvent: Encodable {
     }
 
     /// The event's JSON, with the request's body in it.
-    func encoded(body: ByteBuffer, type: String) throws -> ByteBuffer {
-        var event = ByteBuffer(bytes: try JSONEncoder().encode(self).dropLast())  // its closing brace
-        event.writeString(",")
+    func encoded(body: ByteBuffer, type: String) -> ByteBuffer {
+        var event = withoutBody()
         HTTPEventBody.write(body, type: type, to: &event)
         event.writeString("}")
         return event
     }
 
     /// The event's JSON up to the letters of a body in base64; behind them comes `end`.
-    func beginning() throws -> ByteBuffer {
-        var event = ByteBuffer(bytes: try JSONEncoder().encode(self).dropLast())  // its closing brace
-        event.writeString(#","isBase64Encoded":true,"body":""#)
+    func beginning() -> ByteBuffer {
+        var event = withoutBody()
+        event.writeString(#""isBase64Encoded":true,"body":""#)
         return event
     }
 

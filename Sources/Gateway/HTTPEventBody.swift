@@ -13,7 +13,7 @@ enum HTTPEventBody {
         event.writeString(#""body":"#)
         if isText(body, type: type) {
             event.reserveCapacity(event.writerIndex + body.readableBytes + body.readableBytes / 16 + 64)
-            writeString(body, to: &event)
+            JSONString.write(body, to: &event)
             event.writeString(#","isBase64Encoded":false"#)
         } else {
             event.reserveCapacity(event.writerIndex + (body.readableBytes + 2) / 3 * 4 + 64)
@@ -46,35 +46,5 @@ enum HTTPEventBody {
             for byte in bytes where byte < 0x20 && byte != 0x0A && byte != 0x0D && byte != 0x09 { controls += 1 }
             return controls <= bytes.count / 64 + 16
         }
-    }
-
-    /// A JSON string of the text, as RFC 8259 has it. Runs that need no escape are copied whole.
-    static func writeString(_ text: ByteBuffer, to event: inout ByteBuffer) {
-        let digits = Array("0123456789abcdef".utf8)
-        event.writeString("\"")
-        text.withUnsafeReadableBytes { bytes in
-            var start = 0
-            func flush(_ end: Int, _ event: inout ByteBuffer) {
-                if end > start { event.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) }
-            }
-            for index in 0..<bytes.count {
-                let byte = bytes[index]
-                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-                flush(index, &event)
-                start = index + 1
-                switch byte {
-                case UInt8(ascii: "\""): event.writeStaticString("\\\"")
-                case UInt8(ascii: "\\"): event.writeStaticString("\\\\")
-                case 0x0A: event.writeStaticString("\\n")
-                case 0x0D: event.writeStaticString("\\r")
-                case 0x09: event.writeStaticString("\\t")
-                default:
-                    event.writeStaticString("\\u00")
-                    event.writeBytes([digits[Int(byte >> 4)], digits[Int(byte & 15)]])
-                }
-            }
-            flush(bytes.count, &event)
-        }
-        event.writeString("\"")
     }
 }

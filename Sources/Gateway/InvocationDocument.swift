@@ -90,7 +90,7 @@ struct InvocationDocument: Encodable {
         body.writeString(#","result":"#)
         switch resultEncoding {
         case "json": body.writeImmutableBuffer(result)
-        case "text": HTTPEventBody.writeString(result, to: &body)
+        case "text": JSONString.write(result, to: &body)
         default: HTTPEventBody.writeBase64(result, to: &body)
         }
         body.writeString("}")

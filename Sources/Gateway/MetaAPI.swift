@@ -2,6 +2,7 @@ import FunctionModel
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Telemetry
 
 /// The host itself.
 struct MetaAPI: Sendable {
@@ -26,14 +27,20 @@ struct MetaAPI: Sendable {
                 .get, RoutePath("/metrics"), needs: .nothing,
                 Operation(
                     id: "metrics", summary: "Prometheus text",
-                    about: "Open to all, unless the host was told a metricsToken: then a bearer token.",
-                    answers: [Operation.Answer(status: 200, about: "Metrics", content: ["text/plain": .text])],
+                    about:
+                        "Open to all, unless the host was told a metricsToken: then a bearer token. With Accept: application/openmetrics-text in that format, with exemplars.",
+                    answers: [
+                        Operation.Answer(
+                            status: 200, about: "Metrics",
+                            content: ["text/plain": .text, "application/openmetrics-text": .text])
+                    ],
                     fails: [401])
             ) { call in
                 try authorize(call)
+                let format = MetricFormat(accept: call.request.headers[.accept] ?? "")
                 return Response(
-                    status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                    body: ResponseBody(byteBuffer: ByteBuffer(string: services.metrics.text())))
+                    status: .ok, headers: [.contentType: format.contentType],
+                    body: ResponseBody(byteBuffer: ByteBuffer(string: services.metrics.text(format))))
             },
         ]
     }

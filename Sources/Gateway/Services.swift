@@ -6,6 +6,7 @@ package import FunctionModel
 package import Invoker
 package import Journal
 package import Secrets
+package import Telemetry
 
 /// What the edges may ask for: each route is decoded, given to one of these, and what comes back is written down.
 package struct Services: Sendable {
@@ -25,11 +26,13 @@ package struct Services: Sendable {
 
     package struct Metrics: Sendable {
         /// All as of now, as Prometheus reads them.
-        let text: @Sendable () -> String
+        let text: @Sendable (MetricFormat) -> String
         /// What who reads them must show; nil: nothing.
         let token: String?
 
-        package init(token: String?, text: @escaping @Sendable () -> String) { (self.token, self.text) = (token, text) }
+        package init(token: String?, text: @escaping @Sendable (MetricFormat) -> String) {
+            (self.token, self.text) = (token, text)
+        }
     }
 
     /// - Parameters:

@@ -184,7 +184,7 @@ package struct Foundations {
             path: path + "/secrets.key", given: secretKey, write: { try writePrivately($0, to: $1) })
         do {
             let bundles = try BundleStore(path: path)
-            let stores = try SQLiteStore(path: path + "/catalogue.db").stores
+            let stores = try SQLiteStore(path: path + "/catalogue.db", retention: options.results).stores
             let runtimes = try Runtimes(roots: try roots.prepare(in: bundles, data: path), in: bundles)
             return try Supervisor(
                 stores: stores, bundles: bundles, runtimes: runtimes, launcher: launcher, courier: courier,

@@ -7,6 +7,6 @@ extension Supervisor {
             catalogue: catalogue, access: access, deployment: deployment, invoker: invoker, journal: journal,
             events: events, schedules: schedules, secrets: secrets, budget: budget, maxEvent: options.maxEvent,
             unreadyReason: { self.unreadyReason },
-            metrics: .init(token: options.metricsToken) { self.metricsText() })
+            metrics: .init(token: options.metricsToken) { self.metricsText($0) })
     }
 }

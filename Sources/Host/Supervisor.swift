@@ -13,7 +13,7 @@ import Runtimes
 package import Sandbox
 package import Secrets
 import Store
-import Telemetry
+package import Telemetry
 package import WorkerPool
 
 /// The supervisor, put together. It holds no rules: each is a service's, and what services need of each other is handed to them
@@ -73,7 +73,8 @@ package final class Supervisor: Sendable {
         let invoker = Invoker(workers: pool, recorder: journal, rules: rules)
         try stores.queue.countStarts(of: left)
         let events = try Events(
-            store: stores.queue, invoker: invoker, budget: budget, maxQueued: options.maxQueued,
+            store: stores.queue, invoker: invoker, budget: budget,
+            bounds: .init(maxQueued: options.maxQueued, retention: options.results),
             around: Events.Surroundings(
                 version: { catalogue.snapshot.version($1, of: $0) }, resolve: { try catalogue.snapshot.resolve($0) },
                 secret: { secrets.bytes(of: $0) }, courier: courier, running: running),
@@ -154,7 +155,7 @@ package final class Supervisor: Sendable {
     }
 
     /// The metrics' text, with the gauges as of now.
-    package func metricsText() -> String {
+    package func metricsText(_ format: MetricFormat) -> String {
         let counts = pool.counts, metrics = journal.metrics
         metrics.set(Double(catalogue.snapshot.count), for: Meters.functions)
         metrics.set(Double(counts.workers), for: Meters.workers)
@@ -165,7 +166,8 @@ package final class Supervisor: Sendable {
         metrics.set(Double(events.deadLetterCounts.values.reduce(0, +)), for: Meters.deadLetters)
         metrics.set(Double(launcher.cellCount), for: Meters.cells)
         metrics.set(Double(launcher.restarts), for: Meters.restarts)
-        return metrics.text()
+        Meters.setProcess(in: metrics)
+        return metrics.text(format)
     }
 }
 

@@ -1,6 +1,7 @@
 package import Deployment
 package import FunctionModel
 import Glibc
+import Store
 
 extension Supervisor {
     package struct Options: Sendable {
@@ -11,6 +12,9 @@ extension Supervisor {
         package var maxWait = Duration.seconds(10)
         /// Asynchronous invocations that may wait.
         package var maxQueued = 100_000
+        /// Of those that have ended.
+        package var maxResults = ResultRetention().count
+        package var maxResultAge = ResultRetention().age
         /// Bytes of an event.
         package var maxEvent = 6 << 20
         /// Bytes that this process holds for others at once: events, output, answers.
@@ -22,6 +26,8 @@ extension Supervisor {
         /// Of uploads. Its memory budget: bytes that all workers together are expected to use at most, and all cells get; by
         /// default three quarters of the machine's.
         package var deployment = Deployment.Limits()
+
+        var results: ResultRetention { ResultRetention(count: maxResults, age: maxResultAge) }
 
         package init() { deployment.memoryBudget = Self.standardMemory }
 

@@ -27,6 +27,8 @@ package struct InvocationRecord: Sendable {
         package var count = 0
         /// When it is tried again.
         package var nextAt: Date?
+        /// When it was done.
+        package var endedAt: Date?
 
         package init() {}
     }
@@ -80,6 +82,7 @@ extension InvocationRecord {
         outcome = completion.outcome
         start = completion.start
         usage = completion.usage
+        tries?.endedAt = Date()
         // An attempt before this one may have left some.
         (failure, result, resultKind) = (nil, nil, nil)
         switch completion.result {

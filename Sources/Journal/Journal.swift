@@ -33,6 +33,8 @@ package final class Journal: Sendable {
     private let invocations: InvocationLog
     private let functions: Functions
     private let meters = Mutex<[FunctionName: FunctionMeters]>([:])
+    /// Of all functions beyond those.
+    private let otherMeters: FunctionMeters
     private let logger: Logger
 
     /// - Parameters:
@@ -51,6 +53,7 @@ package final class Journal: Sendable {
         self.logger = logger
         invocations = InvocationLog(capacity: capacity)
         Meters.declare(in: metrics)
+        otherMeters = FunctionMeters(Meters.others, in: metrics)
     }
 
     // MARK: - Requests
@@ -66,12 +69,21 @@ package final class Journal: Sendable {
     /// One begins. What was accepted earlier has its record elsewhere.
     package func began(_ invocation: Invocation) {
         if invocation.source != .queue { invocations.add(InvocationRecord(invocation, .running)) }
+        if invocation.version.manifest.report {
+            tell(ReportLines.start(invocation.id, version: "\(invocation.version.number)"), of: invocation)
+        }
     }
 
     /// It has ended, so long after it began.
     package func ended(_ invocation: Invocation, _ completion: Completion, elapsed: Duration) {
         meters(of: invocation.version.name)?.record(
-            completion, elapsed: elapsed, queued: (invocation.waited ?? .zero) + completion.queueTime)
+            completion, elapsed: elapsed, queued: (invocation.waited ?? .zero) + completion.queueTime,
+            trace: invocation.span.map(\.traceID))
+        if invocation.version.manifest.report {
+            tell(ReportLines.end(invocation.id), of: invocation)
+            let memory = invocation.version.manifest.limits.memory
+            tell(ReportLines.report(invocation.id, completion, memory: memory), of: invocation)
+        }
         if invocation.span != nil { traces.ended(invocation, completion, elapsed: elapsed) }
         if !invocation.version.isTrial, !completion.hasNotRun { usage.add(invocation, completion) }
         if invocation.source != .queue {
@@ -94,7 +106,8 @@ package final class Journal: Sendable {
         meters.withLock { meters in
             if let known = meters[name] { return known }
             guard functions.hasName(name) else { return nil }
-            let new = FunctionMeters(name, in: metrics)
+            guard meters.count < Meters.maxFunctions else { return otherMeters }
+            let new = FunctionMeters(name.text, in: metrics)
             meters[name] = new
             return new
         }
@@ -137,9 +150,19 @@ package final class Journal: Sendable {
             of: version.name)
     }
 
+    /// In its log, as the host's own word.
+    private func tell(_ text: String, of invocation: Invocation) {
+        let version = invocation.version
+        guard functions.has(version) else { return }
+        let line = LogLine(
+            time: timestamp(), invocationId: invocation.id, version: version.number, source: .host, text: text)
+        logs.append([line], of: version.name)
+    }
+
     private func refused(_ version: FunctionVersion, _ call: RefusedCall) {
         guard functions.has(version) else { return }
         let refusal = refusals.add(call, of: version.name)
-        metrics.add(Double(call.count), to: Meters.refusedCalls, [version.name.text, refusal.syscall, refusal.errno])
+        let label = meters(of: version.name)?.name ?? Meters.others
+        metrics.add(Double(call.count), to: Meters.refusedCalls, [label, refusal.syscall, refusal.errno])
     }
 }

@@ -1,6 +1,7 @@
 import FunctionModel
+import HostSystem
 import Synchronization
-import Telemetry
+package import Telemetry
 
 /// The host's metric families, declared in one place.
 package enum Meters {
@@ -21,6 +22,17 @@ package enum Meters {
     package static let running = "bulkhead_invocations_running"
     package static let cells = "bulkhead_cells"
     package static let restarts = "bulkhead_launcher_restarts_total"
+    static let processCPU = "process_cpu_seconds_total"
+    static let processResident = "process_resident_memory_bytes"
+    static let processVirtual = "process_virtual_memory_bytes"
+    static let processStart = "process_start_time_seconds"
+    static let processOpen = "process_open_fds"
+    static let processMax = "process_max_fds"
+
+    /// Functions that have series of their own: a histogram of each is 17 lines of every scrape.
+    static let maxFunctions = 2000
+    /// Where all others count; no function is called so.
+    static let others = "_other"
 
     static func declare(in registry: MetricRegistry) {
         registry.declare(
@@ -61,13 +73,31 @@ package enum Meters {
         registry.declare(waiting, .gauge, help: "Invocations that wait for a worker.")
         registry.declare(cells, .gauge, help: "Cells of which something may be left.")
         registry.declare(restarts, .counter, help: "How often the launcher had to be started anew.")
+        // By the names that all Prometheus clients give them.
+        registry.declare(processCPU, .counter, help: "CPU time of the supervisor, in seconds.")
+        registry.declare(processResident, .gauge, help: "Resident memory of the supervisor, in bytes.")
+        registry.declare(processVirtual, .gauge, help: "Virtual memory of the supervisor, in bytes.")
+        registry.declare(processStart, .gauge, help: "When the supervisor started, in seconds since 1970.")
+        registry.declare(processOpen, .gauge, help: "Open descriptors of the supervisor.")
+        registry.declare(processMax, .gauge, help: "Descriptors that the supervisor may have open.")
     }
 
+    /// The process's own figures, as of now.
+    package static func setProcess(in registry: MetricRegistry) {
+        guard let figures = ProcessFigures() else { return }
+        registry.set(figures.cpuSeconds, for: processCPU)
+        registry.set(figures.residentBytes, for: processResident)
+        registry.set(figures.virtualBytes, for: processVirtual)
+        registry.set(figures.startSeconds, for: processStart)
+        registry.set(figures.openDescriptors, for: processOpen)
+        registry.set(figures.maxDescriptors, for: processMax)
+    }
 }
 
 /// One function's series, found once.
 final class FunctionMeters: Sendable {
-    private let name: FunctionName
+    /// Its value of the label `function`.
+    let name: String
     private let registry: MetricRegistry
     private let seconds: MetricSeries
     private let cpuSeconds: MetricSeries
@@ -76,31 +106,38 @@ final class FunctionMeters: Sendable {
     private let queueSeconds: MetricSeries
     private let launch: (start: MetricSeries, initialization: MetricSeries)
 
-    init(_ name: FunctionName, in registry: MetricRegistry) {
+    /// - Parameter name: a function's, or `Meters.others`.
+    init(_ name: String, in registry: MetricRegistry) {
         self.name = name
         self.registry = registry
-        seconds = registry.series(Meters.seconds, [name.text])
-        cpuSeconds = registry.series(Meters.cpuSeconds, [name.text])
+        seconds = registry.series(Meters.seconds, [name])
+        cpuSeconds = registry.series(Meters.cpuSeconds, [name])
         queueSeconds = registry.series(Meters.queueSeconds)
         launch = (
             registry.series(Meters.launchSeconds, ["start"]), registry.series(Meters.launchSeconds, ["init"])
         )
     }
 
-    /// - Parameter queued: how long it waited.
-    func record(_ completion: Completion, elapsed: Duration, queued: Duration) {
+    /// - Parameters:
+    ///   - queued: how long it waited.
+    ///   - trace: where more of it can be looked up; nil: nowhere.
+    func record(_ completion: Completion, elapsed: Duration, queued: Duration, trace: String?) {
         if completion.outcome == .ok {
             ok.withLock { ok in
                 if let known = ok[completion.start] { return known }
                 let new = registry.series(
-                    Meters.invocations, [name.text, Outcome.ok.rawValue, completion.start.rawValue])
+                    Meters.invocations, [name, Outcome.ok.rawValue, completion.start.rawValue])
                 ok[completion.start] = new
                 return new
             }.add(1)
         } else {
-            registry.add(to: Meters.invocations, [name.text, completion.outcome.rawValue, completion.start.rawValue])
+            registry.add(to: Meters.invocations, [name, completion.outcome.rawValue, completion.start.rawValue])
         }
-        seconds.observe(elapsed.inSeconds)
+        if let trace {
+            seconds.observe(Exemplar(elapsed.inSeconds, trace: trace, milliseconds: wallClockMilliseconds()))
+        } else {
+            seconds.observe(elapsed.inSeconds)
+        }
         cpuSeconds.add(completion.usage.cpu.inSeconds)
         queueSeconds.observe(queued.inSeconds)
         guard completion.start == .cold, !completion.hasNotRun else { return }

@@ -1,6 +1,14 @@
 package import Foundation
 package import FunctionModel
 
+/// What is known of asynchronous invocations that have ended, and for how long. Results are 64 MiB together at most.
+package struct ResultRetention: Sendable {
+    package var count: Int
+    package var age: TimeLimit
+
+    package init(count: Int = 10_000, age: TimeLimit = .seconds(7 * 86_400)) { (self.count, self.age) = (count, age) }
+}
+
 /// Accepted invocations, as intents: see `Store`.
 package protocol QueueStore: Sendable {
     /// Enters an accepted invocation, and what was answered to its `Idempotency-Key`, if it had one.

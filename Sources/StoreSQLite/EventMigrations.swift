@@ -105,4 +105,13 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
             table.column("gbSeconds", .double).notNull()
         }
     }
+    migrator.registerMigration("13 results grow old") { database in
+        // What is there is as old as this.
+        try database.execute(
+            sql: """
+                ALTER TABLE finished ADD COLUMN endedAt INTEGER NOT NULL DEFAULT 0;
+                UPDATE finished SET endedAt = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER);
+                CREATE INDEX finishedAt ON finished (endedAt);
+                """)
+    }
 }

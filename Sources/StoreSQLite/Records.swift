@@ -1,6 +1,7 @@
 import Foundation
 import FunctionModel
 import GRDB
+import HostSystem
 import Store
 
 /// A version as a row.
@@ -136,6 +137,8 @@ struct FinishedRecord: Codable, FetchableRecord, PersistableRecord {
     /// In bytes, of the result.
     let size: Int
     let result: Data?
+    /// In milliseconds since 1970.
+    let endedAt: Int
 
     init(_ finished: FinishedInvocation) {
         id = finished.id
@@ -144,6 +147,7 @@ struct FinishedRecord: Codable, FetchableRecord, PersistableRecord {
         summary = finished.summary
         size = finished.result?.count ?? 0
         result = finished.result
+        endedAt = wallClockMilliseconds()
     }
 
     /// Nil for a row of which nobody knows the function.

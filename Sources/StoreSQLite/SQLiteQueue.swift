@@ -1,14 +1,18 @@
 package import Foundation
 package import FunctionModel
 import GRDB
+import HostSystem
 package import Store
 
 /// See `QueueStore`.
 package final class SQLiteQueue: QueueStore {
     private let database: DatabasePool
     private let group: GroupCommit
+    private let retention: ResultRetention
 
-    init(_ database: DatabasePool, _ group: GroupCommit) { (self.database, self.group) = (database, group) }
+    init(_ database: DatabasePool, _ group: GroupCommit, _ retention: ResultRetention) {
+        (self.database, self.group, self.retention) = (database, group, retention)
+    }
 
     package func enqueue(_ queued: QueuedInvocation, answer: KeptAnswer?) async throws {
         try await group.write { database in
@@ -75,13 +79,13 @@ package final class SQLiteQueue: QueueStore {
 
     // MARK: - Ended
 
-    /// Kept of those that have ended; and of their results together, in bytes.
-    private static let (maxFinished, maxResultBytes) = (10_000, 64 << 20)
+    /// Kept of all results together, in bytes.
+    private static let maxResultBytes = 64 << 20
     /// A result beyond this is looked at at once, to see whether older ones must make room.
     private static let largeResult = 64 << 10
 
     package func settle(_ make: @escaping @Sendable () throws -> Settlement) async throws -> [WaitingInvocation] {
-        try await group.write { database in
+        try await group.write { [retention] database in
             let settlement = try make()
             let finished = FinishedRecord(settlement.finished)
             if let attempts = settlement.deadAfter {
@@ -97,7 +101,7 @@ package final class SQLiteQueue: QueueStore {
             _ = try QueuedRecord.deleteOne(database, key: finished.id)
             try finished.insert(database)
             if database.lastInsertedRowID % 64 == 0 || finished.size > Self.largeResult {
-                try Self.makeRoom(in: database)
+                try Self.makeRoom(in: database, retention)
             }
             return try settlement.followUps.compactMap { next in
                 try QueuedRecord(next).insert(database)
@@ -106,10 +110,10 @@ package final class SQLiteQueue: QueueStore {
         }
     }
 
-    private static func makeRoom(in database: Database) throws {
+    private static func makeRoom(in database: Database, _ retention: ResultRetention) throws {
         try database.execute(
-            sql: "DELETE FROM finished WHERE position <= (SELECT max(position) FROM finished) - ?",
-            arguments: [maxFinished])
+            sql: "DELETE FROM finished WHERE position <= (SELECT max(position) FROM finished) - ? OR endedAt < ?",
+            arguments: [retention.count, oldest(retention)])
         var left = try Int.fetchOne(database, sql: "SELECT sum(size) FROM finished") ?? 0
         guard left > maxResultBytes else { return }
         let old = try Row.fetchAll(
@@ -122,8 +126,15 @@ package final class SQLiteQueue: QueueStore {
         }
     }
 
+    private static func oldest(_ retention: ResultRetention) -> Int {
+        wallClockMilliseconds() - retention.age.milliseconds
+    }
+
     package func finished(_ id: String) async throws -> FinishedInvocation? {
-        try await database.read { try FinishedRecord.filter(Column("id") == id).fetchOne($0)?.finished() }
+        let oldest = Self.oldest(retention)
+        return try await database.read { database in
+            try FinishedRecord.filter(Column("id") == id && Column("endedAt") >= oldest).fetchOne(database)?.finished()
+        }
     }
 
     // MARK: - Dead letters

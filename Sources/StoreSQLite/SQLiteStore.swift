@@ -8,10 +8,12 @@ package import Store
 /// The store in one SQLite file, with its write-ahead log.
 package final class SQLiteStore: Store {
     let database: DatabasePool
+    private let retention: ResultRetention
 
     /// Opens the file, making it and what is missing in it. Blocks.
     /// - Throws: what SQLite or the file system says.
-    package init(path: String) throws {
+    package init(path: String, retention: ResultRetention = ResultRetention()) throws {
+        self.retention = retention
         var configuration = Configuration()
         configuration.prepareDatabase { database in
             // An upload answered 201 must survive a power cut, not only a crash.
@@ -33,7 +35,8 @@ package final class SQLiteStore: Store {
     package var stores: Stores {
         let group = GroupCommit(database)
         return Stores(
-            catalogue: self, queue: SQLiteQueue(database, group), schedules: SQLiteSchedules(database, group),
+            catalogue: self, queue: SQLiteQueue(database, group, retention),
+            schedules: SQLiteSchedules(database, group),
             secrets: SQLiteSecrets(database), usage: SQLiteUsage(database, group))
     }
 

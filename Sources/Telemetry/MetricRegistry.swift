@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Counters, gauges and histograms, and their Prometheus text (exposition format 0.0.4).
+/// Counters, gauges and histograms, and their text.
 ///
 /// A family is declared once with its help; a series is found by its label values. Label values come from a bounded
 /// set (outcomes, function names), never from a request.
@@ -64,46 +64,17 @@ package final class MetricRegistry: Sendable {
         }
     }
 
-    /// The whole registry as Prometheus text.
-    package func text() -> String {
+    /// All of it, as `format` has it.
+    package func text(_ format: MetricFormat = .prometheus) -> String {
         families.withLock { families in
-            var lines: [String] = []
+            var text = MetricText(format)
             for (name, family) in families.sorted(by: { $0.key < $1.key }) {
-                lines.append("# HELP \(name) \(family.help)")
-                lines.append("# TYPE \(name) \(family.kind.rawValue)")
+                text.begin(name, family.kind, help: family.help)
                 for (values, series) in family.series.sorted(by: { $0.key.joined() < $1.key.joined() }) {
-                    lines += Self.lines(name, family, values, series)
+                    text.add(name, family.kind, zip(family.labels, values), family.buckets, series)
                 }
             }
-            return lines.joined(separator: "\n") + "\n"
+            return text.finished()
         }
-    }
-
-    private static func lines(_ name: String, _ family: Family, _ values: [String], _ series: MetricSeries) -> [String]
-    {
-        let pairs = zip(family.labels, values).map { "\($0)=\"\(escape($1))\"" }
-        func labels(_ more: [String] = []) -> String {
-            let all = pairs + more
-            return all.isEmpty ? "" : "{\(all.joined(separator: ","))}"
-        }
-        guard family.kind == .histogram else { return ["\(name)\(labels()) \(number(series.value))"] }
-        var total: UInt64 = 0
-        var lines: [String] = []
-        for (bound, count) in zip(family.buckets, series.bucketCounts) {
-            total += count
-            lines.append("\(name)_bucket\(labels(["le=\"\(number(bound))\""])) \(total)")
-        }
-        lines.append("\(name)_bucket\(labels(["le=\"+Inf\""])) \(series.count)")
-        lines.append("\(name)_sum\(labels()) \(number(series.value))")
-        lines.append("\(name)_count\(labels()) \(series.count)")
-        return lines
-    }
-
-    private static func number(_ value: Double) -> String {
-        value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
-    }
-
-    private static func escape(_ text: String) -> String {
-        text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
     }
 }

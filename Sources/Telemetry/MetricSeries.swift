@@ -1,5 +1,18 @@
 import Synchronization
 
+/// One observation, and the trace that it is of.
+package struct Exemplar: Sendable {
+    package let value: Double
+    /// 32 hexadecimal digits.
+    package let trace: String
+    /// Since 1970.
+    package let milliseconds: Int
+
+    package init(_ value: Double, trace: String, milliseconds: Int) {
+        (self.value, self.trace, self.milliseconds) = (value, trace, milliseconds)
+    }
+}
+
 /// One series of a family, in atomics: whoever counts something on a hot path keeps the series and needs no lock.
 package final class MetricSeries: Sendable {
     /// An atomic in an object of its own, for arrays.
@@ -12,6 +25,7 @@ package final class MetricSeries: Sendable {
     private let total = Atomic<UInt64>(0)
     private let buckets: [Double]
     private let counts: [Count]
+    private let newest = Mutex<Exemplar?>(nil)
 
     init(buckets: [Double]) {
         self.buckets = buckets
@@ -39,6 +53,14 @@ package final class MetricSeries: Sendable {
         counts[index].value.wrappingAdd(1, ordering: .relaxed)
     }
 
+    /// Adds one of which more can be looked up.
+    package func observe(_ exemplar: Exemplar) {
+        observe(exemplar.value)
+        newest.withLock { $0 = exemplar }
+    }
+
+    /// The newest.
+    var exemplar: Exemplar? { newest.withLock(\.self) }
     var value: Double { Double(bitPattern: bits.load(ordering: .relaxed)) }
     var count: UInt64 { total.load(ordering: .relaxed) }
     var bucketCounts: [UInt64] { counts.map { $0.value.load(ordering: .relaxed) } }

@@ -85,8 +85,16 @@ enum Ending {
     static func launchFailed(_ error: LaunchError) -> Failure {
         Failure(
             .launchFailed(stage: error.stage, errno: error.errnoText),
-            "the worker could not be started: stage \(error); run `bulkhead doctor` on the host to see which layer fails"
-        )
+            "the worker could not be started: stage \(error); \(advice(error))")
+    }
+
+    /// What to do next.
+    private static func advice(_ error: LaunchError) -> String {
+        switch (error.stage, error.number) {
+        case ("secrets", ENOENT): "a secret of its manifest is not stored any more: store it again with PUT /v1/secrets"
+        case ("secrets", _): "a secret of its manifest is no text without NUL, which is all that a variable can carry"
+        default: "run `bulkhead doctor` on the host to see which layer fails"
+        }
     }
 
     private static func denied(_ call: CellExit.DeniedCall) -> Failure {

@@ -58,6 +58,15 @@ def test_what_became_of_accepted_ones_outlives_the_supervisor(hosts):
     assert [host.record(identifier) for identifier in ids] == before
 
 
+def test_results_grow_old(hosts):
+    """As the operator has said; whether this process or an earlier one has run them."""
+    host = hosts(configuration="maxResultAge: 3s\n")
+    host.upload("echo", b"#!/bin/sh\ncat\n")
+    identifier = host.invoke("echo", 1, headers={"Prefer": "respond-async"}).json()["id"]
+    assert host.record_when_done(identifier)["result"] == 1
+    eventually(lambda: host.get(f"/v1/invocations/{identifier}").status == 404, 6, "it is forgotten")
+
+
 def test_large_results_make_room(hosts):
     """The newest stay, whatever they weigh; of older ones it is still told how they ended."""
     host = hosts()

@@ -3,9 +3,15 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import time
+from pathlib import Path
+
+import pytest
+from prometheus_client import parser as prometheus
+from prometheus_client.openmetrics import parser as openmetrics
 
 from bulkhead_host import unique_name
 from conftest import REPOSITORY
@@ -148,3 +154,42 @@ def test_the_dashboard_asks_for_metrics_that_there_are(host):
     for metric in {found for expression in asked for found in re.findall(r"bulkhead_\w+", expression)}:
         plain = metric.removesuffix("_bucket")
         assert kinds.get(plain) == ("histogram" if metric.endswith("_bucket") else kinds.get(metric)), metric
+
+
+def test_the_process_and_its_traces_in_the_metrics(hosts):
+    """In both formats, by a client of Prometheus' own."""
+    host = hosts(configuration="otlp: http://127.0.0.1:9\n")
+    host.upload("echo", ECHO)
+    host.invoke("echo", 1, headers={"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}, expect="ok")
+    reply = host.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.5"})
+    assert reply.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    families = {one.name: one for one in openmetrics.text_string_to_metric_families(reply.body.decode())}
+    exemplars = [sample.exemplar for sample in families["bulkhead_invocation_seconds"].samples if sample.exemplar]
+    assert [one.labels for one in exemplars] == [{"trace_id": "ab" * 16}] and 0 < exemplars[0].value < 5, exemplars
+    assert abs(float(exemplars[0].timestamp) - time.time()) < 60
+    plain = host.get("/metrics")
+    assert plain.headers["Content-Type"].startswith("text/plain; version=0.0.4") and b"trace_id" not in plain.body
+    figures = {one.name: one.samples[0].value for one in prometheus.text_string_to_metric_families(plain.body.decode())
+               if one.name.startswith("process_")}
+    process = Path(f"/proc/{host.supervisor.pid}")
+    assert figures["process_open_fds"] == pytest.approx(len(os.listdir(process / "fd")), abs=20), figures
+    resident = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    assert figures["process_resident_memory_bytes"] == pytest.approx(resident, rel=0.3)
+    assert figures["process_cpu_seconds"] > 0 and abs(figures["process_start_time_seconds"] - time.time()) < 120
+
+
+def test_lines_of_begin_and_end(host):
+    """What Lambda writes around a function's own lines, for who asks for it."""
+    name = unique_name("report")
+    host.upload(name, b"#!/bin/sh\necho own >&2\ncat\n", {"report": "true", "memory": "64MiB"})
+    identifier = host.invoke(name, 1, expect="ok").headers["Bulkhead-Invocation-Id"]
+
+    def lines_of():
+        lines = [one["text"] for one in host.get(f"/v1/functions/{name}/logs").json()["lines"]]
+        return lines if len(lines) == 4 else None
+    lines = eventually(lines_of, 5, "four lines")
+    assert lines[0] == f"START RequestId: {identifier} Version: 1" and lines[1] == "own" and lines[2] == f"END RequestId: {identifier}"
+    assert re.fullmatch(
+        rf"REPORT RequestId: {identifier}\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\tMemory Size: 64 MB\t"
+        r"Max Memory Used: \d+ MB\tInit Duration: \d+\.\d\d ms\t", lines[3]), lines
+    assert host.get(f"/v1/functions/{name}").json()["manifest"]["report"] is True

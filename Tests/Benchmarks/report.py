@@ -230,9 +230,19 @@ def _route(count):
     return compute
 
 
+def _checked(name):
+    def compute(results):
+        checks = results.at("routes")["checks"]
+        median = checks["median"]
+        return median[name] / median["open"], f"{median[name]:,.0f} and {median['open']:,.0f}/s", checks["command"]
+    return compute
+
+
 def add_routes(table):
     table.add("routes", "a request's route found among 10", "µs", _route("10"))
     table.add("routes", "… among 10,000", "µs", _route("10000"), most=2)
+    table.add("routes", "a reused reactor behind a route with a rate, over one without", "", _checked("rate"), least=0.95)
+    table.add("routes", "… behind one with JSON Web Tokens, over one that looks at none", "", _checked("jwt"), least=0.95)
 
 
 def add_queue(table):

@@ -26,7 +26,7 @@ import Testing
         let stores = try stores(), versions = try stores.catalogue.versions()
         return try Events(
             store: stores.queue, invoker: Invoker(workers: workers, recorder: FakeRecorder()),
-            budget: MemoryBudget(limit: 64 << 20), maxQueued: maxQueued,
+            budget: MemoryBudget(limit: 64 << 20), bounds: .init(maxQueued: maxQueued),
             around: Events.Surroundings(
                 version: { name, number in versions.first { $0.name == name && $0.number == number } },
                 resolve: { reference in

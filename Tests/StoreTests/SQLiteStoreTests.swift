@@ -81,6 +81,27 @@ import Testing
         #expect(try await SQLiteStore(path: path).stores.queue.event(ofQueued: "i") == Data("{}".utf8))
     }
 
+    /// Of results, as long and as many as the operator has said.
+    @Test func resultsGrowOld() async throws {
+        let file = try TemporaryFile(), path = file.folder.path + "/catalogue.db"
+        func queue(_ retention: ResultRetention) throws -> any QueueStore {
+            try SQLiteStore(path: path, retention: retention).stores.queue
+        }
+        let name = try #require(FunctionName("f"))
+        func settle(_ id: String, in queue: any QueueStore) async throws {
+            let ended = FinishedInvocation(id: id, function: name, version: 1, summary: Data(), result: nil)
+            _ = try await queue.settle { Settlement(finished: ended) }
+        }
+        try await settle("old", in: queue(ResultRetention()))
+        #expect(try await queue(ResultRetention()).finished("old") != nil)
+        try await Task.sleep(for: .milliseconds(5))
+        #expect(try await queue(ResultRetention(age: TimeLimit(milliseconds: 1))).finished("old") == nil)
+        let few = try queue(ResultRetention(count: 10))
+        for number in 0..<130 { try await settle("\(number)", in: few) }
+        #expect(try await few.finished("old") == nil)
+        #expect(try await few.finished("129") != nil)
+    }
+
     /// From each schema that there was.
     @Test func everyOldSchemaIsCarriedOn() async throws {
         for name in migrator.migrations {

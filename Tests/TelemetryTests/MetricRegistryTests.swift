@@ -27,6 +27,32 @@ import Testing
                 """)
     }
 
+    /// The same with the trace of the newest, behind the bucket that it fell into, and counters' families without their ending.
+    @Test func writesOpenMetrics() {
+        let registry = MetricRegistry(), trace = String(repeating: "a", count: 32)
+        registry.declare("a_total", .counter, help: "As.")
+        registry.add(to: "a_total")
+        registry.declare("t_seconds", .histogram, help: "Times.", buckets: [0.1, 1])
+        registry.series("t_seconds").observe(0.05)
+        registry.series("t_seconds").observe(Exemplar(0.5, trace: trace, milliseconds: 1_500))
+        #expect(
+            registry.text(.openMetrics) == """
+                # HELP a As.
+                # TYPE a counter
+                a_total 1
+                # HELP t_seconds Times.
+                # TYPE t_seconds histogram
+                t_seconds_bucket{le="0.1"} 1
+                t_seconds_bucket{le="1"} 2 # {trace_id="\(trace)"} 0.5 1.5
+                t_seconds_bucket{le="+Inf"} 2
+                t_seconds_sum 0.55
+                t_seconds_count 2
+                # EOF
+
+                """)
+        #expect(!registry.text().contains(trace))
+    }
+
     @Test func forgetsAFunction() {
         let registry = MetricRegistry()
         registry.declare("a_total", .counter, help: "As.", labels: ["function", "outcome"])

@@ -38,9 +38,7 @@ import NIOCore
             connection: .init(peer: "127.0.0.1", clientAddress: "127.0.0.1", isProxy: true, port: 80, scheme: "http"),
             invocationID: "i", function: function, now: Date(timeIntervalSince1970: 0)))
     let type = headers[.contentType] ?? ""
-    guard let encoded = try? event.encoded(body: ByteBuffer(bytes: input), type: type) else {
-        fatalError("it cannot be encoded")
-    }
+    let encoded = event.encoded(body: ByteBuffer(bytes: input), type: type)
     let problem = encoded.withUnsafeReadableBytes { JSONText.problem(in: $0) }
     require(problem == nil, "the event is not JSON: \(problem ?? "")")
     require(!encoded.readableBytesView.contains(10), "a line end in the event")
