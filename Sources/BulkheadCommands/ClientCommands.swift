@@ -49,7 +49,7 @@ struct InvokeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "invoke", abstract: "Invokes a function and prints its result.")
 
-    @Argument var name: String
+    @Argument(help: "The function's name.") var name: String
 
     @Option(help: "The event, as JSON; @FILE reads a file, @- stdin. Default: null.")
     var data: String?
@@ -109,7 +109,7 @@ struct ShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows a function, manifest and all.")
 
-    @Argument var name: String
+    @Argument(help: "The function's name.") var name: String
     @OptionGroup var host: HostOptions
 
     func run() throws {
@@ -126,7 +126,7 @@ struct DeleteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete", abstract: "Deletes a function with all its versions.")
 
-    @Argument var name: String
+    @Argument(help: "The function's name.") var name: String
     @OptionGroup var host: HostOptions
 
     func run() throws {
@@ -213,7 +213,7 @@ struct KeysCommand: ParsableCommand {
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "revoke", abstract: "Revokes a token by its id.")
 
-        @Argument var id: String
+        @Argument(help: "The key's id, as `list` shows it.") var id: String
         @OptionGroup var host: HostOptions
 
         func run() throws {

@@ -14,7 +14,7 @@ struct DeadLettersCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "list", abstract: "Lists a function's dead letters.")
 
-        @Argument var name: String
+        @Argument(help: "The function's name.") var name: String
         @OptionGroup var host: HostOptions
 
         private struct Letter: Decodable {
@@ -44,7 +44,7 @@ struct DeadLettersCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "redrive", abstract: "Tries dead letters again, as if they had just come.")
 
-        @Argument var name: String
+        @Argument(help: "The function's name.") var name: String
         @Argument(help: "A dead letter's id. Default: all of the function.")
         var id: String?
         @OptionGroup var host: HostOptions
@@ -62,7 +62,7 @@ struct DeadLettersCommand: ParsableCommand {
     struct Delete: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "delete", abstract: "Forgets dead letters.")
 
-        @Argument var name: String
+        @Argument(help: "The function's name.") var name: String
         @Argument(help: "A dead letter's id.")
         var id: String?
         @Flag(help: "All of the function.")

@@ -27,18 +27,23 @@ struct InstallCommand: ParsableCommand {
                 "--listen \(listen): systemd takes an address and a port, such as 127.0.0.1:8080, or an absolute path")
         }
         // What systemd would read otherwise than it is meant: spaces, quotes, specifiers, line ends.
-        for text in [listen, data, config ?? ""] {
+        for text in [listen, data, config ?? "", Self.own] {
             guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !"\"'\\%$".utf8.contains($0) }) else {
                 throw ValidationError("\"\(text)\": only letters, digits and signs that units take as they are")
             }
         }
     }
 
+    /// This program.
+    private static var own: String {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/usr/bin/bulkhead"
+    }
+
     /// systemd starts it in the root folder.
     private static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).path }
 
     private var units: [(name: String, text: String)] {
-        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/usr/bin/bulkhead"
+        let own = Self.own
         let settings = config.map { " --config \(Self.absolute($0))" } ?? ""
         return [
             (

@@ -7,7 +7,7 @@ struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs", abstract: "Prints a function's newest log lines, or follows them.")
 
-    @Argument var name: String
+    @Argument(help: "The function's name.") var name: String
 
     @Option(help: "How many lines.")
     var limit = 100

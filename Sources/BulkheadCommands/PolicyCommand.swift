@@ -12,7 +12,7 @@ struct PolicyCommand: ParsableCommand {
             commandName: "show", abstract: "Says in sentences what a function may do.",
             discussion: "--json adds every system call with what becomes of it and why.")
 
-        @Argument var name: String
+        @Argument(help: "The function's name.") var name: String
 
         @Option(help: "A version's number. Default: the newest.")
         var version: Int?

@@ -281,3 +281,18 @@ def test_all_cells_together_stay_below_the_total(supervisors):
     code = f"import os; open('{group}/cgroup.procs', 'w').write(str(os.getpid())); held = bytearray(200 << 20); print('held')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -9 and "held" not in done.stdout, done
+
+
+def test_who_counts_processes_anew_takes_nobody_elses(hosts, tmp_path):
+    """Containers on one machine may share a cgroup tree: each has a process with the other's number, or none."""
+    host = hosts()
+    host.upload("slow", b"#!/bin/sh\nsleep 3\necho 1\n", {"wall": "20s"})
+    identifier = host.invoke("slow", headers={"Prefer": "respond-async"}).json()["id"]
+    eventually(lambda: host.record(identifier)["status"] == "running", 5, "it runs")
+    program = tmp_path / "echo"
+    program.write_text("#!/bin/sh\ncat\n")
+    program.chmod(0o755)
+    command = ["unshare", "--pid", "--fork", "--mount-proc", BINARY, "run", "--data", "7", program]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "7"), ran
+    assert host.record_when_done(identifier, 10)["outcome"] == "ok"

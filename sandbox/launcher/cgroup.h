@@ -15,6 +15,7 @@
 #define CGROUP_VIEWS 5        // memory, pids, cpu, cpuacct; and of cpuset a file
 #define CPUSET_FILE "cpuset.cpus"
 #define CGROUP_ALL "cells"
+#define CGROUP_NAME 48
 #define CGROUP_HOST "host"
 #define CGROUP_OF_CELLS (BH_FEATURE_MEMORY | BH_FEATURE_PIDS | BH_FEATURE_CPU)  // controllers that a cell is limited by
 
@@ -26,7 +27,7 @@ struct cgroups {
     int parent[CGROUP_HIERARCHIES];
     uint32_t holds[CGROUP_HIERARCHIES];  // which controllers live there
     int home;       // where the supervisor was before it was moved to CGROUP_HOST; -1: it was not
-    char name[32];  // "bulkhead-<pid>"
+    char name[CGROUP_NAME];  // see cgroup_instance_name
     int views;      // how many of the hierarchies a cell can be shown its part of
     int view[CGROUP_VIEWS];            // the directory above all cells once more, of a mount in the launcher's own table
     char view_name[CGROUP_VIEWS][16];  // where it belongs below /sys/fs/cgroup
@@ -55,7 +56,14 @@ void cgroups_sweep(struct cgroups *groups);
 /// The same, and lets the supervisor, if it lives, go back to where it was. Nothing of this instance is left then.
 void cgroups_close(struct cgroups *groups);
 
-/// Removes what instances left in `parent` that are gone: "bulkhead-<pid>" without such a process.
+/// The inode of this process's pid namespace; 0: the machine's first one.
+unsigned long cgroup_pid_namespace(void);
+
+/// What an instance's directory is called: "bulkhead-<pid>", or "bulkhead-<pid>.<namespace>". Whoever shares a cgroup tree with
+/// others, such as containers on one machine, must not take theirs for its own.
+void cgroup_instance_name(char name[CGROUP_NAME], int pid, unsigned long pid_namespace);
+
+/// Removes what instances of this pid namespace left in `parent` that are gone: there is no such process any more.
 void cgroups_remove_stale(const struct cgroups *groups, int parent);
 
 /// Hands `controllers` to the children of a v2 group. Returns 0, or an errno.

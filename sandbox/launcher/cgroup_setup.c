@@ -260,7 +260,7 @@ static void open_v1(struct cgroups *groups) {
 
 int cgroups_open(struct cgroups *groups, const struct cgroup_totals *totals, const char **what) {
     *groups = (struct cgroups){.home = -1};
-    snprintf(groups->name, sizeof groups->name, "bulkhead-%d", getpid());
+    cgroup_instance_name(groups->name, getpid(), cgroup_pid_namespace());
     open_v2(groups);
     if (!groups->count) open_v1(groups);
     // Without cgroups there is nothing to limit: HELLO says so, and the supervisor decides.

@@ -54,6 +54,18 @@ void cgroups_close(struct cgroups *groups) {
     *groups = (struct cgroups){.home = -1};
 }
 
+unsigned long cgroup_pid_namespace(void) {
+    // proc_ns.h: the machine's first one has this number on every kernel.
+    static const unsigned long first = 0xEFFFFFFC;
+    struct stat info;
+    return stat("/proc/self/ns/pid", &info) < 0 || info.st_ino == first ? 0 : info.st_ino;
+}
+
+void cgroup_instance_name(char name[CGROUP_NAME], int pid, unsigned long namespace) {
+    if (namespace) snprintf(name, CGROUP_NAME, "bulkhead-%d.%lu", pid, namespace);
+    else snprintf(name, CGROUP_NAME, "bulkhead-%d", pid);
+}
+
 /// Whether a launcher's process, whose pid is in an instance's name, lives.
 static bool is_launcher(int pid) {
     char path[64], comm[64];
@@ -67,9 +79,11 @@ void cgroups_remove_stale(const struct cgroups *groups, int parent) {
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir));) {
         int pid = 0;
-        char name[32];
-        if (sscanf(entry->d_name, "bulkhead-%d", &pid) != 1 || pid <= 0 || is_launcher(pid)) continue;
-        snprintf(name, sizeof name, "bulkhead-%d", pid);
+        char name[CGROUP_NAME];
+        if (sscanf(entry->d_name, "bulkhead-%d", &pid) != 1 || pid <= 0) continue;
+        // Of another namespace nobody here can tell whether its launcher lives: that may be another container's.
+        cgroup_instance_name(name, pid, cgroup_pid_namespace());
+        if (strcmp(name, entry->d_name) != 0 || is_launcher(pid)) continue;
         // From its own directory down: the ones of older releases have their cells right there.
         struct cgroups stale = {.features = groups->features, .count = 1, .home = -1};
         stale.base[0] = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
