@@ -13,6 +13,8 @@ package final class Access: Sendable {
                 changes += 1
             }
         }
+        /// Hashes, by the ids of keys that sign.
+        var byID: [String: String] = [:]
         var changes = 0
         /// As they are listed.
         var ordered: [AccessKey]?
@@ -39,6 +41,9 @@ package final class Access: Sendable {
     }
 
     let knownTokens = KnownTokens()
+    let signingKeys = SigningKeys()
+    /// The secrets of keys that sign.
+    let vault: KeyVault
     let keySets: KeySets
     private let store: any Store
     private let state: Mutex<State>
@@ -47,11 +52,14 @@ package final class Access: Sendable {
 
     /// Blocks.
     /// - Throws: what the store says.
-    package init(store: any Store, keySets: KeySets) throws {
+    package init(store: any Store, keySets: KeySets, vault: KeyVault = .none) throws {
         self.store = store
         self.keySets = keySets
+        self.vault = vault
         let keys = Dictionary(try store.keys().map { ($0.hash, $0) }) { $1 }
-        state = Mutex(State(keys: keys, uses: Dictionary(try store.keyUses().map { ($0.id, $0) }) { $1 }))
+        let signing = Dictionary(keys.values.filter(\.signs).map { ($0.id, $0.hash) }) { $1 }
+        let uses = Dictionary(try store.keyUses().map { ($0.id, $0) }) { $1 }
+        state = Mutex(State(keys: keys, byID: signing, uses: uses))
     }
 
     // MARK: - Who asks
@@ -72,6 +80,13 @@ package final class Access: Sendable {
         guard let token = bearer.token, let key = key(for: token) else {
             throw Failure(.unauthorized, "the token is not known to this host, or was revoked")
         }
+        return try principal(key, needing: role, on: function)
+    }
+
+    /// - Parameter key: whoever asks has shown that it is theirs.
+    func principal(
+        _ key: AccessKey, needing role: Principal.Role, on function: FunctionName?
+    ) throws(Failure) -> Principal {
         if let expiresAt = key.expiresAt, wallClockMilliseconds() >= expiresAt {
             throw Failure(.unauthorized, "the token \"\(key.name)\" has expired; ask for a new one")
         }
@@ -221,6 +236,8 @@ package final class Access: Sendable {
         return (page, low + page.count == all.count)
     }
 
+    func key(id: String) -> AccessKey? { state.withLock { state in state.byID[id].flatMap { state.keys[$0] } } }
+
     /// Whether there is any.
     package var hasKeys: Bool { state.withLock { !$0.keys.isEmpty } }
 
@@ -239,9 +256,16 @@ package final class Access: Sendable {
         let key = AccessKey(
             id: String(hash.prefix(12)), name: draft.name, role: draft.role, functions: draft.functions,
             rate: draft.rate, quota: draft.quota, createdAt: timestamp(), expiresAt: draft.expiresAt, hash: hash)
-        try await store.add(key)
-        state.withLock { $0.keys[hash] = key }
+        try await add(key)
         return key
+    }
+
+    func add(_ key: AccessKey) async throws {
+        try await store.add(key)
+        state.withLock { state in
+            state.keys[key.hash] = key
+            if key.signs { state.byID[key.id] = key.hash }
+        }
     }
 
     /// The key of whoever runs the host.
@@ -259,7 +283,9 @@ package final class Access: Sendable {
     /// - Throws: what the store says.
     package func removeKey(id: String) async throws -> Bool {
         let existed = try await store.removeKey(id: id)
+        if AccessKey.signs(id) { try await vault.remove(id) }
         state.withLock { state in
+            state.byID[id] = nil
             if let hash = state.keys.first(where: { $0.value.id == id })?.key { state.keys[hash] = nil }
             state.presented = [:]
             state.buckets[id] = nil
@@ -270,9 +296,9 @@ package final class Access: Sendable {
     }
 
     /// SHA-256: tokens are 256 random bits, so that no slow hash is needed against guessing.
-    private static func hash(of token: String) -> String { hex(SHA256.hash(data: Array(token.utf8))) }
+    static func hash(of token: String) -> String { hex(SHA256.hash(data: Array(token.utf8))) }
 
-    private static func makeToken() -> String {
+    static func makeToken() -> String {
         var generator = SystemRandomNumberGenerator()
         return "bh_" + hex((0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     }

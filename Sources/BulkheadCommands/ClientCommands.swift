@@ -13,10 +13,13 @@ private struct FunctionSummary: Decodable {
     }
 
     let name: String
-    let version: Int
+    private let version: Int?
     let size: Int
     let createdAt: String
     let manifest: Settings
+
+    /// A revision that is not published has no number.
+    var label: String { version.map(String.init) ?? "$LATEST" }
 }
 
 struct DeployCommand: ParsableCommand {
@@ -41,7 +44,7 @@ struct DeployCommand: ParsableCommand {
             contentType: source.contentType)
         if host.json { return printJSON(answer) }
         let function = try JSONDecoder().decode(FunctionSummary.self, from: answer.body)
-        print("\(function.name) version \(function.version)" + (answer.status == 200 ? " (unchanged)" : ""))
+        print("\(function.name) version \(function.label)" + (answer.status == 200 ? " (unchanged)" : ""))
     }
 }
 
@@ -99,7 +102,7 @@ struct ListCommand: ParsableCommand {
         let functions = try JSONDecoder().decode(
             [FunctionSummary].self, from: JSONSerialization.data(withJSONObject: all))
         let rows = functions.map {
-            [$0.name, String($0.version), $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt]
+            [$0.name, $0.label, $0.manifest.runtime, $0.manifest.mode, String($0.size), $0.createdAt]
         }
         printTable([["NAME", "VERSION", "RUNTIME", "MODE", "BYTES", "CREATED"]] + rows)
     }
@@ -149,6 +152,8 @@ struct KeysCommand: ParsableCommand {
         let expiresAt: String?
         let createdAt: String
         let token: String?
+        let accessKeyId: String?
+        let secretAccessKey: String?
     }
 
     struct List: ParsableCommand {
@@ -173,13 +178,18 @@ struct KeysCommand: ParsableCommand {
 
     struct Create: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "create", abstract: "Makes a token and prints it, once: only its hash is kept.")
+            commandName: "create", abstract: "Makes a token, or with --aws an access key, and prints it, once.")
 
         @Argument(help: "A name to know it by.")
         var name: String
 
-        @Option(name: [.customLong("role"), .customLong("scope")], help: "invoke, deploy or admin.")
-        var role = "invoke"
+        @Flag(help: "For clients of AWS Lambda's API: an access key id and its secret, in place of a token.")
+        var aws = false
+
+        @Option(
+            name: [.customLong("role"), .customLong("scope")],
+            help: "invoke, deploy or admin. Default: invoke; with --aws deploy.")
+        var role: String?
 
         @Option(
             name: .customLong("function"),
@@ -198,7 +208,8 @@ struct KeysCommand: ParsableCommand {
         @OptionGroup var host: HostOptions
 
         func run() throws {
-            var members: [String: Any] = ["name": name, "role": role]
+            var members: [String: Any] = ["name": name, "role": role ?? (aws ? "deploy" : "invoke")]
+            if aws { members["aws"] = true }
             if !functions.isEmpty { members["functions"] = functions }
             if let expiresAt { members["expiresAt"] = expiresAt }
             if let rate { members["rate"] = rate }
@@ -206,7 +217,9 @@ struct KeysCommand: ParsableCommand {
             let body = try JSONSerialization.data(withJSONObject: members)
             let answer = try host.client().get(.POST, "/v1/keys", body: Array(body), contentType: "application/json")
             if host.json { return printJSON(answer) }
-            print(try JSONDecoder().decode(Key.self, from: answer.body).token ?? "")
+            let key = try JSONDecoder().decode(Key.self, from: answer.body)
+            guard let id = key.accessKeyId, let secret = key.secretAccessKey else { return print(key.token ?? "") }
+            print("AWS_ACCESS_KEY_ID=\(id)\nAWS_SECRET_ACCESS_KEY=\(secret)")
         }
     }
 

@@ -28,7 +28,7 @@ struct LogsCommand: ParsableCommand {
 
     private struct Line: Decodable {
         let time: String
-        let version: Int
+        let version: Int?
         let text: String
     }
     private struct Page: Decodable {
@@ -47,7 +47,8 @@ struct LogsCommand: ParsableCommand {
 
     /// A tenant's bytes must not steer the terminal of whoever reads its log.
     private func show(_ line: Line) {
-        FileHandle.standardOutput.write(Data("\(line.time) v\(line.version) \(printable(line.text))\n".utf8))
+        FileHandle.standardOutput.write(
+            Data("\(line.time) v\(line.version.map(String.init) ?? "$LATEST") \(printable(line.text))\n".utf8))
     }
 
     private func followLines(_ path: String) throws {

@@ -85,8 +85,8 @@ package struct Snapshot: Sendable {
             guard let alias = entry.traffic.aliases[text] else { throw Traffic.unknown(text, of: name) }
             return Self.pick(alias, entry, latest, key)
         case .version(let number):
-            if let version = entry.version(number) { return version }
-            throw Failure(.notFound, "\(name) has no version \(number); the newest is \(latest.number)")
+            if let version = entry.version(number), version.isPublished { return version }
+            throw Failure(.notFound, "\(name) has no version \(number); the newest is \(latest.label)")
         }
     }
 
@@ -108,7 +108,7 @@ package struct Snapshot: Sendable {
     /// - Throws: `Failure` not_found.
     package func require(_ version: FunctionVersion) throws(Failure) {
         guard has(version) else {
-            throw Failure(.notFound, "\(version.name) version \(version.number) was deleted meanwhile")
+            throw Failure(.notFound, "\(version.name) version \(version.label) was deleted meanwhile")
         }
     }
 
@@ -134,6 +134,7 @@ package struct Snapshot: Sendable {
     mutating func add(_ version: FunctionVersion, _ traffic: Traffic, held: Bool) {
         var entry = functions[version.name] ?? Entry(versions: [], traffic: traffic)
         let served = entry.held ?? entry.versions.last
+        entry.versions.removeAll { $0.number == version.number }
         entry.versions.append(version)
         entry.held = held ? served : nil
         functions[version.name] = entry

@@ -98,18 +98,21 @@ package struct DialogueRequest: Sendable {
     package let event: ByteBuffer
     package let invocationID: String
     package let function: String
+    /// 0: a revision that has no number.
     package let version: Int
     /// When the answer must be there, in milliseconds since 1970.
     package let deadline: Int
     /// In MiB.
     package let memoryLimit: Int
     package let traceparent: String?
+    /// What the caller says of itself, as JSON; see `ArrivedEvent`.
+    package let clientContext: String?
     /// Whether somebody takes an answer while it is made.
     package let streams: Bool
 
     package init(
         event: ByteBuffer, invocationID: String, function: String, version: Int, deadline: Int, memoryLimit: Int,
-        traceparent: String?, streams: Bool = false
+        traceparent: String?, clientContext: String? = nil, streams: Bool = false
     ) {
         self.event = event
         self.invocationID = invocationID
@@ -118,6 +121,7 @@ package struct DialogueRequest: Sendable {
         self.deadline = deadline
         self.memoryLimit = memoryLimit
         self.traceparent = traceparent
+        self.clientContext = clientContext
         self.streams = streams
     }
 }

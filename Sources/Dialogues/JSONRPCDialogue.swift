@@ -61,21 +61,23 @@ package struct JSONRPCDialogue: Sendable {
         line.writeString(#"{"jsonrpc":"2.0","id":\#(id),"method":"invoke","params":{"event":"#)
         let start = line.readableBytes
         line.writeImmutableBuffer(request.event)
+        line.writeString(#","context":\#(context)}}"#)
         line.withUnsafeMutableReadableBytes { bytes in
             for index in start..<bytes.count where bytes[index] == newline || bytes[index] == carriageReturn {
                 bytes[index] = space
             }
         }
-        line.writeString(#","context":\#(context)}}"#)
         line.writeInteger(newline)
         return DialogueOpening(bytes: line, isLast: false)
     }
 
     private static func context(_ request: DialogueRequest) -> String {
         let trace = request.traceparent.map { "\"\($0)\"" } ?? "null"
+        let version = request.version == 0 ? "null" : "\(request.version)"
+        let client = request.clientContext.map { #","clientContext":\#($0)"# } ?? ""
         return
-            #"{"invocationId":"\#(request.invocationID)","function":"\#(request.function)","version":\#(request.version),"#
-            + #""deadlineMs":\#(request.deadline),"memoryLimitMiB":\#(request.memoryLimit),"traceparent":\#(trace)}"#
+            #"{"invocationId":"\#(request.invocationID)","function":"\#(request.function)","version":\#(version),"#
+            + #""deadlineMs":\#(request.deadline),"memoryLimitMiB":\#(request.memoryLimit),"traceparent":\#(trace)\#(client)}"#
     }
 
     package func ended() -> DialogueEvent { .violation("the worker exited without answering", wrote: "") }

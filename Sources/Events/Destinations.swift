@@ -93,10 +93,12 @@ struct Destinations {
             timestamp: timestamp(),
             requestContext: .init(
                 requestId: record.id,
-                functionArn: "arn:aws:lambda:us-east-1:123456789012:function:\(name):\(record.version)", function: name,
+                functionArn:
+                    "arn:aws:lambda:us-east-1:123456789012:function:\(name):\(FunctionVersion.label(record.version))",
+                function: name,
                 condition: reason?.rawValue ?? "Success", approximateInvokeCount: item.attempts),
             responseContext: .init(
-                statusCode: 200, executedVersion: String(record.version), outcome: record.outcome,
+                statusCode: 200, executedVersion: FunctionVersion.label(record.version), outcome: record.outcome,
                 functionError: reason == nil ? nil : "Unhandled"), isTruncated: isLong ? true : nil)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes]

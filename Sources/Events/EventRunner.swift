@@ -75,6 +75,8 @@ package struct EventRunner: Service {
             id: item.id, version: item.version, principal: Self.principal(item), source: .queue, event: event,
             traceparent: item.traceparent)
         invocation.waited = age
+        invocation = events.invoker.traced(invocation)
+        let span = invocation.span?.traceparent
         let completion = await events.invoker.invoke(invocation)
         defer { withExtendedLifetime(completion) {} }
         events.queue.ran(item)
@@ -91,13 +93,15 @@ package struct EventRunner: Service {
         let verdict = rules.verdict(
             isOK: isOK, hasNotRun: completion.hasNotRun, isRetryable: completion.outcome.blame != .caller,
             attempts: item.attempts, postponements: item.setbacks.fullHouses, age: Self.age(item))
+        var ended = item
+        ended.traceparent = span ?? item.traceparent
         switch verdict {
         case .postpone(let delay):
             item.setbacks.fullHouses += 1
             postpone(item, by: delay)
         case .retry(let delay): await retry(item, after: delay, completion)
-        case .done: await end(item, completion, nil)
-        case .dead(let reason): await end(item, completion, reason)
+        case .done: await end(ended, completion, nil)
+        case .dead(let reason): await end(ended, completion, reason)
         }
     }
 
@@ -121,7 +125,8 @@ package struct EventRunner: Service {
 
     private func record(of item: InvocationQueue.Item) -> InvocationRecord {
         events.log.record(item.id)
-            ?? InvocationRecord(id: item.id, function: item.version.name, version: item.version.number, status: .done)
+            ?? InvocationRecord(
+                id: item.id, function: item.version.name, version: item.version.shownNumber, status: .done)
     }
 
     /// It is not tried at all any more.
@@ -202,7 +207,7 @@ package struct EventRunner: Service {
             isOK: failure == nil, hasNotRun: false, attempts: item.attempts, postponements: 0, age: Self.age(item))
         if case .retry(let delay) = verdict { return await retry(item, after: delay, nil) }
         var record = InvocationRecord(
-            id: item.id, function: item.version.name, version: item.version.number, status: .done)
+            id: item.id, function: item.version.name, version: item.version.shownNumber, status: .done)
         record.attempts = item.attempts
         record.outcome = failure == nil ? .ok : .error
         if let failure {

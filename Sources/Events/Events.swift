@@ -146,7 +146,7 @@ package final class Events: Sendable {
         let item = Self.item(waiting, version)
         if item.webhook == nil {
             var record = InvocationRecord(
-                id: waiting.id, function: version.name, version: version.number, status: .queued)
+                id: waiting.id, function: version.name, version: version.shownNumber, status: .queued)
             record.attempts = waiting.tries.attempts
             if waiting.tries.notBefore > wallClockMilliseconds() {
                 record.nextAttemptAt = Date(milliseconds: waiting.tries.notBefore)

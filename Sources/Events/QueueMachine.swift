@@ -10,7 +10,8 @@ struct QueueMachine {
         let id: String
         /// Nil: it stands in the store only.
         var event: ArrivedEvent?
-        let traceparent: String?
+        /// The caller's; of one that has ended its own, by which its destinations are called.
+        var traceparent: String?
         /// Who is to be told; nil: the function is to run.
         var webhook: OutgoingURL?
         var isRaw = false

@@ -4,7 +4,11 @@
 package final class FunctionVersion: Sendable {
     package let revision: RevisionID
     package let name: FunctionName
+    /// Of one that is not published, the number that it will have.
     package let number: Int
+    /// Whether it has its number, which nothing else will ever have. Else it is what Lambda calls `$LATEST`: its function's newest
+    /// revision, in whose place the next one comes.
+    package let isPublished: Bool
     package let content: Content
     /// RFC 3339, UTC, milliseconds.
     package let createdAt: String
@@ -32,11 +36,13 @@ package final class FunctionVersion: Sendable {
     package init(
         revision: RevisionID = RevisionID(), name: FunctionName, number: Int, sha256: String, size: Int, bundle: String,
         createdAt: String,
-        manifest: Manifest, executable: Executable?, storedBytes: Int = 0, key: String? = nil, isTrial: Bool = false
+        manifest: Manifest, executable: Executable?, storedBytes: Int = 0, key: String? = nil, isPublished: Bool = true,
+        isTrial: Bool = false
     ) {
         self.revision = revision
         self.name = name
         self.number = number
+        self.isPublished = isPublished
         content = Content(sha256: sha256, size: size, bundle: bundle, storedBytes: storedBytes)
         self.createdAt = createdAt
         self.manifest = manifest
@@ -52,6 +58,14 @@ package final class FunctionVersion: Sendable {
     /// Whether the worker speaks JSON-RPC. A Python handler always does, in either mode: so that an error it raises
     /// can be told from an exit.
     package let speaksJSONRPC: Bool
+
+    /// What others are told: 0 for one that is not published.
+    package var shownNumber: Int { isPublished ? number : 0 }
+    /// The same in words.
+    package var label: String { Self.label(shownNumber) }
+    package static func label(_ shownNumber: Int) -> String { shownNumber == 0 ? latestLabel : String(shownNumber) }
+    /// As Lambda writes it.
+    package static let latestLabel = "$LATEST"
 
     /// The same bytes under another manifest, to be tried.
     package func under(_ manifest: Manifest) -> FunctionVersion {

@@ -49,6 +49,11 @@ package struct Traffic: Sendable, Hashable {
     /// - Returns: versions that are to go.
     package mutating func add(_ number: Int, keep: Int? = nil, awaited: Set<Int> = [], now: String) -> [Int] {
         if let keep { self.keep = keep }
+        guard number != newest else {
+            // It comes in the place of one that was not published.
+            if live.target == .latest { aliases[Alias.live]?.updatedAt = now }
+            return []
+        }
         if live.target == .latest {
             let before = newest
             aliases[Alias.live]?.previous = before

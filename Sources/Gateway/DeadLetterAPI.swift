@@ -11,7 +11,7 @@ import Store
 
 private struct DeadLetterDocument: Encodable {
     let id: String
-    let version: Int
+    let version: ShownVersion
     let outcome: Outcome?
     let problem: Problem?
     let attempts: Int
@@ -23,7 +23,7 @@ private struct DeadLetterDocument: Encodable {
     init(_ letter: DeadLetter) {
         let record = InvocationRecord(letter)
         id = letter.id
-        version = letter.version
+        version = ShownVersion(letter.version)
         outcome = record?.outcome
         problem = record?.failure.map { Problem($0, invocationID: letter.id) }
         attempts = letter.attempts
@@ -143,7 +143,7 @@ struct DeadLetterAPI: Sendable {
 
     static let schema: JSONValue = .record(
         [
-            "id": .text.about("The invocation's"), "version": .whole, "outcome": .schema("Outcome"),
+            "id": .text.about("The invocation's"), "version": .shownVersion, "outcome": .schema("Outcome"),
             "problem": .schema("Problem"), "attempts": .whole,
             "webhook": .text.about("The URL that was not told of an invocation; absent for an invocation itself"),
             "acceptedAt": .date, "diedAt": .date, "eventBytes": .whole,

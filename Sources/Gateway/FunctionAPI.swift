@@ -12,7 +12,7 @@ import NIOCore
 /// A version as the API shows it.
 struct FunctionDocument: Encodable {
     let name: String
-    let version: Int
+    let version: ShownVersion
     let sha256: String
     let size: Int
     let createdAt: String
@@ -22,7 +22,7 @@ struct FunctionDocument: Encodable {
 
     init(_ version: FunctionVersion) {
         name = version.name.text
-        self.version = version.number
+        self.version = ShownVersion(version.shownNumber)
         sha256 = version.sha256
         size = version.size
         createdAt = version.createdAt

@@ -126,7 +126,13 @@ struct InvocationAPI: Sendable {
                 keys.release(ticket)
                 return answered
             }
-            try await keys.finish(ticket, try answered.answer.kept(as: ticket, of: invocation.id, by: keys))
+            do {
+                try await keys.finish(ticket, try answered.answer.kept(as: ticket, of: invocation.id, by: keys))
+            } catch  where Problem.isNoRoom(error) {
+                throw HostFault(
+                    "this was carried out, as invocation \(invocation.id), but its answer cannot be stored: the disk of the host's data directory is full. Make room there; the same Idempotency-Key would carry it out again"
+                )
+            }
             return answered
         } catch {
             keys.release(ticket)
@@ -149,7 +155,7 @@ struct InvocationAPI: Sendable {
         var headers: HTTPFields = [.contentType: "application/json; charset=utf-8"]
         headers[.location] = "/v1/invocations/\(invocation.id)"
         headers[.bulkheadInvocation] = invocation.id
-        headers[.bulkheadVersion] = String(invocation.version.number)
+        headers[.bulkheadVersion] = invocation.version.label
         headers[.preferenceApplied] = "respond-async"
         let body = ByteBuffer(bytes: try JSONEncoder.ours.encode(["id": invocation.id, "status": "queued"]))
         let answer = IdempotentAnswer(status: 202, headers: headers, body: body)

@@ -25,7 +25,7 @@ struct InvocationDocument: Encodable {
 
     let id: String
     let function: String
-    let version: Int
+    let version: ShownVersion
     let status: String
     let outcome: Outcome?
     let start: StartKind?
@@ -44,7 +44,7 @@ struct InvocationDocument: Encodable {
     init(_ record: InvocationRecord) {
         id = record.id
         function = record.function.text
-        version = record.version
+        version = ShownVersion(record.version)
         status = record.status.rawValue
         outcome = record.outcome
         start = record.start

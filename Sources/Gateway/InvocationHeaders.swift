@@ -29,7 +29,7 @@ enum InvocationHeaders {
         fields.reserveCapacity(6)
         fields.append(HTTPField(name: .bulkheadInvocation, value: id))
         fields.append(HTTPField(name: .bulkheadOutcome, value: completion.outcome.rawValue))
-        fields.append(HTTPField(name: .bulkheadVersion, value: String(version.number)))
+        fields.append(HTTPField(name: .bulkheadVersion, value: version.label))
         fields.append(HTTPField(name: .bulkheadStart, value: completion.start.rawValue))
         if isHolder { fields += cost(of: completion) }
         return fields
@@ -39,7 +39,7 @@ enum InvocationHeaders {
     static func beginning(start: StartKind, id: String, version: FunctionVersion) -> [HTTPField] {
         [
             HTTPField(name: .bulkheadInvocation, value: id),
-            HTTPField(name: .bulkheadVersion, value: String(version.number)),
+            HTTPField(name: .bulkheadVersion, value: version.label),
             HTTPField(name: .bulkheadStart, value: start.rawValue),
         ]
     }

@@ -15,8 +15,10 @@ private struct KeyDocument: Encodable {
     let quota: String?
     let createdAt: String
     let expiresAt: String?
-    /// Only in the answer to its making.
+    /// Only in the answer to its making: one or the others.
     var token: String?
+    var accessKeyId: String?
+    var secretAccessKey: String?
 
     init(_ key: AccessKey, token: String? = nil) {
         id = key.id
@@ -44,12 +46,16 @@ enum KeyTime {
 
 private struct KeyRequest: Decodable {
     let draft: KeyDraft
+    /// Whether it is to sign requests as AWS has it.
+    let isForAWS: Bool
 
-    private enum Keys: String, CodingKey, CaseIterable { case name, role, scope, functions, expiresAt, rate, quota }
+    private enum Keys: String, CodingKey, CaseIterable {
+        case name, role, scope, functions, expiresAt, rate, quota, aws
+    }
 
     init(from decoder: any Decoder) throws {
         let members = try decoder.members(
-            Keys.self, taken: "a key has name, role, functions, expiresAt, rate and quota")
+            Keys.self, taken: "a key has name, role, functions, expiresAt, rate, quota and aws")
         guard let name = try? members.decode(String.self, forKey: .name), (1...100).contains(name.count) else {
             throw Failure(.invalidRequest, "name: up to 100 characters by which people know the key")
         }
@@ -96,6 +102,10 @@ private struct KeyRequest: Decodable {
             draft.expiresAt = time
         }
         self.draft = draft
+        guard let isForAWS = try? members.decodeIfPresent(Bool.self, forKey: .aws) ?? false else {
+            throw Failure(.invalidRequest, "aws: true for a key that signs requests as AWS has it, else false")
+        }
+        self.isForAWS = isForAWS
     }
 }
 
@@ -138,6 +148,9 @@ struct KeyAPI: Sendable {
                                 "rate": .text.about(Rate.rule),
                                 "quota": .text.about("\(Rate.rule): in each minute, hour or day of UTC"),
                                 "expiresAt": .date,
+                                "aws": .flag.with([
+                                    "description": "Makes accessKeyId and secretAccessKey in place of a token"
+                                ]),
                             ], required: ["name"])
                     ], answers: [.json("The key, with its token", .schema("Key"), status: 201)], fails: [400, 413, 503]),
                 handle: makeKey),
@@ -166,6 +179,12 @@ struct KeyAPI: Sendable {
     private func makeKey(_ call: Call) async throws -> Response {
         let body = try await intake.event(of: call.request, call.context, for: nil, isJSON: true).bytes
         let wanted: KeyRequest = try JSONRequest.decode(body, #"a key is made from {"name": "…", "role": "invoke"}"#)
+        if wanted.isForAWS {
+            let made = try await services.access.makeAWSKey(wanted.draft)
+            var document = KeyDocument(made.key)
+            (document.accessKeyId, document.secretAccessKey) = (made.key.id, made.secret)
+            return try Response.json(document, status: .created)
+        }
         let (key, token) = try await services.access.makeKey(wanted.draft)
         return try Response.json(KeyDocument(key, token: token), status: .created)
     }

@@ -106,11 +106,25 @@ struct LogAPI: Sendable {
 
     /// With what it says of itself: its level, and its members where it is a JSON object.
     private static func write(_ line: LogLine, to buffer: inout ByteBuffer) throws {
-        buffer.writeBytes(try JSONEncoder.ours.encode(line))
+        buffer.writeBytes(try JSONEncoder.ours.encode(LogDocument(line)))
         buffer.moveWriterIndex(to: buffer.writerIndex - 1)  // its closing brace
         let said = line.said
         if let level = said.level { buffer.writeString(",\"level\":\"\(level.word)\"") }
         if said.isObject { buffer.writeString(",\"fields\":\(line.text)") }
         buffer.writeString("}")
+    }
+}
+
+/// A line as the API shows it.
+private struct LogDocument: Encodable {
+    let time: String
+    let invocationId: String?
+    let version: ShownVersion
+    let source: LogSource
+    let text: String
+
+    init(_ line: LogLine) {
+        (time, invocationId, source, text) = (line.time, line.invocationId, line.source, line.text)
+        version = ShownVersion(line.version)
     }
 }

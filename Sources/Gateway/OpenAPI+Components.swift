@@ -9,7 +9,7 @@ extension OpenAPI {
         "Manifest": manifest,
         "Function": .record(
             [
-                "name": .schema("Name"), "version": .whole, "sha256": .text.about("Of the uploaded bytes"),
+                "name": .schema("Name"), "version": .shownVersion, "sha256": .text.about("Of the uploaded bytes"),
                 "size": .whole,
                 "createdAt": .date, "manifest": .schema("Manifest"),
                 "refused": .list(
@@ -19,7 +19,7 @@ extension OpenAPI {
             ], required: ["name", "version", "sha256", "size", "createdAt", "manifest"]),
         "Invocation": .record(
             [
-                "id": .text, "function": .schema("Name"), "version": .whole,
+                "id": .text, "function": .schema("Name"), "version": .shownVersion,
                 "status": .words(["queued", "running", "done"]), "outcome": .schema("Outcome"), "start": start,
                 "usage": .record([
                     "wall-ms": ["type": "number"], "cpu-ms": ["type": "number"], "memory-bytes": .whole,
@@ -32,7 +32,7 @@ extension OpenAPI {
             ], required: ["id", "function", "version", "status"]),
         "LogLine": .record(
             [
-                "time": .date, "invocationId": .text, "version": .whole, "text": .text,
+                "time": .date, "invocationId": .text, "version": .shownVersion, "text": .text,
                 "source": .words(["function", "host"]).about("who wrote the line"),
                 "level": .words(LogLevel.allCases.map(\.word)).about("if it says so of itself"),
                 "fields": .object(["type": "object"]).about("the line's members, if it is a JSON object"),
@@ -102,7 +102,7 @@ extension OpenAPI {
 
     private static let policy: JSONValue = .record(
         [
-            "function": .schema("Name"), "version": .whole,
+            "function": .schema("Name"), "version": .shownVersion,
             "sentences": .list(of: .text, "The last one is \"Nothing else.\""),
             "systemCalls": .list(
                 of: .record(

@@ -77,6 +77,10 @@ extension JSONValue {
     static let date: JSONValue = ["type": "string", "format": "date-time"]
     static let flag: JSONValue = ["type": "boolean"]
     static let whole: JSONValue = ["type": "integer"]
+    /// See `ShownVersion`.
+    static let shownVersion: JSONValue = [
+        "type": ["integer", "null"], "description": "null: the newest revision, which is not published yet",
+    ]
 
     static func integer(_ range: ClosedRange<Int>) -> JSONValue {
         ["type": "integer", "minimum": .number(range.lowerBound), "maximum": .number(range.upperBound)]

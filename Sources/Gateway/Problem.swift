@@ -1,11 +1,14 @@
 import Bundles
 import Foundation
 import FunctionModel
+import Glibc
 import HTTPTypes
+import HostSystem
 import Hummingbird
 import Journal
 import Logging
 import NIOCore
+import Store
 
 /// A failure as RFC 9457 problem+json.
 struct Problem: Encodable {
@@ -16,7 +19,8 @@ struct Problem: Encodable {
     private let failure: Failure?
     private var retryAfter: Int?
     private var rate: RateState?
-    private var isOfTheHost = false
+    /// What is told of the host's own.
+    private var own: String?
 
     /// - Parameter isHolder: whether it is told to the holder of a token. What went wrong inside a function, or in starting
     ///   it, is nobody else's business.
@@ -31,14 +35,15 @@ struct Problem: Encodable {
     }
 
     /// Of the host's own: no invocation's outcome, and so without one (RFC 9457, 4.2.1).
-    static let ofTheHost = Problem(ofTheHost: 500)
+    static let ofTheHost = Problem(
+        ofTheHost: 500, "the host failed in a way of its own; its log has the reason")
 
-    private init(ofTheHost status: Int) {
+    private init(ofTheHost status: Int, _ detail: String) {
+        own = detail
         title = "The host failed"
         self.status = status
         invocationID = nil
         failure = nil
-        isOfTheHost = true
     }
 
     private enum Keys: CodingKey {
@@ -50,9 +55,9 @@ struct Problem: Encodable {
         try own.encode(title, forKey: .title)
         try own.encode(status, forKey: .status)
         try own.encodeIfPresent(invocationID, forKey: .invocationId)
-        if isOfTheHost {
+        if let detail = self.own {
             try own.encode("about:blank", forKey: .type)
-            try own.encode("the host failed in a way of its own; its log has the reason", forKey: .detail)
+            try own.encode(detail, forKey: .detail)
             try own.encode(Outcome.Blame.host, forKey: .blame)
         }
         guard let failure else { return }
@@ -111,6 +116,13 @@ extension Response {
     }
 }
 
+/// Something of the host's own that whoever asks must know of.
+struct HostFault: Error {
+    let detail: String
+
+    init(_ detail: String) { self.detail = detail }
+}
+
 /// Turns whatever a route throws into one kind of answer.
 struct ProblemMiddleware: RouterMiddleware {
     let table: EndpointTable
@@ -159,6 +171,7 @@ extension Problem {
             let there = failed.tag.map { "what is there has the ETag \"\($0)\"" } ?? "there is nothing"
             let failure = Failure(.conflict, "If-Match means something else: \(there); read it again, and decide anew")
             return try Problem(failure, status: 412).response()
+        case let fault as HostFault: return try Problem(ofTheHost: 500, fault.detail).response()
         case let refused as UploadRefused: return try Problem(Failure(refused.cause, refused.description)).response()
         case let error as HTTPError:
             let cause: Failure.Cause = error.status == .contentTooLarge ? .payloadTooLarge : .invalidRequest
@@ -166,8 +179,15 @@ extension Problem {
             return try Problem(failure, status: error.status.code).response()
         default:
             context.logger.error("request failed", metadata: ["reason": "\(error)", "path": "\(request.uri.path)"])
-            return try Problem.ofTheHost.response()
+            guard isNoRoom(error) else { return try Problem.ofTheHost.response() }
+            return try Problem(.notStored, status: 507).response()
         }
+    }
+
+    /// Whether it was the disk that had no place.
+    static func isNoRoom(_ error: any Error) -> Bool {
+        if let error = error as? SystemError { return error.number == ENOSPC || error.number == EDQUOT }
+        return (error as? any NoRoom)?.isNoRoom ?? false
     }
 
     /// There is something at the path, but not for this method.
@@ -178,5 +198,15 @@ extension Problem {
         var response = try Problem(failure, status: 405).response()
         response.headers[.allow] = methods.joined(separator: ", ")
         return response
+    }
+}
+
+extension Failure {
+    /// RFC 4918, 11.5, has a status for it.
+    fileprivate static var notStored: Failure {
+        Failure(
+            .overloaded(retryAfter: 10),
+            "this cannot be stored: the disk of the host's data directory is full. Make room there, then send it again; what needs no disk goes on"
+        )
     }
 }

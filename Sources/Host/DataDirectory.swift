@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostSystem
 
 /// Where a host keeps what it knows, and where clients on the same machine find it.
 package struct DataDirectory {
@@ -48,10 +49,10 @@ package func writePrivately(_ text: String, to path: String) throws {
     let temporary = path + ".new"
     unlink(temporary)
     let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard file >= 0 else { throw HostFailure("\(path) cannot be written: \(String(cString: strerror(errno)))") }
+    guard file >= 0 else { throw SystemError("write \(path)") }
     defer { close(file) }
     let bytes = Array((text + "\n").utf8)
     guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0, rename(temporary, path) == 0 else {
-        throw HostFailure("\(path) cannot be written: \(String(cString: strerror(errno)))")
+        throw SystemError("write \(path)")
     }
 }

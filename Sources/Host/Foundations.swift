@@ -10,6 +10,7 @@ import NIOPosix
 import Runtimes
 package import Sandbox
 package import Secrets
+import Store
 import StoreSQLite
 
 /// Sets up what a host stands on, in the one order that works: data directory, launcher, and then no root any more.
@@ -17,6 +18,8 @@ package struct Foundations {
     package let launcher: Launcher
     /// The data directory as this process reaches it from now on.
     package let path: String
+    /// As its operator knows it.
+    private let dataPath: String
     private let roots: RootSources
 
     package struct Options {
@@ -49,6 +52,11 @@ package struct Foundations {
     /// - Throws: `HostFailure`, saying which step failed and what to do.
     package init(data: DataDirectory, options: Options, logger: Logger) throws {
         let isRoot = geteuid() == 0
+        // Secrets and others' events stand in this process's memory.
+        let error = bh_forbid_core()
+        guard error == 0 else {
+            throw HostFailure("cores of the supervisor cannot be switched off: \(String(cString: strerror(error)))")
+        }
         Self.raiseDescriptorLimit()
         roots = try RootSources(options.roots)
         // Inherited by the launcher and the cells' inits, not by workers: what tenants burn must not hold up the host. An
@@ -72,6 +80,7 @@ package struct Foundations {
             path = place
         }
         self.path = path
+        dataPath = data.path
 
         var launcherOptions = Launcher.Options(
             program: try Self.sibling("bulkhead-launcher"), store: data.path + "/bundles",
@@ -172,6 +181,11 @@ package struct Foundations {
     /// Where logs are kept.
     package var logArchive: LogArchive { LogArchive(folder: path + "/logs") }
 
+    private static func advice(on error: any Error) -> String {
+        let isFull = (error as? any NoRoom)?.isNoRoom ?? ((error as? SystemError)?.number == ENOSPC)
+        return isFull ? "; its disk is full: make room there" : ""
+    }
+
     /// The host on these foundations, with its store open. Blocks.
     /// - Throws: `HostFailure`.
     /// - Parameters:
@@ -195,7 +209,8 @@ package struct Foundations {
         } catch let unusable as SecretKey.Unusable {
             throw HostFailure("\(unusable)")
         } catch {
-            throw HostFailure("the catalogue in \(path) cannot be opened: \(error)")
+            throw HostFailure(
+                "the catalogue in \(dataPath) cannot be opened: \(error)\(Self.advice(on: error))")
         }
     }
 }

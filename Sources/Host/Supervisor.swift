@@ -5,6 +5,7 @@ import Courier
 package import Deployment
 package import Events
 package import FunctionModel
+import HostSystem
 package import Invoker
 package import Journal
 import Logging
@@ -82,7 +83,11 @@ package final class Supervisor: Sendable {
         self.secrets = secrets
         schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
         access = try Access(
-            store: stores.catalogue, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)))
+            store: stores.catalogue, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)),
+            vault: KeyVault(
+                secret: { secrets.bytes(ofOwn: $0) },
+                keep: { try await secrets.put(own: $0, $1, now: timestamp()) },
+                remove: { try await secrets.remove(own: $0) }))
         (self.catalogue, self.journal, self.deployment, self.budget) = (catalogue, journal, deployment, budget)
         (self.pool, self.invoker, self.events) = (pool, invoker, events)
 

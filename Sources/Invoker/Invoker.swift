@@ -100,9 +100,9 @@ package final class Invoker: Sendable {
         }
     }
 
-    /// Whoever it calls is told of its own place in the trace.
-    private func traced(_ invocation: consuming Invocation) -> Invocation {
-        guard let span = rules.span?(invocation) else { return invocation }
+    /// Whoever it calls is told of its own place in the trace. Called by who tells others of it, too.
+    package func traced(_ invocation: consuming Invocation) -> Invocation {
+        guard invocation.span == nil, let span = rules.span?(invocation) else { return invocation }
         invocation.span = span
         invocation.traceparent = span.traceparent
         return invocation

@@ -71,7 +71,8 @@ extension InvocationRecord {
     /// - Parameter status: a queued one has not started.
     package init(_ invocation: Invocation, _ status: Status) {
         self.init(
-            id: invocation.id, function: invocation.version.name, version: invocation.version.number, status: status,
+            id: invocation.id, function: invocation.version.name, version: invocation.version.shownNumber,
+            status: status,
             startedAt: status == .queued ? nil : Date())
     }
 

@@ -70,7 +70,7 @@ package final class Journal: Sendable {
     package func began(_ invocation: Invocation) {
         if invocation.source != .queue { invocations.add(InvocationRecord(invocation, .running)) }
         if invocation.version.manifest.report {
-            tell(ReportLines.start(invocation.id, version: "\(invocation.version.number)"), of: invocation)
+            tell(ReportLines.start(invocation.id, version: invocation.version.label), of: invocation)
         }
     }
 
@@ -131,7 +131,7 @@ package final class Journal: Sendable {
                 logger.error(
                     "a worker that was to be kept warm could not be started",
                     metadata: [
-                        "fn.name": "\(version.name)", "fn.version": "\(version.number)", "stage": "\(error.stage)",
+                        "fn.name": "\(version.name)", "fn.version": "\(version.label)", "stage": "\(error.stage)",
                         "errno": "\(error.errnoText)",
                     ])
             })
@@ -144,7 +144,7 @@ package final class Journal: Sendable {
         logs.append(
             lines.map {
                 LogLine(
-                    time: time, invocationId: invocation, version: version.number, source: source,
+                    time: time, invocationId: invocation, version: version.shownNumber, source: source,
                     text: source == .host ? "[bulkhead: \($0)]" : $0)
             },
             of: version.name)
@@ -155,7 +155,7 @@ package final class Journal: Sendable {
         let version = invocation.version
         guard functions.has(version) else { return }
         let line = LogLine(
-            time: timestamp(), invocationId: invocation.id, version: version.number, source: .host, text: text)
+            time: timestamp(), invocationId: invocation.id, version: version.shownNumber, source: .host, text: text)
         logs.append([line], of: version.name)
     }
 

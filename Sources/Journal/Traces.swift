@@ -91,7 +91,7 @@ package final class Traces: Sendable {
         let begin = ended.end - ended.elapsed.wholeNanoseconds
         let isServer = invocation.source != .queue
         var attributes: [OTLP.Attribute] = [
-            .init("faas.name", .text(name)), .init("faas.version", .text(String(invocation.version.number))),
+            .init("faas.name", .text(name)), .init("faas.version", .text(invocation.version.label)),
             .init("faas.invocation_id", .text(invocation.id)), .init("faas.coldstart", .flag(ended.start == .cold)),
             .init("faas.trigger", .text(invocation.source == .queue ? "pubsub" : "http")),
             .init("bulkhead.outcome", .text(ended.outcome.rawValue)),

@@ -95,8 +95,11 @@ package final class UsageLedger: Sendable {
     /// What was used, up to now.
     /// - Throws: what the store says.
     package func usage(from: UsageDay, to: UsageDay) async throws -> [UsageKey: UsageSum] {
-        try await flush()
-        return try await store.usage(from: from.number, to: to.number)
+        // What cannot be written yet was used all the same.
+        try? await flush()
+        let (stored, pending) = (try await store.usage(from: from.number, to: to.number), state.withLock { $0.pending })
+        let recent = pending.filter { (from.number...max(from.number, to.number)).contains($0.key.day) }
+        return stored.merging(recent) { $0.adding($1) }
     }
 
     // MARK: - Budgets

@@ -33,7 +33,7 @@ package struct PolicyDescription: Sendable, Encodable {
     /// - Throws: what is wrong with the profiles, or `Roots.Unknown`.
     package init(of version: FunctionVersion, roots: Roots) throws {
         function = version.name.text
-        self.version = version.number
+        self.version = version.shownNumber
         let profile = try SeccompProfile.base(
             version.manifest.traits(processes: version.manifest.limits.effectiveProcesses))
         systemCalls = profile.rules.map(SystemCall.init)
@@ -57,7 +57,7 @@ package struct PolicyDescription: Sendable, Encodable {
                 "in a fork of a process that has loaded it, a fresh one for each invocation; what that process shares on"
                     + " purpose before it is ready (shared memory, open files) is shared by all of them"
             }
-        return "\(version.name) version \(version.number) runs \(what), \(life)."
+        return "\(version.name) version \(version.label) runs \(what), \(life)."
     }
 
     /// What of a root that the operator prepared is shown, by its top folders.

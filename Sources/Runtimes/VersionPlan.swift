@@ -67,7 +67,7 @@ extension LaunchPlan {
         let manifest = version.manifest
         var variables = [
             "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8",
-            "BULKHEAD_FUNCTION": version.name.text, "BULKHEAD_VERSION": String(version.number),
+            "BULKHEAD_FUNCTION": version.name.text, "BULKHEAD_VERSION": version.label,
             "BULKHEAD_MEMORY_MIB": String(manifest.limits.memory.bytes >> 20),
         ]
         if manifest.effectiveScratch.bytes > 0 {

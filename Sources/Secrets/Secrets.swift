@@ -115,7 +115,11 @@ package final class Secrets: Sendable {
     // MARK: - What there is
 
     /// By their names; never what they are.
-    package var all: [Listed] { state.withLock { $0.entries.values.map(\.listed) }.sorted { $0.name < $1.name } }
+    package var all: [Listed] {
+        state.withLock { $0.entries.values.map(\.listed) }.filter { SecretName.isName($0.name) }.sorted {
+            $0.name < $1.name
+        }
+    }
 
     package func bytes(of name: String) -> [UInt8]? { state.withLock { $0.entries[name]?.bytes } }
 
@@ -146,6 +150,24 @@ package final class Secrets: Sendable {
         guard SecretName.isName(name) else {
             throw Failure(.invalidRequest, "a secret's name is \(SecretName.rule)")
         }
+        return try await enter(name, bytes, now: now)
+    }
+
+    /// One of the host's own: nobody sees it, and no function can name it.
+    /// - Throws: as `put`.
+    package func put(own name: String, _ bytes: [UInt8], now: String) async throws {
+        _ = try await enter(Self.own(name), bytes, now: now)
+    }
+
+    package func bytes(ofOwn name: String) -> [UInt8]? { bytes(of: Self.own(name)) }
+
+    /// - Throws: as `remove`.
+    package func remove(own name: String) async throws { _ = try await remove(Self.own(name)) }
+
+    /// No secret's name that there can be.
+    private static func own(_ name: String) -> String { ":\(name)" }
+
+    private func enter(_ name: String, _ bytes: [UInt8], now: String) async throws -> (Listed, isNew: Bool) {
         guard (1...Self.maxBytes).contains(bytes.count) else {
             throw Failure(
                 .invalidRequest, "a secret has 1 byte to \(ByteSize(bytes: Self.maxBytes)); this has \(bytes.count)")

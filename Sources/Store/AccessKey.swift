@@ -33,6 +33,15 @@ package struct AccessKey: Sendable, Hashable {
     }
 }
 
+extension AccessKey {
+    /// Whether it signs requests, as AWS has it, in place of being shown.
+    package var signs: Bool { Self.signs(id) }
+    /// Ids of others have small letters.
+    package static func signs(_ id: String) -> Bool { id.hasPrefix(idPrefix) }
+    /// As AWS writes them.
+    package static let idPrefix = "AKIA"
+}
+
 /// What a new key is to be.
 package struct KeyDraft: Sendable {
     package var name: String

@@ -14,7 +14,7 @@ package protocol Store: Sendable {
     func traffic() throws -> [StoredTraffic]
 
     /// Enters what was uploaded as its function's next version, under the next number that the function has never had, unless
-    /// its newest is the same. Which others stay, `Traffic.add` says.
+    /// its newest is the same. It takes the place, and the number, of a newest one that is not published. Which others stay, `Traffic.add` says.
     /// - Parameter committed: told of a new version, and of all that there is then, in the order of commits, before this returns.
     /// - Returns: the version, and whether it is new.
     /// - Throws: `PreconditionFailed`.
@@ -83,6 +83,11 @@ package protocol Store: Sendable {
     func audit(before: Int64?, limit: Int) async throws -> [AuditEntry]
 }
 
+/// What a driver throws when there is no room for what is to be stored.
+package protocol NoRoom: Error {
+    var isNoRoom: Bool { get }
+}
+
 /// All of it, each part for who needs it.
 package struct Stores: Sendable {
     package let catalogue: any Store
@@ -118,6 +123,8 @@ package struct VersionDraft: Sendable {
     package var keep: Int?
     /// On the newest revision.
     package var precondition: Precondition?
+    /// See `FunctionVersion`.
+    package var isPublished = true
 
     package init(
         name: FunctionName, sha256: String, size: Int, bundle: String, manifest: Manifest, executable: Executable?,
@@ -137,7 +144,7 @@ package struct VersionDraft: Sendable {
     package func version(number: Int, createdAt: String) -> FunctionVersion {
         FunctionVersion(
             name: name, number: number, sha256: sha256, size: size, bundle: bundle, createdAt: createdAt,
-            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key)
+            manifest: manifest, executable: executable, storedBytes: storedBytes, key: key, isPublished: isPublished)
     }
 }
 

@@ -114,4 +114,11 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
                 CREATE INDEX finishedAt ON finished (endedAt);
                 """)
     }
+    migrator.registerMigration("14 revisions without a number, functions' settings") { database in
+        try database.execute(
+            sql: """
+                ALTER TABLE version ADD COLUMN published INTEGER NOT NULL DEFAULT 1;
+                ALTER TABLE function ADD COLUMN settings TEXT;
+                """)
+    }
 }

@@ -1,5 +1,14 @@
 import GRDB
+import Store
 import Synchronization
+
+extension DatabaseError: NoRoom {
+    package var isNoRoom: Bool {
+        // A log that cannot grow is told as a write that failed.
+        resultCode == .SQLITE_FULL || extendedResultCode == .SQLITE_IOERR_WRITE
+            || extendedResultCode == .SQLITE_IOERR_FSYNC || extendedResultCode == .SQLITE_IOERR_SHMSIZE
+    }
+}
 
 /// Changes of many callers in one transaction: one flush of the disk serves all that came while the one before was under way. Each
 /// is whole or not at all by itself.

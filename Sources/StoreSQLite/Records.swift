@@ -23,6 +23,7 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
     var executable: String?
     var storedBytes: Int
     var key: String?
+    var published: Bool
 
     init(_ version: FunctionVersion) throws {
         revision = "\(version.revision)"
@@ -35,6 +36,7 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
         manifest = String(decoding: try JSONEncoder().encode(version.manifest), as: UTF8.self)
         storedBytes = version.storedBytes
         key = version.key
+        published = version.isPublished
         executable = try version.executable.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
     }
 
@@ -50,7 +52,7 @@ struct VersionRecord: Codable, FetchableRecord, PersistableRecord {
             createdAt: createdAt,
             manifest: try JSONDecoder().decode(Manifest.self, from: Data(manifest.utf8)),
             executable: try executable.map { try JSONDecoder().decode(Executable.self, from: Data($0.utf8)) },
-            storedBytes: storedBytes, key: key)
+            storedBytes: storedBytes, key: key, isPublished: published)
     }
 }
 

@@ -54,20 +54,27 @@ package final class SQLiteStore: Store {
             let newest = try VersionRecord.filter(Column("name") == name).order(Column("number").desc).fetchOne(
                 database)?.version()
             try draft.precondition?.check(newest.map { "\($0.revision)" })
-            if let newest, newest.sha256 == draft.sha256, newest.manifest.isSame(as: draft.manifest) {
+            if let newest, newest.sha256 == draft.sha256, newest.manifest.isSame(as: draft.manifest),
+                newest.isPublished || !draft.isPublished
+            {
                 try draft.keep.map { try Self.write(keep: $0, of: draft.name, in: database) }
                 return (newest, isNew: false)
             }
             // A number is never used again, also not by a function that was deleted and made anew.
             let last = try Int.fetchOne(
                 database, sql: "SELECT lastNumber FROM function WHERE name = ?", arguments: [name])
-            let number = max(last ?? 0, newest?.number ?? 0) + 1
+            let replaced = newest.flatMap { $0.isPublished ? nil : $0.number }
+            let number = replaced ?? max(last ?? 0, newest?.number ?? 0) + 1
             let version = draft.version(number: number, createdAt: timestamp())
             var traffic = try Self.traffic(of: draft.name, in: database) ?? Traffic(numbers: [])
             // What was accepted for one is still to be run.
             let surplus = traffic.add(
                 number, keep: draft.keep, awaited: try Self.awaited(of: draft.name, in: database),
                 now: version.createdAt)
+            if let replaced {
+                try database.execute(
+                    sql: "DELETE FROM version WHERE name = ? AND number = ?", arguments: [name, replaced])
+            }
             try VersionRecord(version).insert(database)
             try database.execute(
                 sql: "INSERT INTO function (name, lastNumber) VALUES (?, ?) "
@@ -92,7 +99,8 @@ package final class SQLiteStore: Store {
                 if newest != nil { try precondition.check(newest) }
             }
             try database.execute(
-                sql: "UPDATE function SET aliases = NULL, keep = NULL WHERE name = ?", arguments: [name.text])
+                sql: "UPDATE function SET aliases = NULL, keep = NULL, settings = NULL WHERE name = ?",
+                arguments: [name.text])
             // What was accepted for it is not for another one by that name.
             for table in ["queued", "dead", "kept"] {
                 try database.execute(sql: "DELETE FROM \(table) WHERE name = ?", arguments: [name.text])

@@ -124,7 +124,7 @@ struct PoolMachine: Sendable {
             load.memory += expected - worker.memory
             workers[id]?.memory = expected
         }
-        if !isCurrent { versions[worker.version]?.isWarm = false }
+        if !isCurrent { versions.set(worker.version, isWarm: false) }
         guard isCurrent, worker.served < versions[worker.version]?.maxServed ?? 0 else {
             return retire(id) + (wasStarting ? serve(now) : [])
         }
@@ -181,7 +181,7 @@ struct PoolMachine: Sendable {
     /// The version is served from now on, its workers kept warm as its manifest has it.
     mutating func serves(_ version: FunctionVersion, now: Instant) -> [Action] {
         let key = versions.enter(version, now: now)
-        versions[key]?.isWarm = true
+        versions.set(key, isWarm: true)
         return replenish(key, now)
     }
 
@@ -196,7 +196,7 @@ struct PoolMachine: Sendable {
         var actions: [Action] = []
         for key in versions.ids {
             guard let state = versions[key], isMeant(state.version) else { continue }
-            if !isServed { versions[key]?.isWarm = false }
+            if !isServed { versions.set(key, isWarm: false) }
             for (id, worker) in workers where worker.version == key { workers[id]?.served = state.maxServed }
             for idle in state.idle { actions += retire(idle.id) }
             versions.forgetIfUnused(key, now, line)
@@ -233,7 +233,7 @@ struct PoolMachine: Sendable {
 
     /// Whether time has to be told: while something waits, idles or is to be kept warm.
     var needsTicks: Bool {
-        waitingCount > 0 || !workers.isEmpty || versions.all.contains { $0.isWarm && $0.target > 0 }
+        waitingCount > 0 || !workers.isEmpty || versions.keepsAny
     }
 
     // MARK: - Serving those who wait

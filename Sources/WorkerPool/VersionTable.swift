@@ -9,6 +9,9 @@ struct VersionTable: Sendable {
     private var numbers: [RevisionID: ID] = [:]
     private var states: [VersionState?] = []
     private var free: [ID] = []
+    /// Those of which workers are kept started: few, where there may be many versions.
+    private var kept: Set<ID> = []
+    private var byName: [FunctionName: Set<ID>] = [:]
 
     /// Nil for a number that stands for none (any more).
     subscript(id: ID) -> VersionState? {
@@ -24,6 +27,7 @@ struct VersionTable: Sendable {
         if id == states.count { states.append(nil) }
         states[id] = VersionState(version, now: now)
         numbers[version.revision] = id
+        byName[version.name, default: []].insert(id)
         return id
     }
 
@@ -31,6 +35,9 @@ struct VersionTable: Sendable {
     mutating func forget(_ id: ID) {
         guard let state = states[id] else { return }
         numbers[state.version.revision] = nil
+        byName[state.name]?.remove(id)
+        if byName[state.name]?.isEmpty == true { byName[state.name] = nil }
+        kept.remove(id)
         states[id] = nil
         free.append(id)
     }
@@ -44,10 +51,17 @@ struct VersionTable: Sendable {
 
     /// Of this function only these versions are kept warm.
     mutating func coolDown(_ name: FunctionName, except kept: Set<RevisionID>) {
-        for id in states.indices where states[id]?.name == name {
-            if states[id].map({ !kept.contains($0.version.revision) }) == true { states[id]?.isWarm = false }
+        for id in byName[name] ?? [] {
+            if states[id].map({ !kept.contains($0.version.revision) }) == true { set(id, isWarm: false) }
         }
     }
+
+    mutating func set(_ id: ID, isWarm: Bool) {
+        states[id]?.isWarm = isWarm
+        if isWarm, states[id]?.version.manifest.concurrency.warm ?? 0 > 0 { kept.insert(id) } else { kept.remove(id) }
+    }
+
+    var keepsAny: Bool { !kept.isEmpty }
 
     var ids: [ID] { Array(numbers.values) }
     var all: [VersionState] { states.compactMap { $0 } }

@@ -130,7 +130,8 @@ extension DialogueRequest {
         let version = invocation.version
         self.init(
             event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
-            version: version.number, deadline: deadline, memoryLimit: version.manifest.limits.memory.bytes >> 20,
-            traceparent: invocation.traceparent, streams: invocation.stream != nil)
+            version: version.shownNumber, deadline: deadline, memoryLimit: version.manifest.limits.memory.bytes >> 20,
+            traceparent: invocation.traceparent, clientContext: invocation.event.clientContext,
+            streams: invocation.stream != nil)
     }
 }

@@ -271,12 +271,28 @@ def test_keys_outlive_the_supervisor(hosts):
     assert host.invoke("echo", {"a": 2}, headers={"Idempotency-Key": "k"}).status == 409
 
 
+REACTOR = b"""#!/usr/bin/env python3
+import json, sys
+def say(message):
+    print(json.dumps({"jsonrpc": "2.0"} | message), flush=True)
+say({"method": "ready"})
+for line in sys.stdin:
+    ask = json.loads(line)
+    number = ask["params"]["event"]
+    say({"id": ask["id"]} | ({"result": number} if number % 10 else {"error": {"code": -32000, "message": "the tenth"}}))
+"""
+
+
 def test_nothing_is_lost_and_nothing_acknowledged_runs_twice(hosts):
-    """3,000 accepted, the supervisor killed five times meanwhile: each ends in ok or the dead letters, and a key stands for one run."""
-    host = hosts()
-    host.upload("even", b"#!/bin/sh\nread -r n\n[ $((n % 10)) -ne 0 ] && echo $n\n", {"retries": "1", "backoff": "100ms", "max": "16"})
-    killing = threading.Thread(target=lambda: [(time.sleep(1.2), kill_supervisor(host)) for _ in range(5)])
-    ids = {}
+    """10,000 accepted, the supervisor killed five times meanwhile: each ends in ok or the dead letters, and a key stands for one run."""
+    host, count = hosts(), 10_000
+    host.upload("even", REACTOR, {"mode": "reactor", "retries": "1", "backoff": "100ms", "max": "8"})
+    ids, asked, kills = {}, threading.Event(), []
+
+    def kill():
+        while len(kills) < 5 and not asked.wait(1.5):
+            kill_supervisor(host)
+            kills.append(len(ids))
 
     def ask(number):
         while True:
@@ -286,26 +302,37 @@ def test_nothing_is_lost_and_nothing_acknowledged_runs_twice(hosts):
                 time.sleep(0.05)  # killed in between: whoever asks again with the key is safe
                 continue
             if reply.status == 202:
-                ids[number] = reply.json()["id"]
-                return
+                return reply.json()["id"]
             assert reply.status == 503, reply
             time.sleep(0.05)
 
+    def take(number):
+        ids[number] = ask(number)
+
+    killing = threading.Thread(target=kill)
     killing.start()
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(ask, range(3000)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take, range(count)))
+    asked.set()
     killing.join()
-    assert len(ids) == len(set(ids.values())) == 3000
-    letters = []
+    assert len(kills) == 5, kills
+    assert len(ids) == len(set(ids.values())) == count
 
     def ended():
         depth = [line for line in host.get("/metrics").body.decode().splitlines() if line.startswith("bulkhead_queue_depth ")]
         return depth == ["bulkhead_queue_depth 0"]
     eventually(ended, 240, "the queue is empty")
     path = "/v1/functions/even/dead-letters?limit=1000"
-    eventually(lambda: len(host.get(path).json()["deadLetters"]) == 300, 30, "each tenth is dead")
+    eventually(lambda: len(host.get(path).json()["deadLetters"]) == count // 10, 30, "each tenth is dead")
     letters = {one["id"] for one in host.get(path).json()["deadLetters"]}
     assert letters == {identifier for number, identifier in ids.items() if number % 10 == 0}
-    for number, identifier in list(ids.items())[::7]:
-        record = host.record_when_done(identifier, 10)
-        assert record["outcome"] == ("exit" if number % 10 == 0 else "ok"), record
+
+    def wrong(number):
+        record = host.record_when_done(ids[number], 10)
+        good = record["outcome"] == "ok" and record["result"] == number if number % 10 else record["outcome"] == "error"
+        return None if good else record
+    with ThreadPoolExecutor(8) as pool:
+        assert [record for record in pool.map(wrong, range(count)) if record] == []
+        # And none of them once more: the key still has the same answer.
+        assert [number for number in range(0, count, 20) if ask(number) != ids[number]] == []
+    assert ended()

@@ -4,13 +4,22 @@ import base64
 import hashlib
 import io
 import os
+import resource
+import signal
 import subprocess
+import tarfile
 import time
 import zipfile
+from pathlib import Path
 
-from bulkhead_host import unique_name
+import pytest
+
+import system
+from bulkhead_host import Host, unique_name
+from conftest import BINARY
 from system import eventually
 from test_events import kill_supervisor
+from test_posture import IS_ROOT, ORDINARY_UID
 
 SECRET = "hunter2-" + "zq" * 12
 TELL = b"#!/bin/sh\nprintf %s \"$DB\" | sha256sum\n"
@@ -25,8 +34,9 @@ def digest(text):
 
 
 def shows(body):
-    forms = [SECRET.encode(), base64.b64encode(SECRET.encode())[:-4]]
-    return any(form in body for form in forms)
+    """Also in base64, behind whatever."""
+    encoded = [base64.b64encode(b"x" * shift + SECRET.encode())[4:-4] for shift in range(3)]
+    return any(form in body for form in [SECRET.encode(), *encoded])
 
 
 def test_given_as_a_variable_and_changed(host):
@@ -91,6 +101,77 @@ def test_shown_nowhere(hosts):
     kill_supervisor(host)
     assert digest(SECRET) in host.invoke("tell", expect="ok").body.decode()
     assert not shows(host.log.read_bytes())
+
+
+@pytest.fixture(params=["root", "user"] if IS_ROOT else ["user"])
+def with_cores(request, workspace, monkeypatch):
+    """A host, of root or of an ordinary user, that is started where it may write and where core files may be as large as they like."""
+    data = workspace / unique_name("cores")
+    data.mkdir()
+    identity = {}
+    if IS_ROOT and request.param == "user":
+        os.chown(data, ORDINARY_UID, ORDINARY_UID)
+        degraded = [part for layer in ("memory", "processes", "cpu") for part in ("--allow-degraded", layer)]
+        identity = {"user": ORDINARY_UID, "options": degraded}
+    monkeypatch.chdir(data)
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    most = resource.RLIM_INFINITY if IS_ROOT else before[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    host = Host(BINARY, data, data.with_suffix(".log"), **identity)
+    try:
+        yield host.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+        if host.running:
+            host.kill()
+
+
+CRASH = b"""import base64, ctypes, os, sys
+def handler(event, context):
+    secret = os.environ["DB"]
+    print(secret, base64.b64encode(secret.encode()).decode(), file=sys.stderr, flush=True)
+    if event == "raise":
+        raise ValueError("refused: " + secret)
+    if event == "exit":
+        sys.exit(secret)
+    ctypes.string_at(1)
+"""
+
+
+def test_a_crash_leaves_nothing_either(with_cores, bulkhead, workspace):
+    """Of a worker, by SIGSEGV, and of the supervisor, by SIGABRT: no core, and nothing in any file, log, answer or backup."""
+    host = with_cores
+    put(host, "db", SECRET)
+    host.request("PUT", "/v1/functions/crash", bundle(CRASH, "db"), {"Content-Type": "application/zip"})
+    host.upload("echo", b"#!/bin/sh\necho \"$DB\"; echo \"$DB\" >&2; kill -SEGV $$\n", {"secrets": "DB=db", "retries": "0"})
+    places = {Path(f"/proc/{member.pid}/cwd").resolve() for member in host.members} | {host.data.parent, Path("/tmp"), Path("/")}
+    before = {path for place in places for path in place.glob("core*")}
+    answers = [host.invoke("crash", event) for event in ("raise", "exit", "crash")] + [host.invoke("echo")]
+    assert [reply.outcome for reply in answers] == ["error", "exit", "signal", "signal"], answers
+    assert answers[-1].json()["signal"] == "SIGSEGV"
+    identifier = host.invoke("echo", headers={"Prefer": "respond-async"}).json()["id"]
+    host.record_when_done(identifier)
+    crashed = host.supervisor
+    os.kill(crashed.pid, signal.SIGABRT)
+    eventually(lambda: not system.still_alive([crashed]), 10, "the supervisor is gone")
+    eventually(lambda: host.get("/readyz").status == 200, 10, "it is ready")
+    assert "SIGABRT" in host.log.read_text()
+    host.invoke("crash", "raise")
+    paths = ["/metrics", "/v1/audit", "/v1/usage", "/v1/functions/crash/logs", "/v1/functions/echo/logs", f"/v1/invocations/{identifier}",
+             "/v1/functions/echo/dead-letters", f"/v1/functions/echo/dead-letters/{identifier}"]
+    paths += [f"/v1/invocations/{reply['Bulkhead-Invocation-Id']}" for reply in answers]
+    shown = [path for path in paths if shows(host.get(path).body)] + [reply for reply in answers if shows(reply.body)]
+    assert not shown, shown
+    assert len(host.logs("crash")) >= 4, "it has said something"
+    file = workspace / f"{unique_name('backup')}.tar.gz"
+    assert bulkhead("backup", file, "--data-dir", host.data).returncode == 0
+    with tarfile.open(file) as archive:
+        assert not [member for member in archive.getmembers() if member.isfile() and shows(archive.extractfile(member).read())]
+    time.sleep(0.5)  # logs are on the disk
+    files = [path for path in host.data.rglob("*") if path.is_file()]
+    cores = {path for path in files if path.name.startswith("core")} | {path for place in places for path in place.glob("core*")} - before
+    shown = [path for path in {host.log, *files, *cores} if shows(path.read_bytes())]
+    assert not cores and not shown, (cores, shown)
 
 
 def test_whose_key_is_for_some_functions_gets_some_secrets(host):

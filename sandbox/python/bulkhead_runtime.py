@@ -72,20 +72,40 @@ def add_log_handler(logging):
     logging.getLogger().addHandler(handler)
 
 
+class ClientContext:
+    """What a caller says of itself, as Lambda's SDKs for devices send it."""
+
+    def __init__(self, said):
+        said = said if isinstance(said, dict) else {}
+        self.custom = said.get("custom")
+        self.env = said.get("env")
+        self.client = None
+        if isinstance(said.get("client"), dict):
+            names = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+            self.client = type("Client", (), {name: said["client"].get(name) for name in names})()
+
+
 class Context:
     """What a Lambda handler expects of its second argument."""
 
     def __init__(self, params):
         self.aws_request_id = self.invocation_id = params["invocationId"]
         self.function_name = params["function"]
-        self.function_version = str(params["version"])
+        self.function_version = str(params["version"] or "$LATEST")
         self.memory_limit_in_mb = params["memoryLimitMiB"]
         self.invoked_function_arn = "arn:bulkhead:function:%s:%s" % (self.function_name, self.function_version)
         self.log_group_name = "/bulkhead/" + self.function_name
         self.log_stream_name = self.function_version
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+            self.invoked_function_arn = "arn:aws:lambda:%s:123456789012:function:%s" % (
+                os.environ.get("AWS_REGION", "us-east-1"), self.function_name)
+            if params["version"]:
+                self.invoked_function_arn += ":%s" % params["version"]
+            self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME", self.log_group_name)
+            self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream_name)
         self.traceparent = params.get("traceparent")
         self.identity = None
-        self.client_context = None
+        self.client_context = ClientContext(params["clientContext"]) if params.get("clientContext") else None
         self._deadline_ms = params["deadlineMs"]
 
     def get_remaining_time_in_millis(self):

@@ -82,4 +82,7 @@ struct bh_reach {
 int bh_restrict_reach(const struct bh_reach *_Nonnull reach, int count, bool connects);
 
 /// Installs a seccomp program of `count` instructions for all threads, for good. Returns 0, or an errno.
+/// No core of this process, or of those it starts, is written. Returns 0, or an errno.
+int bh_forbid_core(void);
+
 int bh_install_filter(const void *_Nonnull program, unsigned short count);

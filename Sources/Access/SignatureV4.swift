@@ -1,0 +1,208 @@
+import Crypto
+import Foundation
+import FunctionModel
+import HostSystem
+
+/// A request as it was signed.
+package struct SignedRequest: Sendable {
+    package var method: String
+    /// As it came, encoded.
+    package var path: String
+    package var query: String
+    /// In lower case, with `host`; in the order in which they came.
+    package var headers: [(name: String, value: String)]
+    /// SHA-256 of the body, lower-case hex.
+    package var bodyHash: String
+
+    package init(
+        method: String, path: String, query: String, headers: [(name: String, value: String)], bodyHash: String
+    ) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.bodyHash = bodyHash
+    }
+
+    func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+}
+
+/// Why a signature is not accepted, in AWS's words.
+package enum SignatureRefused: Error, Sendable {
+    case missing
+    case incomplete(String)
+    case unknownKey
+    case wrong
+    case outOfTime(String)
+}
+
+/// AWS Signature Version 4: https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+struct SignatureV4 {
+    /// What a signing key is for.
+    struct Scope: Hashable {
+        let keyID: String
+        /// `20261128`
+        let date: String
+        let region: String
+        let service: String
+    }
+
+    let scope: Scope
+    private let signedHeaders: [String]
+    private let signature: String
+    /// `20261128T235959Z`
+    private let time: String
+    /// How long it holds; nil: as long as clocks may differ.
+    private let lifetime: Int?
+    private let isPresigned: Bool
+
+    static let algorithm = "AWS4-HMAC-SHA256"
+    /// By how much clocks may differ, in seconds.
+    private static let maxSkew = 300
+    /// Of a signed URL, in seconds.
+    private static let maxLifetime = 604_800
+
+    init(of request: SignedRequest) throws(SignatureRefused) {
+        if let header = request.header("authorization") {
+            guard header.utf8.count <= 4096, header.isASCII, header.hasPrefix(Self.algorithm + " ") else {
+                throw .incomplete("Authorization header requires '\(Self.algorithm)'")
+            }
+            var parts: [String: String] = [:]
+            for part in header.dropFirst(Self.algorithm.count).split(separator: ",") {
+                let pair = part.drop { $0 == " " }.split(separator: "=", maxSplits: 1).map(String.init)
+                if pair.count == 2 { parts[pair[0]] = pair[1].filter { $0 != " " } }
+            }
+            guard let time = request.header("x-amz-date") else {
+                throw .incomplete("Authorization header requires existence of 'X-Amz-Date' header")
+            }
+            try self.init(
+                credential: parts["Credential"], headers: parts["SignedHeaders"], signature: parts["Signature"],
+                time: time, lifetime: nil)
+        } else {
+            let query = Dictionary(Self.pairs(request.query).map { ($0.name, $0.value) }) { first, _ in first }
+            guard query["X-Amz-Algorithm"] != nil || query["X-Amz-Signature"] != nil else { throw .missing }
+            guard query["X-Amz-Algorithm"] == Self.algorithm else {
+                throw .incomplete("X-Amz-Algorithm must be '\(Self.algorithm)'")
+            }
+            guard let lifetime = query["X-Amz-Expires"].flatMap({ Int($0) }), (1...Self.maxLifetime).contains(lifetime)
+            else { throw .incomplete("X-Amz-Expires must be between 1 and \(Self.maxLifetime) seconds") }
+            try self.init(
+                credential: query["X-Amz-Credential"], headers: query["X-Amz-SignedHeaders"],
+                signature: query["X-Amz-Signature"], time: query["X-Amz-Date"] ?? "", lifetime: lifetime)
+        }
+    }
+
+    private init(
+        credential: String?, headers: String?, signature: String?, time: String, lifetime: Int?
+    ) throws(SignatureRefused) {
+        let parts = (credential ?? "").split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 5, parts[4] == "aws4_request", parts[1].utf8.count == 8 else {
+            throw .incomplete("Credential must have the form KEY/DATE/REGION/SERVICE/aws4_request")
+        }
+        guard let headers, let signature, signature.utf8.count == 64 else {
+            throw .incomplete("SignedHeaders and Signature are required")
+        }
+        guard time.utf8.count == 16, time.hasPrefix(parts[1] + "T") else {
+            throw .incomplete("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date")
+        }
+        guard parts[3] == "lambda" else {
+            throw .incomplete("Credential should be scoped to correct service: 'lambda'")
+        }
+        scope = Scope(keyID: parts[0], date: parts[1], region: parts[2], service: parts[3])
+        signedHeaders = headers.split(separator: ";").map(String.init)
+        guard signedHeaders.contains("host"), signedHeaders.count <= 100 else {
+            throw .incomplete("'Host' must be a SignedHeader")
+        }
+        self.signature = signature
+        self.time = time
+        self.lifetime = lifetime
+        isPresigned = lifetime != nil
+    }
+
+    /// - Parameter now: seconds since 1970.
+    func check(_ request: SignedRequest, with key: SymmetricKey, now: Int) throws(SignatureRefused) {
+        guard let signed = Self.seconds(time) else { throw .incomplete("X-Amz-Date is no ISO-8601 basic date") }
+        let latest = signed + (lifetime ?? Self.maxSkew), earliest = signed - Self.maxSkew
+        if now > latest {
+            throw .outOfTime(
+                "Signature expired: \(time) is now earlier than \(Self.text(now - (lifetime ?? Self.maxSkew))) (\(Self.text(now)) - 5 min.)"
+            )
+        }
+        if now < earliest {
+            throw .outOfTime(
+                "Signature not yet current: \(time) is still later than \(Self.text(now + Self.maxSkew)) (\(Self.text(now)) + 5 min.)"
+            )
+        }
+        let hash = SHA256.hash(data: Array(try canonical(request).utf8))
+        let scope = "\(scope.date)/\(scope.region)/\(scope.service)/aws4_request"
+        let toSign = "\(Self.algorithm)\n\(time)\n\(scope)\n\(hex(hash))"
+        let expected = Array(hex(HMAC<SHA256>.authenticationCode(for: Array(toSign.utf8), using: key)).utf8)
+        // In a time that does not tell how much of it was right.
+        var differs: UInt8 = 0
+        for (left, right) in zip(expected, signature.utf8) { differs |= left ^ right }
+        guard differs == 0 else { throw .wrong }
+    }
+
+    private func canonical(_ request: SignedRequest) throws(SignatureRefused) -> String {
+        let query = Self.pairs(request.query).filter { !(isPresigned && $0.name == "X-Amz-Signature") }
+            .map { (Self.encoded($0.name), Self.encoded($0.value)) }.sorted { $0 < $1 }
+            .map { "\($0.0)=\($0.1)" }.joined(separator: "&")
+        var headers = ""
+        for name in signedHeaders {
+            let values = request.headers.filter { $0.name == name }.map(\.value)
+            guard !values.isEmpty else {
+                throw .incomplete("the signed header '\(printable(name.prefix(bytes: 80)))' is missing")
+            }
+            headers += name + ":" + values.map(Self.trimmed).joined(separator: ",") + "\n"
+        }
+        // A body that nobody has looked at is no signed one.
+        let declared = request.header("x-amz-content-sha256")
+        guard declared == nil || declared == request.bodyHash else { throw .wrong }
+        let path = Self.encoded(request.path, leaving: UInt8(ascii: "/"))
+        return
+            "\(request.method)\n\(path)\n\(query)\n\(headers)\n\(signedHeaders.joined(separator: ";"))\n\(request.bodyHash)"
+    }
+
+    /// Runs of blanks as one, and none at its ends.
+    private static func trimmed(_ value: String) -> String {
+        value.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+    }
+
+    private static func pairs(_ query: String) -> [(name: String, value: String)] {
+        query.split(separator: "&").map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            func decoded(_ text: Substring) -> String {
+                let spaced = text.replacing("+", with: "%20")
+                return String(spaced).removingPercentEncoding ?? String(spaced)
+            }
+            return (decoded(parts[0]), parts.count > 1 ? decoded(parts[1]) : "")
+        }
+    }
+
+    /// Every byte but letters, digits and -._~ (RFC 3986, 2.3).
+    private static func encoded(_ text: String, leaving also: UInt8? = nil) -> String {
+        var encoded: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                encoded.append(byte)
+            case also: encoded.append(byte)
+            default:
+                let digits = Array("0123456789ABCDEF".utf8)
+                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
+    private static let style = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted)
+
+    private static func seconds(_ text: String) -> Int? {
+        (try? Date(text, strategy: style)).map { Int($0.timeIntervalSince1970) }
+    }
+
+    private static func text(_ seconds: Int) -> String {
+        Date(timeIntervalSince1970: Double(seconds)).formatted(style)
+    }
+}

@@ -1,0 +1,86 @@
+import Crypto
+package import FunctionModel
+import HostSystem
+package import Store
+import Synchronization
+
+/// Where the secrets of signing keys are kept: unlike a token's hash, they must be known to check with.
+package struct KeyVault: Sendable {
+    package var secret: @Sendable (_ id: String) -> [UInt8]?
+    package var keep: @Sendable (_ id: String, _ secret: [UInt8]) async throws -> Void
+    package var remove: @Sendable (_ id: String) async throws -> Void
+
+    package init(
+        secret: @escaping @Sendable (String) -> [UInt8]?,
+        keep: @escaping @Sendable (String, [UInt8]) async throws -> Void,
+        remove: @escaping @Sendable (String) async throws -> Void
+    ) {
+        self.secret = secret
+        self.keep = keep
+        self.remove = remove
+    }
+
+    /// There is no place for any.
+    package static let none = KeyVault(
+        secret: { _ in nil }, keep: { _, _ in throw Failure(.conflict, "this host keeps no secrets") },
+        remove: { _ in })
+}
+
+extension Access {
+    /// Makes a key that signs requests. Its secret is told here and never again.
+    /// - Throws: what the store says.
+    package func makeAWSKey(_ draft: KeyDraft) async throws -> (key: AccessKey, secret: String) {
+        var generator = SystemRandomNumberGenerator()
+        func random(_ count: Int, of letters: [UInt8]) -> String {
+            let bytes = (0..<count).map { _ in
+                letters[Int.random(in: 0..<letters.count, using: &generator)]
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        let capitals = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
+        let all = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        let id = AccessKey.idPrefix + random(16, of: capitals), secret = random(40, of: all)
+        let key = AccessKey(
+            id: id, name: draft.name, role: draft.role, functions: draft.functions, rate: draft.rate,
+            quota: draft.quota, createdAt: timestamp(), expiresAt: draft.expiresAt,
+            hash: Self.hash(of: "\(id) \(secret)"))
+        // First what it is worth nothing without.
+        try await vault.keep(id, Array(secret.utf8))
+        try await add(key)
+        return (key, secret)
+    }
+
+    /// The principal whose key has signed a request (AWS Signature Version 4).
+    /// - Throws: `SignatureRefused`; `Failure` as the other.
+    package func principal(
+        _ request: SignedRequest, needing role: Principal.Role, on function: FunctionName? = nil
+    ) throws -> Principal {
+        let signature = try SignatureV4(of: request)
+        guard let key = key(id: signature.scope.keyID), let secret = vault.secret(key.id) else {
+            throw SignatureRefused.unknownKey
+        }
+        let signing = signingKeys.key(of: signature.scope, secret: secret)
+        try signature.check(request, with: signing, now: wallClockMilliseconds() / 1000)
+        return try principal(key, needing: role, on: function)
+    }
+
+}
+
+/// Keys that signatures of one day, region and service are made with: four hashes each, for every request otherwise.
+final class SigningKeys: Sendable {
+    private let keys = Mutex<[SignatureV4.Scope: SymmetricKey]>([:])
+    private static let most = 1000
+
+    func key(of scope: SignatureV4.Scope, secret: [UInt8]) -> SymmetricKey {
+        if let known = keys.withLock({ $0[scope] }) { return known }
+        var key = SymmetricKey(data: Array("AWS4".utf8) + secret)
+        for part in [scope.date, scope.region, scope.service, "aws4_request"] {
+            key = SymmetricKey(data: Array(HMAC<SHA256>.authenticationCode(for: Array(part.utf8), using: key)))
+        }
+        keys.withLock { keys in
+            if keys.count >= Self.most { keys = [:] }
+            keys[scope] = key
+        }
+        return key
+    }
+}
