@@ -171,10 +171,16 @@ let package = Package(
 
         // 5. Edges: decode, ask a service, encode.
         .target(
+            name: "LambdaAPI",
+            dependencies: [
+                "FunctionModel", "HostSystem", "Bundles", "Catalogue", "Access", "Journal", "Deployment", "Invoker",
+                "Events", logging,
+            ] + nio, exclude: ["generate.py", "OPERATIONS.md"]),
+        .target(
             name: "Gateway",
             dependencies: [
                 "FunctionModel", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal", "Deployment",
-                "Invoker", "Events", "Secrets", "Telemetry", logging,
+                "Invoker", "Events", "Secrets", "Telemetry", "LambdaAPI", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -276,7 +282,7 @@ let package = Package(
 
 // Built by Tests/Fuzz/run alone: libFuzzer brings the main function, and what is fuzzed is compiled for it.
 if Context.environment["BULKHEAD_FUZZ"] != nil {
-    let fuzzed = ["FunctionModel", "Dialogues", "Bundles", "Gateway"]
+    let fuzzed = ["FunctionModel", "Dialogues", "Bundles", "Access", "LambdaAPI", "Gateway"]
     package.targets.append(
         .executableTarget(
             name: "bulkhead-fuzz",

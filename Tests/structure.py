@@ -18,7 +18,7 @@ FLOORS = [
                     "SandboxProfiles", "PythonRuntime", "Courier"]),
     ("engine", ["Sandbox", "Dialogues", "Runtimes", "WorkerPool"]),
     ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events", "Secrets"]),
-    ("edges", ["Gateway", "CourierProgram"]),
+    ("edges", ["LambdaAPI", "Gateway", "CourierProgram"]),
     ("top", ["Host", "BulkheadCommands", "bulkhead"]),
 ]
 
@@ -32,6 +32,7 @@ SIDEWAYS = {
     ("WorkerPool", "Sandbox"): "it launches", ("WorkerPool", "Dialogues"): "it talks to workers",
     ("Deployment", "Catalogue"): "what is deployed is entered there",
     ("Events", "Invoker"): "the one door", ("Events", "Journal"): "what is known of an invocation has one shape",
+    ("Gateway", "LambdaAPI"): "it takes those requests in, and sends the answers out",
     ("BulkheadCommands", "Host"): "the command line on top", ("bulkhead", "BulkheadCommands"): "its main",
 }
 
@@ -40,7 +41,7 @@ ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": 
         "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access", "Events", "Secrets"}, "JWTKit": {"Access"}}
 
 # Edges decode, ask a service and encode: what is below services is none of their business.
-FORBIDDEN = {"Gateway": {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"}}
+FORBIDDEN = {edge: {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"} for edge in ("Gateway", "LambdaAPI")}
 
 MAX_LINES = 400
 MAX_PROPERTIES = 12

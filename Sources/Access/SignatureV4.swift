@@ -24,6 +24,19 @@ package struct SignedRequest: Sendable {
         self.bodyHash = bodyHash
     }
 
+    /// Of a body.
+    package static func hash(of body: UnsafeRawBufferPointer) -> String { hex(SHA256.hash(data: body)) }
+
+    /// Of the credential's scope, whether or not it is sound; nil where there is none.
+    package var region: String? {
+        let text = header("authorization") ?? query
+        guard text.utf8.count <= 8192, let place = text.range(of: "Credential=") else { return nil }
+        let parts = text[place.upperBound...].prefix { $0 != "," && $0 != "&" }.replacing("%2F", with: "/").split(
+            separator: "/")
+        guard parts.count >= 3, parts[2].utf8.count <= 40, String(parts[2]).isMade(of: "-") else { return nil }
+        return String(parts[2])
+    }
+
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 }
 
@@ -33,6 +46,7 @@ package enum SignatureRefused: Error, Sendable {
     case incomplete(String)
     case unknownKey
     case wrong
+    case otherService
     case outOfTime(String)
 }
 
@@ -106,7 +120,7 @@ struct SignatureV4 {
             throw .incomplete("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date")
         }
         guard parts[3] == "lambda" else {
-            throw .incomplete("Credential should be scoped to correct service: 'lambda'")
+            throw .otherService
         }
         scope = Scope(keyID: parts[0], date: parts[1], region: parts[2], service: parts[3])
         signedHeaders = headers.split(separator: ";").map(String.init)

@@ -50,20 +50,37 @@ extension Access {
         return (key, secret)
     }
 
-    /// The principal whose key has signed a request (AWS Signature Version 4).
-    /// - Throws: `SignatureRefused`; `Failure` as the other.
-    package func principal(
-        _ request: SignedRequest, needing role: Principal.Role, on function: FunctionName? = nil
-    ) throws -> Principal {
+    /// That it says to be signed by a key that there is.
+    /// - Throws: `SignatureRefused`.
+    package func requireKnownKey(_ request: SignedRequest) throws(SignatureRefused) {
+        guard key(id: try SignatureV4(of: request).scope.keyID) != nil else { throw .unknownKey }
+    }
+
+    /// The key that has signed a request (AWS Signature Version 4).
+    /// - Throws: `SignatureRefused`.
+    package func key(signing request: SignedRequest) throws(SignatureRefused) -> SigningKey {
         let signature = try SignatureV4(of: request)
         guard let key = key(id: signature.scope.keyID), let secret = vault.secret(key.id) else {
             throw SignatureRefused.unknownKey
         }
         let signing = signingKeys.key(of: signature.scope, secret: secret)
         try signature.check(request, with: signing, now: wallClockMilliseconds() / 1000)
-        return try principal(key, needing: role, on: function)
+        return SigningKey(key: key)
     }
 
+    /// Whose it is.
+    /// - Throws: `Failure` as the other.
+    package func principal(
+        _ signing: SigningKey, needing role: Principal.Role, on function: FunctionName? = nil
+    ) throws(Failure) -> Principal {
+        try principal(signing.key, needing: role, on: function)
+    }
+
+}
+
+/// A key that has signed a request: only who has checked that can make one.
+package struct SigningKey: Sendable {
+    fileprivate let key: AccessKey
 }
 
 /// Keys that signatures of one day, region and service are made with: four hashes each, for every request otherwise.

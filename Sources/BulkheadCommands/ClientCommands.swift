@@ -216,9 +216,10 @@ struct KeysCommand: ParsableCommand {
             if let quota { members["quota"] = quota }
             let body = try JSONSerialization.data(withJSONObject: members)
             let answer = try host.client().get(.POST, "/v1/keys", body: Array(body), contentType: "application/json")
-            if host.json { return printJSON(answer) }
+            if host.json, !aws { return printJSON(answer) }
             let key = try JSONDecoder().decode(Key.self, from: answer.body)
             guard let id = key.accessKeyId, let secret = key.secretAccessKey else { return print(key.token ?? "") }
+            if host.json { return try printDocument(["accessKeyId": id, "secretAccessKey": secret]) }
             print("AWS_ACCESS_KEY_ID=\(id)\nAWS_SECRET_ACCESS_KEY=\(secret)")
         }
     }

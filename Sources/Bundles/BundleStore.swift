@@ -13,6 +13,8 @@ package final class BundleStore: Sendable {
     package enum Format: Sendable {
         case executable
         case archive
+        /// An archive without a manifest.
+        case files
     }
 
     /// A bundle that stands in the store.
@@ -93,6 +95,19 @@ package final class BundleStore: Sendable {
             }
         }
 
+        /// Of what has come so far.
+        package func sha256() -> [UInt8] { Array(progress.withLock { $0.hash.finalize() }) }
+
+        /// Whether it is an archive of zip's kind, from its beginning to its end (APPNOTE.TXT, 4.3.7 and 4.3.16).
+        package var isZip: Bool {
+            guard file.read(at: 0, count: 4) == [0x50, 0x4B, 3, 4] else { return false }
+            // Behind what ends it a comment may stand.
+            let longest = 22 + 65_535, tail = file.read(at: max(0, size - longest), count: longest)
+            let end: [UInt8] = [0x50, 0x4B, 5, 6]
+            return tail.count >= 22
+                && (0...(tail.count - 22)).contains { tail[$0] == end[0] && tail[$0..<($0 + 4)].elementsEqual(end) }
+        }
+
         fileprivate func digest() -> String { hex(progress.withLock { $0.hash.finalize() }) }
     }
 
@@ -123,9 +138,9 @@ package final class BundleStore: Sendable {
         var manifest = given
         var bytes = arrival.size
         switch format {
-        case .archive:
+        case .archive, .files:
             bytes = try ArchiveUnpacker(into: incoming.folder(staging)).unpack(arrival.file)
-            manifest = try readManifest(in: incoming.folder(staging))
+            if format == .archive { manifest = try readManifest(in: incoming.folder(staging)) }
         case .executable:
             try place(arrival, as: rules.place(of: &manifest, named: name), in: incoming.folder(staging))
         }

@@ -14,6 +14,11 @@ package final class Catalogue: Sendable {
         state = Mutex(Snapshot(try store.versions(), try store.traffic(), routes: try store.routes()))
     }
 
+    /// Asked for each invocation.
+    package func reservedConcurrency(of name: FunctionName) -> Int? {
+        state.withLock { $0.settings(of: name).reservedConcurrency }
+    }
+
     func change(_ change: (inout Snapshot) -> Void) { state.withLock { change(&$0) } }
 
     /// What is served now. Later changes do not show in it.
@@ -80,6 +85,13 @@ package final class Catalogue: Sendable {
             try traffic.rollBack(to: number, of: name, now: now)
             return traffic.live
         }
+    }
+
+    /// - Throws: `Failure` not_found, what `change` throws, or what the store says.
+    package func changeSettings(
+        of name: FunctionName, _ change: @escaping @Sendable (inout FunctionSettings) throws -> Void
+    ) async throws {
+        try await self.change(name) { traffic, _ in try change(&traffic.settings) }
     }
 
     private func change<Value: Sendable>(

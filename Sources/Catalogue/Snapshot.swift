@@ -23,6 +23,7 @@ package struct Snapshot: Sendable {
             let sorted = own.sorted { $0.number < $1.number }
             let traffic = Traffic(
                 numbers: sorted.map(\.number), aliases: known[name]?.aliases ?? [], keep: known[name]?.keep,
+                settings: known[name]?.settings ?? FunctionSettings(),
                 createdAt: sorted.last?.createdAt ?? "")
             functions[name] = Entry(versions: sorted, traffic: traffic)
         }
@@ -65,6 +66,10 @@ package struct Snapshot: Sendable {
     /// By name; empty when there is no such function.
     package func aliases(of name: FunctionName) -> [Alias] {
         functions[name]?.traffic.aliases.values.sorted { $0.name < $1.name } ?? []
+    }
+
+    package func settings(of name: FunctionName) -> FunctionSettings {
+        functions[name]?.traffic.settings ?? FunctionSettings()
     }
 
     package func alias(_ alias: String, of name: FunctionName) -> Alias? { functions[name]?.traffic.aliases[alias] }

@@ -116,15 +116,43 @@ package final class Deployment: Sendable {
     /// - Throws: `UploadRefused`, `PreconditionFailed`, or what the disk or database says.
     package func deploy(
         _ arrival: BundleStore.Arrival, format: BundleStore.Format, manifest: Manifest, name: FunctionName,
-        by principal: Principal = .host, keep: Int? = nil, precondition: Precondition? = nil
+        by principal: Principal = .host, keep: Int? = nil, precondition: Precondition? = nil, isPublished: Bool = true
     ) async throws -> (FunctionVersion, isNew: Bool) {
-        let (stored, draft) = try await prepared(
+        var (stored, draft) = try await prepared(
             arrival, format: format, manifest: manifest, name: name, by: principal, keep: keep,
             precondition: precondition)
         defer {
             bundles.unpin(stored)
             wantsCollection = true
         }
+        draft.isPublished = isPublished
+        return try await enter(draft)
+    }
+
+    /// The newest revision anew: the same bytes, with what is changed of its manifest, or with its number.
+    /// - Parameter precondition: on the newest revision.
+    /// - Throws: as `deploy`, what `change` throws, or `Failure` not_found.
+    package func revise(
+        _ name: FunctionName, by principal: Principal, _ precondition: Precondition?, isPublished: Bool,
+        _ change: (inout Manifest) throws -> Void
+    ) async throws -> (FunctionVersion, isNew: Bool) {
+        guard let newest = catalogue.snapshot.latest(name) else { throw Snapshot.unknown(name) }
+        try precondition?.check("\(newest.revision)")
+        var manifest = newest.manifest
+        try change(&manifest)
+        manifest.spellOut()
+        var draft = VersionDraft(
+            name: name, sha256: newest.sha256, size: newest.size, bundle: newest.bundle, manifest: manifest,
+            executable: newest.executable, storedBytes: newest.storedBytes, key: principal.keyID)
+        // Its files stay as long as it is there: should it have gone, so may they.
+        draft.precondition = Precondition(ifMatch: "\"\(newest.revision)\"")
+        draft.isPublished = isPublished
+        try check(draft, by: principal)
+        return try await enter(draft)
+    }
+
+    private func enter(_ draft: VersionDraft) async throws -> (FunctionVersion, isNew: Bool) {
+        let name = draft.name
         // Nobody is sent to a version whose workers are not there yet; who has it stored can rely on it, whatever follows.
         let isWarm = draft.manifest.concurrency.warm > 0 && catalogue.snapshot.latest(name) != nil
         let result = try await catalogue.add(draft, held: isWarm)
@@ -132,7 +160,7 @@ package final class Deployment: Sendable {
             if isWarm { await others.warm(result.0) }
             catalogue.release(result.0)
             others.served(name)
-            logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.number)"])
+            logger.info("deployed", metadata: ["fn.name": "\(name)", "fn.version": "\(result.0.label)"])
         }
         return result
     }

@@ -105,14 +105,13 @@ package struct DialogueRequest: Sendable {
     /// In MiB.
     package let memoryLimit: Int
     package let traceparent: String?
-    /// What the caller says of itself, as JSON; see `ArrivedEvent`.
-    package let clientContext: String?
+    package let lambda: LambdaAsking?
     /// Whether somebody takes an answer while it is made.
     package let streams: Bool
 
     package init(
         event: ByteBuffer, invocationID: String, function: String, version: Int, deadline: Int, memoryLimit: Int,
-        traceparent: String?, clientContext: String? = nil, streams: Bool = false
+        traceparent: String?, lambda: LambdaAsking? = nil, streams: Bool = false
     ) {
         self.event = event
         self.invocationID = invocationID
@@ -121,7 +120,7 @@ package struct DialogueRequest: Sendable {
         self.deadline = deadline
         self.memoryLimit = memoryLimit
         self.traceparent = traceparent
-        self.clientContext = clientContext
+        self.lambda = lambda
         self.streams = streams
     }
 }

@@ -74,10 +74,16 @@ package struct JSONRPCDialogue: Sendable {
     private static func context(_ request: DialogueRequest) -> String {
         let trace = request.traceparent.map { "\"\($0)\"" } ?? "null"
         let version = request.version == 0 ? "null" : "\(request.version)"
-        let client = request.clientContext.map { #","clientContext":\#($0)"# } ?? ""
         return
             #"{"invocationId":"\#(request.invocationID)","function":"\#(request.function)","version":\#(version),"#
-            + #""deadlineMs":\#(request.deadline),"memoryLimitMiB":\#(request.memoryLimit),"traceparent":\#(trace)\#(client)}"#
+            + #""deadlineMs":\#(request.deadline),"memoryLimitMiB":\#(request.memoryLimit),"traceparent":\#(trace)\#(lambda(request))}"#
+    }
+
+    /// What only Lambda's API knows of it; names and numbers of ours, but for what was found to be JSON.
+    private static func lambda(_ request: DialogueRequest) -> String {
+        guard let lambda = request.lambda else { return "" }
+        let client = lambda.clientContext.map { #","clientContext":\#($0)"# } ?? ""
+        return #","invokedFunctionArn":"\#(lambda.arn)","functionVersion":"\#(lambda.version)"\#(client)"#
     }
 
     package func ended() -> DialogueEvent { .violation("the worker exited without answering", wrote: "") }

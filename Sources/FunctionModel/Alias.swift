@@ -7,6 +7,8 @@ package struct Alias: Sendable, Hashable, Codable {
     }
 
     package var name: String
+    /// For people.
+    package var about: String?
     package var target: Target
     /// Parts of 1 that go to other versions, by their numbers.
     package var weights: [Int: Double]
@@ -46,7 +48,7 @@ package struct Alias: Sendable, Hashable, Codable {
     /// Tells one state of it from another, for `ETag`: whatever changes it changes this.
     package var tag: String {
         let parts = weights.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        return String(Self.hash(of: "\(target) \(parts) \(header ?? "") \(updatedAt)"), radix: 16)
+        return String(Self.hash(of: "\(target) \(parts) \(header ?? "") \(about ?? "") \(updatedAt)"), radix: 16)
     }
 
     /// Which version one invocation goes to.

@@ -14,8 +14,8 @@ package struct ArrivedEvent: Sendable {
     package let isRaw: Bool
     /// As it came, in bytes.
     package let size: Int
-    /// What the caller says of itself beside it (Lambda's client context): sound JSON.
-    package var clientContext: String?
+    /// How Lambda's API was asked for it.
+    package var lambda: LambdaAsking?
 
     /// - Parameter problem: what whoever took it in has found out.
     package init(_ bytes: ByteBuffer, charge: MemoryBudget.Charge?, problem: String?, isRaw: Bool = false) {
@@ -32,7 +32,7 @@ package struct ArrivedEvent: Sendable {
         copy.bytes = ByteBuffer()
         copy.charge = nil
         copy.rest = nil
-        copy.clientContext = nil
+        copy.lambda = nil
         return copy
     }
 

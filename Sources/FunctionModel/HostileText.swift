@@ -13,12 +13,12 @@ extension String {
     package var isASCII: Bool { utf8.allSatisfy { $0 < 0x80 } }
 
     /// Whether it is of ASCII's letters, its digits and `others` alone.
-    func isMade(of others: StaticString) -> Bool { self[...].isMade(of: others) }
+    package func isMade(of others: StaticString) -> Bool { self[...].isMade(of: others) }
 }
 
 extension Substring {
     /// As `String`'s.
-    func isMade(of others: StaticString) -> Bool {
+    package func isMade(of others: StaticString) -> Bool {
         utf8.allSatisfy { byte in
             switch byte {
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true

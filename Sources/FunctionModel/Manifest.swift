@@ -111,6 +111,8 @@ package struct Manifest: Sendable, Hashable {
         package var secrets: [String: String] = [:]
         /// Whether its log tells each invocation's begin and end, as Lambda's does.
         package var report = false
+        /// What others note of it; nothing here goes by it, but those of Lambda's, see `LambdaLabel`.
+        package var labels: [String: String] = [:]
     }
 
     package var name: FunctionName?

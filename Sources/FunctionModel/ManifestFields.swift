@@ -104,6 +104,20 @@ package struct ManifestField: Sendable {
         word("auth", "what /fn/ asks for", \.auth),
         flag("lock", "once it has said ready: no open, exec, fork and signals", \.lock),
         flag("stream", "its answers go out while they are made, at /fn/ and routes", \.stream),
+        ManifestField(
+            "labels", .table, about: "NAME=value: notes of whoever deploys it; may be repeated",
+            accepts: "NAME: text pairs, up to 64, names out of A-Z, a-z, 0-9, _, - and ., values up to 512 bytes",
+            shown: { $0.labels.isEmpty ? nil : .table($0.labels) }
+        ) {
+            guard case .table(let table) = $1, table.count <= 64,
+                table.allSatisfy({ name, value in
+                    (1...64).contains(name.utf8.count) && name.isMade(of: "._-") && value.utf8.count <= 512
+                        && isPlain(value)
+                })
+            else { return false }
+            $0.labels = table
+            return true
+        },
         flag("report", "its log has START, END and REPORT lines, as Lambda's", \.report).shownOnly {
             $0.report ? .flag(true) : nil
         },

@@ -1,9 +1,21 @@
+/// What a function has beside its versions.
+package struct FunctionSettings: Sendable, Hashable, Codable {
+    /// So many of its invocations run at once at most, whatever its versions say; nil: that is theirs to say.
+    package var reservedConcurrency: Int?
+    package var tags: [String: String] = [:]
+
+    package static let maxTags = 50
+
+    package init() {}
+}
+
 /// A function's versions and what names them: how they may change, decided on numbers alone. Whoever stores it does so whole.
 package struct Traffic: Sendable, Hashable {
     /// Numbers of the versions, ascending.
     package private(set) var numbers: [Int]
     /// By name; `live` is always there.
     package private(set) var aliases: [String: Alias]
+    package var settings: FunctionSettings
     /// So many old versions that no alias names are kept.
     package private(set) var keep: Int
 
@@ -15,7 +27,11 @@ package struct Traffic: Sendable, Hashable {
     ///   - aliases: as far as somebody has changed them.
     ///   - keep: nil: nobody has said.
     ///   - createdAt: of the newest version.
-    package init(numbers: [Int], aliases: [Alias] = [], keep: Int? = nil, createdAt: String = "") {
+    package init(
+        numbers: [Int], aliases: [Alias] = [], keep: Int? = nil, settings: FunctionSettings = FunctionSettings(),
+        createdAt: String = ""
+    ) {
+        self.settings = settings
         self.numbers = numbers.sorted()
         self.keep = keep ?? Self.usualKeep
         self.aliases = Dictionary(aliases.map { ($0.name, $0) }) { $1 }

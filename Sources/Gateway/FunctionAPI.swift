@@ -182,7 +182,7 @@ struct FunctionAPI: Sendable {
             } catch {
                 throw UploadRefused(error.message)
             }
-        case .archive:
+        case .archive, .files:
             guard query.isEmpty else {
                 throw UploadRefused(
                     "query parameter \"\(query[0].name)\": an archive brings its manifest as function.yaml; change it there"

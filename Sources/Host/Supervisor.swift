@@ -70,6 +70,7 @@ package final class Supervisor: Sendable {
         var rules = Invoker.Rules(
             refusal: { journal.usage.refusal(of: $0) },
             redact: { secrets.redactor(of: $0.manifest.secrets)?.redacted($1) ?? $1 })
+        rules.reserved = { catalogue.reservedConcurrency(of: $0) }
         if options.traces != nil { rules.span = { journal.traces.span(of: $0) } }
         let invoker = Invoker(workers: pool, recorder: journal, rules: rules)
         try stores.queue.countStarts(of: left)

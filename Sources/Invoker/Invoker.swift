@@ -22,11 +22,15 @@ package final class Invoker: Sendable {
     private let now: @Sendable () -> ContinuousClock.Instant
     private let rules: Rules
     private let draining = Atomic(false)
+    /// Of functions with a reservation.
+    private let running = Mutex<[FunctionName: Int]>([:])
 
     /// What of others it goes by.
     package struct Rules: Sendable {
         /// Why a function may not run now, whatever workers there are.
         package var refusal: @Sendable (FunctionName) -> Failure?
+        /// How many of a function's may run at once, where somebody has reserved so many for it; nil: as many as the pool gives.
+        package var reserved: @Sendable (FunctionName) -> Int? = { _ in nil }
         /// Hides from a failure what the version is given in secret.
         package var redact: @Sendable (FunctionVersion, Failure) -> Failure
         /// Its place in a trace that is recorded; nil: none is.
@@ -125,6 +129,33 @@ package final class Invoker: Sendable {
         {
             return completion(.refused(.crowded))
         }
+        guard let limit = rules.reserved(invocation.version.name) else {
+            return give(invocation, completion: completion)
+        }
+        let name = invocation.version.name
+        guard enter(name, limit) else { return completion(.refused(.reserved(limit, name))) }
+        give(invocation) { [self] result in
+            leave(name)
+            completion(result)
+        }
+    }
+
+    private func enter(_ name: FunctionName, _ limit: Int) -> Bool {
+        running.withLock { running in
+            guard running[name, default: 0] < limit else { return false }
+            running[name, default: 0] += 1
+            return true
+        }
+    }
+
+    private func leave(_ name: FunctionName) {
+        running.withLock { running in
+            let left = running[name, default: 1] - 1
+            running[name] = left > 0 ? left : nil
+        }
+    }
+
+    private func give(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
         guard !invocation.version.manifest.secrets.isEmpty else {
             return workers.submit(invocation, completion: completion)
         }
@@ -156,6 +187,13 @@ extension Failure {
         Failure(
             .overloaded(retryAfter: 1),
             "the host holds too many large events and answers at this moment (maxBuffered); retry shortly")
+    }
+
+    static func reserved(_ limit: Int, _ name: FunctionName) -> Failure {
+        Failure(
+            .throttled(retryAfter: 1),
+            "\(name) has \(limit) invocations at once reserved, and so many run: retry shortly, or raise the reservation"
+        )
     }
 
     package static var draining: Failure {

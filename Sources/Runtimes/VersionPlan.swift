@@ -62,6 +62,22 @@ extension LaunchPlan {
         if manifest.lock && manifest.mode == .snapshot { traits.insert(.sparesTemplate) }
     }
 
+    /// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    private static func lambda(_ version: FunctionVersion) -> [String: String] {
+        let region = version.manifest.labels[LambdaLabel.region] ?? "us-east-1"
+        let day = version.createdAt.prefix(10).replacing("-", with: "/")
+        let stream = "\(version.revision)".filter { $0 != "-" }
+        return [
+            "AWS_LAMBDA_FUNCTION_NAME": version.name.text, "AWS_LAMBDA_FUNCTION_VERSION": version.label,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": String(version.manifest.limits.memory.bytes >> 20),
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/\(version.name)",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "\(day)/[\(version.label)]\(stream)",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_REGION": region, "AWS_DEFAULT_REGION": region,
+            "AWS_EXECUTION_ENV": "AWS_Lambda_\(version.manifest.labels[LambdaLabel.runtime] ?? "")",
+            "LAMBDA_TASK_ROOT": "/function", "_HANDLER": version.manifest.handler ?? "", "TZ": ":UTC",
+        ]
+    }
+
     /// The contract's variables; the manifest's own win where both name one.
     private static func environment(of version: FunctionVersion) -> [String] {
         let manifest = version.manifest
@@ -74,6 +90,7 @@ extension LaunchPlan {
             variables["HOME"] = "/tmp"
             variables["TMPDIR"] = "/tmp"
         }
+        if LambdaLabel.areOf(manifest) { variables.merge(lambda(version)) { $1 } }
         variables.merge(manifest.env) { $1 }
         if manifest.mode == .snapshot { variables["BULKHEAD_MODE"] = "snapshot" }
         if manifest.lock { variables["BULKHEAD_LOCK"] = "1" }

@@ -155,8 +155,10 @@ package struct StoredTraffic: Sendable, Hashable {
     package let aliases: [Alias]
     /// Nil: nobody has said.
     package let keep: Int?
+    package let settings: FunctionSettings
 
-    package init(function: FunctionName, aliases: [Alias], keep: Int?) {
+    package init(function: FunctionName, aliases: [Alias], keep: Int?, settings: FunctionSettings) {
+        self.settings = settings
         self.function = function
         self.aliases = aliases
         self.keep = keep

@@ -6,9 +6,11 @@ package import Store
 extension SQLiteStore {
     package func traffic() throws -> [StoredTraffic] {
         try database.read { database in
-            try Row.fetchAll(database, sql: "SELECT name, aliases, keep FROM function").compactMap { row in
+            try Row.fetchAll(database, sql: "SELECT name, aliases, keep, settings FROM function").compactMap { row in
                 try FunctionName(row["name"] as String).map {
-                    StoredTraffic(function: $0, aliases: try Self.aliases(row["aliases"]), keep: row["keep"])
+                    StoredTraffic(
+                        function: $0, aliases: try Self.aliases(row["aliases"]), keep: row["keep"],
+                        settings: try Self.settings(row["settings"]))
                 }
             }
         }
@@ -38,9 +40,10 @@ extension SQLiteStore {
             arguments: [name.text])
         guard let newest = rows.last else { return nil }
         let known = try Row.fetchOne(
-            database, sql: "SELECT aliases, keep FROM function WHERE name = ?", arguments: [name.text])
+            database, sql: "SELECT aliases, keep, settings FROM function WHERE name = ?", arguments: [name.text])
         return Traffic(
             numbers: rows.map { $0["number"] }, aliases: try aliases(known?["aliases"]), keep: known?["keep"],
+            settings: try settings(known?["settings"]),
             createdAt: newest["createdAt"])
     }
 
@@ -59,12 +62,19 @@ extension SQLiteStore {
         encoder.outputFormatting = .sortedKeys
         let aliases = try encoder.encode(traffic.aliases.values.sorted { $0.name < $1.name })
         try database.execute(
-            sql: "UPDATE function SET aliases = ? WHERE name = ?",
-            arguments: [String(decoding: aliases, as: UTF8.self), name.text])
+            sql: "UPDATE function SET aliases = ?, settings = ? WHERE name = ?",
+            arguments: [
+                String(decoding: aliases, as: UTF8.self),
+                String(decoding: try encoder.encode(traffic.settings), as: UTF8.self), name.text,
+            ])
     }
 
     static func write(keep: Int, of name: FunctionName, in database: Database) throws {
         try database.execute(sql: "UPDATE function SET keep = ? WHERE name = ?", arguments: [keep, name.text])
+    }
+
+    private static func settings(_ text: String?) throws -> FunctionSettings {
+        try text.map { try JSONDecoder().decode(FunctionSettings.self, from: Data($0.utf8)) } ?? FunctionSettings()
     }
 
     private static func aliases(_ text: String?) throws -> [Alias] {

@@ -131,7 +131,7 @@ extension DialogueRequest {
         self.init(
             event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
             version: version.shownNumber, deadline: deadline, memoryLimit: version.manifest.limits.memory.bytes >> 20,
-            traceparent: invocation.traceparent, clientContext: invocation.event.clientContext,
+            traceparent: invocation.traceparent, lambda: invocation.event.lambda,
             streams: invocation.stream != nil)
     }
 }

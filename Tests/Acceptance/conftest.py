@@ -18,6 +18,7 @@ import pytest
 
 from bulkhead_host import SERVE_OPTIONS, ZIP, Host, unique_name
 from bundles import read_tree, zip_of
+from lambda_clients import BOTO, Lambda, install, make_importable
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -161,6 +162,18 @@ def example(host, example_folder):
 def mirror_source():
     """guests/mirror.py, the reactor that shows what it is sent."""
     return (HERE / "guests/mirror.py").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def boto(workspace):
+    """AWS's client library, which is importable from then on."""
+    make_importable(install(workspace / "boto", BOTO))
+
+
+@pytest.fixture(scope="session")
+def aws(boto, host):
+    """boto3's client of the shared host's Lambda API, with a key of an administrator's."""
+    return Lambda(host)
 
 
 @pytest.fixture

@@ -323,6 +323,10 @@ def test_a_listener_for_admins(serve, folder, bulkhead):
         assert curl(host, "/v1/functions/echo/invocations", *authorized(host, "-d", "1"), url=url)[::2] == (200, b"1")
         assert curl(host, "/r", url=url)[0] == 200 and curl(host, "/healthz", url=url)[0] == 200
         assert curl(host, "/fn/echo", *authorized(host), url=url)[0] == 200
+    # Of Lambda's API invoking, and nothing else.
+    assert curl(host, "/2015-03-31/functions", url=public)[0] == 404 and curl(host, "/2015-03-31/functions", url=admin)[0] == 403
+    invocation = "/2015-03-31/functions/echo/invocations"
+    assert curl(host, invocation, "-d", "1", url=public)[0] == 403 == curl(host, invocation, "-d", "1", url=admin)[0]
     # Both outlive the supervisor.
     os.kill(host.supervisor.pid, signal.SIGKILL)
     for url in (public, admin):

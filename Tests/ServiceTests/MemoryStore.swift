@@ -40,11 +40,15 @@ final class MemoryStore: Store {
         try change { state in
             let own = state.versions.filter { $0.name == draft.name }
             try draft.precondition?.check(own.last.map { "\($0.revision)" })
-            if let newest = own.last, newest.sha256 == draft.sha256, newest.manifest == draft.manifest {
+            if let newest = own.last, newest.sha256 == draft.sha256, newest.manifest == draft.manifest,
+                newest.isPublished || !draft.isPublished
+            {
                 return (newest, false)
             }
+            let replaced = own.last.flatMap { $0.isPublished ? nil : $0.number }
+            state.versions.removeAll { $0.name == draft.name && $0.number == replaced }
             let version = draft.version(
-                number: (state.lastNumbers[draft.name] ?? 0) + 1, createdAt: "2026-01-01T00:00:00.000Z")
+                number: replaced ?? (state.lastNumbers[draft.name] ?? 0) + 1, createdAt: "2026-01-01T00:00:00.000Z")
             state.lastNumbers[draft.name] = version.number
             var traffic = state.traffic[draft.name] ?? Traffic(numbers: [])
             let surplus = traffic.add(
@@ -59,7 +63,10 @@ final class MemoryStore: Store {
 
     func traffic() throws -> [StoredTraffic] {
         try change { state in
-            state.traffic.map { StoredTraffic(function: $0, aliases: Array($1.aliases.values), keep: $1.keep) }
+            state.traffic.map {
+                StoredTraffic(
+                    function: $0, aliases: Array($1.aliases.values), keep: $1.keep, settings: $1.settings)
+            }
         }
     }
 

@@ -28,6 +28,10 @@ import Testing
     }
 
     @Test func numbersAreNeverUsedAgain() async throws { try await check { try await $0.numbersAreNeverUsedAgain() } }
+    @Test func unpublishedOnesAreReplaced() async throws {
+        try await check { try await $0.unpublishedOnesAreReplaced() }
+    }
+    @Test func settingsAreThereAgain() async throws { try await check { try await $0.settingsAreThereAgain() } }
     @Test func theSameIsNoNewVersion() async throws { try await check { try await $0.theSameIsNoNewVersion() } }
     @Test func whatIsCommittedIsThereAgain() async throws {
         try await check { try await $0.whatIsCommittedIsThereAgain() }

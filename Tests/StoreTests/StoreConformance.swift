@@ -49,6 +49,43 @@ struct StoreConformance {
         #expect(try await commit(store, draft(try name("b"))).number == 1)
     }
 
+    /// One that is not published is replaced by the next, and gets its number when it is.
+    func unpublishedOnesAreReplaced() async throws {
+        let store = try open(), a = try name("a")
+        func unpublished(_ sha256: String) -> VersionDraft {
+            var draft = draft(a, sha256)
+            draft.isPublished = false
+            return draft
+        }
+        let first = try await commit(store, unpublished("1")), second = try await commit(store, unpublished("2"))
+        #expect(!first.isPublished && !second.isPublished && first != second && second.shownNumber == 0)
+        let there = try open().versions()
+        #expect(there == [second] && there.allSatisfy { !$0.isPublished })
+        #expect(try await store.commit(unpublished("2")) { _, _ in }.isNew == false)
+        let published = try await commit(store, draft(a, "2"))
+        #expect(published.isPublished && published.number == 1 && published != second)
+        #expect(try await store.commit(unpublished("2")) { _, _ in }.isNew == false, "the newest is it already")
+        #expect(try await commit(store, unpublished("3")).number == 2)
+        #expect(try await commit(store, draft(a, "4")).number == 2, "an upload that is published takes its place")
+        #expect(try Set(open().versions().map(\.sha256)) == ["2", "4"])
+    }
+
+    func settingsAreThereAgain() async throws {
+        let store = try open(), a = try name("a")
+        _ = try await commit(store, draft(a))
+        _ = try await store.changeTraffic(
+            of: a,
+            decide: { traffic, _ in
+                traffic.settings.reservedConcurrency = 0
+                traffic.settings.tags = ["k": "v"]
+            }, committed: { _ in })
+        let settings = try open().traffic().first { $0.function == a }?.settings
+        #expect(settings?.reservedConcurrency == 0 && settings?.tags == ["k": "v"])
+        #expect(try await store.removeFunction(a, nil) {})
+        _ = try await commit(store, draft(a))
+        #expect(try open().traffic().first { $0.function == a }?.settings == FunctionSettings())
+    }
+
     func theSameIsNoNewVersion() async throws {
         let store = try open(), a = try name("a")
         let (first, isNew) = try await store.commit(draft(a)) { _, _ in }

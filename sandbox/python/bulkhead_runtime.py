@@ -15,6 +15,8 @@ sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(__file
 
 # A chunk's line is at most 2 MiB, of which a character may take twelve.
 LONGEST_TEXT, LONGEST_BYTES = 128 << 10, 1 << 20
+# Whether it came by Lambda's API, whose own runtime it is to stand for.
+LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 LOCKED = os.environ.pop("BULKHEAD_LOCK", "") == "1"
 
 
@@ -96,13 +98,17 @@ class Context:
         self.invoked_function_arn = "arn:bulkhead:function:%s:%s" % (self.function_name, self.function_version)
         self.log_group_name = "/bulkhead/" + self.function_name
         self.log_stream_name = self.function_version
-        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        if LAMBDA:
             self.invoked_function_arn = "arn:aws:lambda:%s:123456789012:function:%s" % (
                 os.environ.get("AWS_REGION", "us-east-1"), self.function_name)
             if params["version"]:
                 self.invoked_function_arn += ":%s" % params["version"]
             self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME", self.log_group_name)
-            self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", self.log_stream_name)
+            self.function_version = params.get("functionVersion", self.function_version)
+            self.invoked_function_arn = params.get("invokedFunctionArn", self.invoked_function_arn)
+            # Who publishes a revision names the same one by its number from then on.
+            begin, _, end = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "[]").partition("[")
+            self.log_stream_name = "%s[%s]%s" % (begin, self.function_version, end.partition("]")[2])
         self.traceparent = params.get("traceparent")
         self.identity = None
         self.client_context = ClientContext(params["clientContext"]) if params.get("clientContext") else None
@@ -129,6 +135,18 @@ def describe(error):
             "stackTrace": [l.rstrip("\n")[:1024] for l in show(frames[-64:])],
         },
     }
+
+
+def as_lambda(error):
+    """What Lambda's runtime says of a handler that cannot be loaded."""
+    module, _, name = sys.argv[1].rpartition(".")
+    if isinstance(error, ImportError):
+        return "Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module, error)
+    if isinstance(error, SyntaxError):
+        return "Runtime.UserCodeSyntaxError", "Syntax error in module '%s': %s" % (module, error)
+    if isinstance(error, AttributeError) and getattr(error, "name", None) == name:
+        return "Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (name, module)
+    return type(error).__name__, str(error)
 
 
 def show(frames):
@@ -207,6 +225,8 @@ def main():
     except BaseException as error:  # told to the first caller: a worker that dies in silence helps nobody
         report(error)
         failure = describe(error)
+        if LAMBDA:
+            failure["data"]["type"], failure["message"] = as_lambda(error)
     answer('{"jsonrpc":"2.0","method":"ready"}')
 
     def serve(line):

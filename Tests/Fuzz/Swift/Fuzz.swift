@@ -29,6 +29,7 @@ private let targets: [String: @Sendable (UnsafeRawBufferPointer) -> Void] = [
     "executable": fuzzExecutable,
     "http-answer": fuzzHTTPAnswer,
     "http-event": fuzzHTTPEvent,
+    "lambda": fuzzLambda,
     "log": fuzzLog,
     "manifest": fuzzManifest,
     "protocol": fuzzProtocol,

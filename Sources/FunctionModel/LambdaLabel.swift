@@ -1,0 +1,26 @@
+/// Labels under which stands what Lambda's clients have said of a function and nothing here goes by.
+package enum LambdaLabel {
+    package static let role = "aws.role"
+    package static let runtime = "aws.runtime"
+    package static let architecture = "aws.architecture"
+    /// Where its variables say that it runs.
+    package static let region = "aws.region"
+    package static let ephemeralStorage = "aws.ephemeral-storage"
+
+    /// Whether a function came by Lambda's API, and finds what its functions find there.
+    package static func areOf(_ manifest: Manifest) -> Bool { manifest.labels[runtime] != nil }
+}
+
+/// How a client of Lambda's API named a function, and what it says of itself: its handler finds both in its context.
+package struct LambdaAsking: Sendable, Hashable {
+    /// As the caller named it, qualifier and all.
+    package var arn: String
+    /// A number, or `$LATEST`.
+    package var version: String
+    /// Sound JSON; nil: nothing.
+    package var clientContext: String?
+
+    package init(arn: String, version: String, clientContext: String?) {
+        (self.arn, self.version, self.clientContext) = (arn, version, clientContext)
+    }
+}

@@ -1,0 +1,80 @@
+import Access
+import Deployment
+import FunctionModel
+import HTTPTypes
+import HostSystem
+import Hummingbird
+import LambdaAPI
+import Logging
+import NIOCore
+
+/// The paths of AWS Lambda's REST API.
+struct LambdaHTTP: RouterMiddleware {
+    let lambda: Lambda
+    let front: Gateway.Front
+    let watch: ClientWatch
+    /// Of events, and of functions, whose code comes in base64.
+    let events: EventIntake
+    let uploads: EventIntake
+
+    init(_ services: Services, _ watch: ClientWatch, _ front: Gateway.Front) {
+        self.front = front
+        lambda = Lambda(
+            Lambda.Services(
+                catalogue: services.catalogue, access: services.access, deployment: services.deployment,
+                invoker: services.invoker, journal: services.journal, events: services.events,
+                logger: Logger(label: "bulkhead")))
+        self.watch = watch
+        // Lambda tells by how much one is too large.
+        events = EventIntake(budget: services.budget, maxEvent: Lambda.maxPayload + (64 << 10))
+        let code = services.deployment.limits.maxUpload
+        uploads = EventIntake(budget: services.budget, maxEvent: code / 3 * 4 + (1 << 20))
+    }
+
+    @concurrent func handle(
+        _ request: Request, context: GatewayContext,
+        next: @concurrent (Request, GatewayContext) async throws -> Response
+    ) async throws -> Response {
+        let path = request.uri.path
+        // Where only clients come, functions are invoked and nothing else.
+        guard Lambda.isPath(path), front.audience == .all || Lambda.isEvent(request.method.rawValue, path) else {
+            return try await next(request, context)
+        }
+        var headers = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
+        headers.append((name: "host", value: request.head.authority ?? ""))
+        var signed = SignedRequest(
+            method: request.method.rawValue, path: path, query: request.uri.query ?? "", headers: headers, bodyHash: "")
+        let id = InvocationID.make()
+        let unread = LambdaRequest(
+            id: id, signed: signed, client: front.proxies.client(context.peer, request.headers), body: ByteBuffer(),
+            charge: nil, watching: { await $0(Cancellation()) })
+        // Whoever has no key does not get to send 64 MiB.
+        if let refused = lambda.refusal(of: unread) { return response(refused) }
+        let intake = Lambda.isEvent(signed.method, path) ? events : uploads
+        let body: ArrivedEvent
+        do {
+            body = try await intake.event(of: request, context, for: nil, isJSON: false)
+        } catch let failure as Failure {
+            return response(lambda.answer(to: failure, unread))
+        }
+        signed.bodyHash = try await hash(of: body.bytes)
+        var whole = unread
+        (whole.signed, whole.body, whole.charge) = (signed, body.bytes, body.charge)
+        whole.watching = { [watch] run in await watch.watching(context.channel) { await run($0) } }
+        return response(await lambda.answer(whole))
+    }
+
+    private func hash(of bytes: ByteBuffer) async throws -> String {
+        @Sendable func hash() -> String { bytes.withUnsafeReadableBytes { SignedRequest.hash(of: $0) } }
+        return bytes.readableBytes <= 64 << 10 ? hash() : try await SlowLane.answers.run { hash() }
+    }
+
+    private func response(_ answer: LambdaAnswer) -> Response {
+        var headers = HTTPFields()
+        for (name, value) in answer.headers {
+            if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
+        }
+        return Response(
+            status: .init(code: answer.status), headers: headers, body: .charged(answer.body, to: answer.charge))
+    }
+}

@@ -1,0 +1,199 @@
+package import Access
+package import Catalogue
+package import Deployment
+package import Events
+package import FunctionModel
+package import Invoker
+package import Journal
+package import Logging
+
+/// AWS Lambda's REST API (https://docs.aws.amazon.com/lambda/latest/api/) over the same services as the host's own: it reads what
+/// clients of AWS send, and writes what they expect. What it does not serve it says it does not.
+package struct Lambda: Sendable {
+    let services: Services
+
+    /// What it stands on.
+    package struct Services: Sendable {
+        let catalogue: Catalogue
+        let access: Access
+        let deployment: Deployment
+        let invoker: Invoker
+        let journal: Journal
+        let events: Events
+        let logger: Logger
+
+        package init(
+            catalogue: Catalogue, access: Access, deployment: Deployment, invoker: Invoker, journal: Journal,
+            events: Events, logger: Logger
+        ) {
+            self.catalogue = catalogue
+            self.access = access
+            self.deployment = deployment
+            self.invoker = invoker
+            self.journal = journal
+            self.events = events
+            self.logger = logger
+        }
+    }
+
+    package init(_ services: Services) { self.services = services }
+
+    /// What an invocation brings at most, in bytes.
+    package static let maxPayload = 6_291_456
+
+    /// The operations that are served. Which others there are, `OperationTable` says.
+    enum Operation: String, CaseIterable {
+        case createAlias = "CreateAlias"
+        case createFunction = "CreateFunction"
+        case deleteAlias = "DeleteAlias"
+        case deleteFunction = "DeleteFunction"
+        case deleteFunctionConcurrency = "DeleteFunctionConcurrency"
+        case getAccountSettings = "GetAccountSettings"
+        case getAlias = "GetAlias"
+        case getFunction = "GetFunction"
+        case getFunctionConcurrency = "GetFunctionConcurrency"
+        case getFunctionConfiguration = "GetFunctionConfiguration"
+        case invoke = "Invoke"
+        case listAliases = "ListAliases"
+        case listFunctions = "ListFunctions"
+        case listTags = "ListTags"
+        case listVersionsByFunction = "ListVersionsByFunction"
+        case publishVersion = "PublishVersion"
+        case putFunctionConcurrency = "PutFunctionConcurrency"
+        case tagResource = "TagResource"
+        case untagResource = "UntagResource"
+        case updateAlias = "UpdateAlias"
+        case updateFunctionCode = "UpdateFunctionCode"
+        case updateFunctionConfiguration = "UpdateFunctionConfiguration"
+
+        /// Who may ask for it.
+        var role: Principal.Role { self == .invoke ? .invoke : .deploy }
+    }
+
+    // MARK: - One request
+
+    /// Whether a path is one of Lambda's: they begin with the date of the API that they came with.
+    package static func isPath(_ path: String) -> Bool {
+        let part = path.utf8.drop { $0 == UInt8(ascii: "/") }.prefix { $0 != UInt8(ascii: "/") }
+        guard part.count == 10 else { return false }
+        return zip(part, "dddd-dd-dd".utf8).allSatisfy { byte, kind in
+            kind == UInt8(ascii: "-") ? byte == kind : (0x30...0x39).contains(byte)
+        }
+    }
+
+    /// Whether a request for this path brings an event, and not a function.
+    package static func isEvent(_ method: String, _ path: String) -> Bool {
+        guard case .known(let matched)? = OperationMatch(method, path) else { return false }
+        return matched.name == Operation.invoke.rawValue
+    }
+
+    /// Answers a request. Never throws: whatever goes wrong is an answer, too.
+    package func answer(_ request: LambdaRequest) async -> LambdaAnswer {
+        do {
+            return tagged(try await served(request), request)
+        } catch {
+            return tagged(LambdaError(error, logger: services.logger, request).answer, request)
+        }
+    }
+
+    /// Why a request is refused before its body is read; nil: it is to be read.
+    package func refusal(of request: LambdaRequest) -> LambdaAnswer? {
+        do {
+            try services.access.requireKnownKey(request.signed)
+            return nil
+        } catch {
+            return tagged(LambdaError(error, logger: services.logger, request).answer, request)
+        }
+    }
+
+    /// What is answered where the body could not be taken in.
+    package func answer(to failure: Failure, _ request: LambdaRequest) -> LambdaAnswer {
+        guard failure.outcome == .payloadTooLarge, Self.isEvent(request.method, request.path) else {
+            return tagged(LambdaError(failure).answer, request)
+        }
+        let error = LambdaError(
+            .entityTooLarge, "the payload is too large for an invocation (limit \(Self.maxPayload) bytes)")
+        return tagged(error.answer, request)
+    }
+
+    private func tagged(_ answer: LambdaAnswer, _ request: LambdaRequest) -> LambdaAnswer {
+        var answer = answer
+        answer.headers.append(("x-amzn-requestid", request.id))
+        return answer
+    }
+
+    private func served(_ request: LambdaRequest) async throws -> LambdaAnswer {
+        // Whoever is not known is told nothing, not even what there is.
+        let key = try services.access.key(signing: request.signed)
+        guard let matched = OperationMatch(request.method, request.path, query: request.signed.query) else {
+            throw LambdaError(
+                .unknownOperation,
+                "Bulkhead knows no operation of Lambda's at \(request.method) \(printable(request.path.prefix(bytes: 200)))"
+            )
+        }
+        guard case .known(let found) = matched else {
+            throw LambdaError(.methodNotAllowed, "\(request.method) is not what Lambda takes at this path")
+        }
+        guard let operation = Operation(rawValue: found.name) else {
+            throw LambdaError(
+                .notImplemented, "\(found.name) is not implemented by Bulkhead, which serves part of Lambda's API")
+        }
+        let call = try LambdaCall(operation, request, found.parameters)
+        let name =
+            try call.input.text("FunctionName").map { try FunctionARN($0, call) }
+            ?? call.input.text("Resource").map { try FunctionARN($0, isARN: true, call) }
+        let who = try principal(key, needing: operation.role, on: name?.name)
+        let answer = try await run(operation, call.by(who, name))
+        if operation.role != .invoke, request.method != "GET" { await note(operation, request, who) }
+        return answer
+    }
+
+    /// Who changed what. It is done: that it could not be noted undoes nothing.
+    private func note(_ operation: Operation, _ request: LambdaRequest, _ who: Principal) async {
+        do {
+            try await services.access.note(operation.rawValue, to: request.path, by: who, from: request.client)
+        } catch {
+            services.logger.warning(
+                "a change is not in the audit log", metadata: ["action": "\(operation.rawValue)", "reason": "\(error)"])
+        }
+    }
+
+    private func principal(
+        _ key: SigningKey, needing role: Principal.Role, on name: FunctionName?
+    ) throws -> Principal {
+        do {
+            return try services.access.principal(key, needing: role, on: name)
+        } catch {
+            throw LambdaError(error)
+        }
+    }
+
+    private func run(_ operation: Operation, _ call: LambdaCall) async throws -> LambdaAnswer {
+        let functions = FunctionOperations(services: services), versions = VersionOperations(services: services)
+        let settings = SettingOperations(services: services)
+        return switch operation {
+        case .createFunction: try await functions.createFunction(call)
+        case .getFunction: try functions.getFunction(call)
+        case .getFunctionConfiguration: try functions.getFunctionConfiguration(call)
+        case .updateFunctionCode: try await functions.updateFunctionCode(call)
+        case .updateFunctionConfiguration: try await functions.updateFunctionConfiguration(call)
+        case .deleteFunction: try await functions.deleteFunction(call)
+        case .listFunctions: try functions.listFunctions(call)
+        case .invoke: try await InvokeOperation(services: services).invoke(call)
+        case .publishVersion: try await versions.publishVersion(call)
+        case .listVersionsByFunction: try versions.listVersions(call)
+        case .createAlias: try await versions.putAlias(call, isNew: true)
+        case .updateAlias: try await versions.putAlias(call, isNew: false)
+        case .getAlias: try versions.getAlias(call)
+        case .deleteAlias: try await versions.deleteAlias(call)
+        case .listAliases: try versions.listAliases(call)
+        case .putFunctionConcurrency: try await settings.putConcurrency(call)
+        case .getFunctionConcurrency: try settings.getConcurrency(call)
+        case .deleteFunctionConcurrency: try await settings.deleteConcurrency(call)
+        case .listTags: try settings.listTags(call)
+        case .tagResource: try await settings.tag(call)
+        case .untagResource: try await settings.untag(call)
+        case .getAccountSettings: try settings.getAccountSettings(call)
+        }
+    }
+}
