@@ -283,7 +283,6 @@ package final class Access: Sendable {
     /// - Throws: what the store says.
     package func removeKey(id: String) async throws -> Bool {
         let existed = try await store.removeKey(id: id)
-        if AccessKey.signs(id) { try await vault.remove(id) }
         state.withLock { state in
             state.byID[id] = nil
             if let hash = state.keys.first(where: { $0.value.id == id })?.key { state.keys[hash] = nil }
@@ -292,6 +291,8 @@ package final class Access: Sendable {
             state.uses[id] = nil
             state.unwritten.remove(id)
         }
+        // It opens nothing any more, whether or not that can be thrown away now.
+        if AccessKey.signs(id) { try await vault.remove(id) }
         return existed
     }
 

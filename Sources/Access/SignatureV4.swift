@@ -124,17 +124,21 @@ struct SignatureV4 {
         }
         scope = Scope(keyID: parts[0], date: parts[1], region: parts[2], service: parts[3])
         signedHeaders = headers.split(separator: ";").map(String.init)
-        guard signedHeaders.contains("host"), signedHeaders.count <= 100 else {
-            throw .incomplete("'Host' must be a SignedHeader")
-        }
+        guard signedHeaders.contains("host"), signedHeaders.count <= 100,
+            Set(signedHeaders.map { MemberName($0) }).count == signedHeaders.count
+        else { throw .incomplete("'Host' must be a SignedHeader, and each named once") }
+        guard parts[0].utf8.count <= 128, parts[2].utf8.count <= 40, parts[2].isMade(of: "-"),
+            parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) })
+        else { throw .incomplete("Credential must have the form KEY/DATE/REGION/SERVICE/aws4_request") }
         self.signature = signature
         self.time = time
         self.lifetime = lifetime
         isPresigned = lifetime != nil
     }
 
+    /// Whether it holds at this time.
     /// - Parameter now: seconds since 1970.
-    func check(_ request: SignedRequest, with key: SymmetricKey, now: Int) throws(SignatureRefused) {
+    func check(now: Int) throws(SignatureRefused) {
         guard let signed = Self.seconds(time) else { throw .incomplete("X-Amz-Date is no ISO-8601 basic date") }
         let latest = signed + (lifetime ?? Self.maxSkew), earliest = signed - Self.maxSkew
         if now > latest {
@@ -147,6 +151,11 @@ struct SignatureV4 {
                 "Signature not yet current: \(time) is still later than \(Self.text(now + Self.maxSkew)) (\(Self.text(now)) + 5 min.)"
             )
         }
+    }
+
+    /// - Parameter now: seconds since 1970.
+    func check(_ request: SignedRequest, with key: SymmetricKey, now: Int) throws(SignatureRefused) {
+        try check(now: now)
         let hash = SHA256.hash(data: Array(try canonical(request).utf8))
         let scope = "\(scope.date)/\(scope.region)/\(scope.service)/aws4_request"
         let toSign = "\(Self.algorithm)\n\(time)\n\(scope)\n\(hex(hash))"
@@ -169,6 +178,13 @@ struct SignatureV4 {
             }
             headers += name + ":" + values.map(Self.trimmed).joined(separator: ",") + "\n"
         }
+        // What changes the meaning of a request is part of what was signed.
+        for header in request.headers
+        where header.name.hasPrefix("x-amz-") && !Self.checked.contains(header.name)
+            && !signedHeaders.contains(header.name)
+        {
+            throw .incomplete("'\(printable(header.name.prefix(bytes: 80)))' must be a SignedHeader")
+        }
         // A body that nobody has looked at is no signed one.
         let declared = request.header("x-amz-content-sha256")
         guard declared == nil || declared == request.bodyHash else { throw .wrong }
@@ -177,9 +193,15 @@ struct SignatureV4 {
             "\(request.method)\n\(path)\n\(query)\n\(headers)\n\(signedHeaders.joined(separator: ";"))\n\(request.bodyHash)"
     }
 
+    /// Headers that are looked at in any case.
+    private static let checked: Set<String> = ["x-amz-date", "x-amz-content-sha256"]
+
     /// Runs of blanks as one, and none at its ends.
     private static func trimmed(_ value: String) -> String {
-        value.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+        var bytes: [UInt8] = []
+        for byte in value.utf8 where byte != 0x20 || (bytes.last ?? 0x20) != 0x20 { bytes.append(byte) }
+        if bytes.last == 0x20 { bytes.removeLast() }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func pairs(_ query: String) -> [(name: String, value: String)] {

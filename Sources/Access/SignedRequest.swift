@@ -30,13 +30,6 @@ extension Access {
     /// Makes a key that signs requests. Its secret is told here and never again.
     /// - Throws: what the store says.
     package func makeAWSKey(_ draft: KeyDraft) async throws -> (key: AccessKey, secret: String) {
-        var generator = SystemRandomNumberGenerator()
-        func random(_ count: Int, of letters: [UInt8]) -> String {
-            let bytes = (0..<count).map { _ in
-                letters[Int.random(in: 0..<letters.count, using: &generator)]
-            }
-            return String(decoding: bytes, as: UTF8.self)
-        }
         let capitals = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
         let all = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         let id = AccessKey.idPrefix + random(16, of: capitals), secret = random(40, of: all)
@@ -50,21 +43,25 @@ extension Access {
         return (key, secret)
     }
 
-    /// That it says to be signed by a key that there is.
+    /// What a request says of its signature: of a key that there is.
     /// - Throws: `SignatureRefused`.
-    package func requireKnownKey(_ request: SignedRequest) throws(SignatureRefused) {
-        guard key(id: try SignatureV4(of: request).scope.keyID) != nil else { throw .unknownKey }
+    package func claim(of request: SignedRequest) throws(SignatureRefused) -> SignatureClaim {
+        let signature = try SignatureV4(of: request)
+        guard key(id: signature.scope.keyID) != nil else { throw .unknownKey }
+        try signature.check(now: wallClockMilliseconds() / 1000)
+        return SignatureClaim(signature: signature)
     }
 
     /// The key that has signed a request (AWS Signature Version 4).
     /// - Throws: `SignatureRefused`.
-    package func key(signing request: SignedRequest) throws(SignatureRefused) -> SigningKey {
-        let signature = try SignatureV4(of: request)
+    package func key(signing request: SignedRequest, _ claim: SignatureClaim) throws(SignatureRefused) -> SigningKey {
+        let signature = claim.signature
         guard let key = key(id: signature.scope.keyID), let secret = vault.secret(key.id) else {
             throw SignatureRefused.unknownKey
         }
         let signing = signingKeys.key(of: signature.scope, secret: secret)
         try signature.check(request, with: signing, now: wallClockMilliseconds() / 1000)
+        signingKeys.keep(signing, of: signature.scope)
         return SigningKey(key: key)
     }
 
@@ -76,6 +73,11 @@ extension Access {
         try principal(signing.key, needing: role, on: function)
     }
 
+}
+
+/// What a request says of its signature, which nobody has checked yet.
+package struct SignatureClaim: Sendable {
+    fileprivate let signature: SignatureV4
 }
 
 /// A key that has signed a request: only who has checked that can make one.
@@ -94,10 +96,21 @@ final class SigningKeys: Sendable {
         for part in [scope.date, scope.region, scope.service, "aws4_request"] {
             key = SymmetricKey(data: Array(HMAC<SHA256>.authenticationCode(for: Array(part.utf8), using: key)))
         }
+        return key
+    }
+
+    /// Of one whose signature was right: strangers must not fill the place.
+    func keep(_ key: SymmetricKey, of scope: SignatureV4.Scope) {
         keys.withLock { keys in
+            guard keys[scope] == nil else { return }
             if keys.count >= Self.most { keys = [:] }
             keys[scope] = key
         }
-        return key
     }
+}
+
+private func random(_ count: Int, of letters: [UInt8]) -> String {
+    var generator = SystemRandomNumberGenerator()
+    let bytes = (0..<count).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)] }
+    return String(decoding: bytes, as: UTF8.self)
 }

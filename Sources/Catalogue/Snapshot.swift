@@ -22,7 +22,9 @@ package struct Snapshot: Sendable {
         for (name, own) in Dictionary(grouping: versions, by: \.name) {
             let sorted = own.sorted { $0.number < $1.number }
             let traffic = Traffic(
-                numbers: sorted.map(\.number), aliases: known[name]?.aliases ?? [], keep: known[name]?.keep,
+                numbers: sorted.map(\.number),
+                unpublished: sorted.last.flatMap { $0.isPublished ? nil : $0.number },
+                aliases: known[name]?.aliases ?? [], keep: known[name]?.keep,
                 settings: known[name]?.settings ?? FunctionSettings(),
                 createdAt: sorted.last?.createdAt ?? "")
             functions[name] = Entry(versions: sorted, traffic: traffic)
@@ -51,8 +53,9 @@ package struct Snapshot: Sendable {
 
     /// Whether this version is (still) there.
     package func has(_ version: FunctionVersion) -> Bool {
-        guard let versions = functions[version.name]?.versions else { return false }
-        return versions.last == version || versions.contains(version)
+        guard let entry = functions[version.name] else { return false }
+        // What is served still, though another has taken its place.
+        return entry.versions.last == version || entry.versions.contains(version) || entry.held == version
     }
 
     /// Whether an alias sends somebody to this version.
@@ -118,7 +121,9 @@ package struct Snapshot: Sendable {
     }
 
     /// Digests that versions name.
-    package var bundleDigests: Set<String> { Set(functions.values.flatMap { $0.versions.map(\.bundle) }) }
+    package var bundleDigests: Set<String> {
+        Set(functions.values.flatMap { $0.versions.map(\.bundle) + [$0.held?.bundle].compactMap { $0 } })
+    }
 
     /// What the bundles of all versions take on the disk, each counted once, and how many versions there are.
     /// - Parameter key: only of versions that this key uploaded; nil: of all.

@@ -1,5 +1,6 @@
 package import Bundles
 package import Catalogue
+import Foundation
 package import FunctionModel
 package import HostSystem
 package import Logging
@@ -136,6 +137,21 @@ package final class Deployment: Sendable {
         _ name: FunctionName, by principal: Principal, _ precondition: Precondition?, isPublished: Bool,
         _ change: (inout Manifest) throws -> Void
     ) async throws -> (FunctionVersion, isNew: Bool) {
+        // Another change may come first: whoever has named no revision means the one that is there then.
+        for _ in 0..<20 {
+            do {
+                return try await reviseOnce(name, by: principal, precondition, isPublished: isPublished, change)
+            } catch is PreconditionFailed where precondition == nil {
+                continue
+            }
+        }
+        throw Failure(.conflict, "\(name) is being changed by others; retry shortly")
+    }
+
+    private func reviseOnce(
+        _ name: FunctionName, by principal: Principal, _ precondition: Precondition?, isPublished: Bool,
+        _ change: (inout Manifest) throws -> Void
+    ) async throws -> (FunctionVersion, isNew: Bool) {
         guard let newest = catalogue.snapshot.latest(name) else { throw Snapshot.unknown(name) }
         try precondition?.check("\(newest.revision)")
         var manifest = newest.manifest
@@ -232,6 +248,12 @@ package final class Deployment: Sendable {
             throw UploadRefused(
                 "secrets: there is no secret \"\(missing)\"; an admin makes it with PUT /v1/secrets/\(missing), or `bulkhead secrets set`"
             )
+        }
+        // What cannot be read back must not be written: the next start would stand still at it.
+        do {
+            _ = try JSONDecoder().decode(Manifest.self, from: try JSONEncoder().encode(draft.manifest))
+        } catch {
+            throw UploadRefused("the manifest is not sound: \(error)")
         }
         do {
             try runtimes.check(draft.manifest)

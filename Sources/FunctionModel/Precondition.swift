@@ -2,10 +2,17 @@
 package struct Precondition: Sendable, Hashable {
     /// Without their quotes; nil for `*`: anything that is there.
     private let tags: Set<String>?
+    private let wantsNothing: Bool
+
+    /// That there is nothing yet (`If-None-Match: *`).
+    package static let nothing = Precondition()
+
+    private init() { (tags, wantsNothing) = (nil, true) }
 
     /// - Parameter header: nil where the request has none; then nothing is asked.
     package init?(ifMatch header: String?) {
         guard let header else { return nil }
+        wantsNothing = false
         let parts = header.prefix(bytes: 4096).split(separator: ",").map { $0.filter { $0 != " " } }
         guard parts != ["*"] else {
             tags = nil
@@ -21,6 +28,10 @@ package struct Precondition: Sendable, Hashable {
     /// - Parameter tag: what is there; nil: nothing.
     /// - Throws: when something else is meant.
     package func check(_ tag: String?) throws(PreconditionFailed) {
+        if wantsNothing {
+            guard tag == nil else { throw PreconditionFailed(tag: tag) }
+            return
+        }
         guard let tag else { throw PreconditionFailed(tag: nil) }
         if let tags, !tags.contains(tag) { throw PreconditionFailed(tag: tag) }
     }

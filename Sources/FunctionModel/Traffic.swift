@@ -13,6 +13,8 @@ package struct FunctionSettings: Sendable, Hashable, Codable {
 package struct Traffic: Sendable, Hashable {
     /// Numbers of the versions, ascending.
     package private(set) var numbers: [Int]
+    /// Of the newest, if that is not published: a number that nobody can name yet.
+    package private(set) var unpublished: Int?
     /// By name; `live` is always there.
     package private(set) var aliases: [String: Alias]
     package var settings: FunctionSettings
@@ -28,10 +30,12 @@ package struct Traffic: Sendable, Hashable {
     ///   - keep: nil: nobody has said.
     ///   - createdAt: of the newest version.
     package init(
-        numbers: [Int], aliases: [Alias] = [], keep: Int? = nil, settings: FunctionSettings = FunctionSettings(),
+        numbers: [Int], unpublished: Int? = nil, aliases: [Alias] = [], keep: Int? = nil,
+        settings: FunctionSettings = FunctionSettings(),
         createdAt: String = ""
     ) {
         self.settings = settings
+        self.unpublished = unpublished
         self.numbers = numbers.sorted()
         self.keep = keep ?? Self.usualKeep
         self.aliases = Dictionary(aliases.map { ($0.name, $0) }) { $1 }
@@ -63,7 +67,10 @@ package struct Traffic: Sendable, Hashable {
     ///   - keep: nil: as before.
     ///   - awaited: versions for which accepted invocations wait.
     /// - Returns: versions that are to go.
-    package mutating func add(_ number: Int, keep: Int? = nil, awaited: Set<Int> = [], now: String) -> [Int] {
+    package mutating func add(
+        _ number: Int, isPublished: Bool = true, keep: Int? = nil, awaited: Set<Int> = [], now: String
+    ) -> [Int] {
+        unpublished = isPublished ? nil : number
         if let keep { self.keep = keep }
         guard number != newest else {
             // It comes in the place of one that was not published.
@@ -86,7 +93,7 @@ package struct Traffic: Sendable, Hashable {
     /// - Parameter awaited: versions for which accepted invocations wait.
     /// - Throws: `Failure` not_found, or conflict while something names it or waits for it.
     package mutating func remove(_ number: Int, of name: FunctionName, awaited: Set<Int> = []) throws(Failure) {
-        guard numbers.contains(number) else { throw missing(number, name) }
+        guard isNamed(number) else { throw missing(number, name) }
         guard !awaited.contains(number) else {
             throw Failure(
                 .conflict, "accepted invocations wait for version \(number) of \(name): try again once they have run")
@@ -117,7 +124,7 @@ package struct Traffic: Sendable, Hashable {
             throw Failure(
                 .conflict, "\(name) has \(Self.maxAliases) aliases already, which is the most; delete one first")
         }
-        for number in alias.named.sorted() where !numbers.contains(number) {
+        for number in alias.named.sorted() where !isNamed(number) {
             throw Failure(.invalidRequest, missing(number, name).detail)
         }
         let main = alias.main(newest: newest ?? 0)
@@ -160,7 +167,7 @@ package struct Traffic: Sendable, Hashable {
             throw Failure(
                 .conflict, "live of \(name) has served no other version before: there is nothing to go back to")
         }
-        guard numbers.contains(number) else { throw missing(number, name) }
+        guard isNamed(number) else { throw missing(number, name) }
         let alias = Alias(name: Alias.live, target: .version(number), header: live.header, updatedAt: now)
         _ = try put(alias, of: name)
     }
@@ -173,6 +180,10 @@ package struct Traffic: Sendable, Hashable {
     }
 
     private func missing(_ number: Int, _ name: FunctionName) -> Failure {
-        Failure(.notFound, "\(name) has no version \(number); the newest is \(newest ?? 0)")
+        let newest = numbers.last { $0 != unpublished } ?? 0
+        return Failure(.notFound, "\(name) has no version \(number); the newest is \(newest)")
     }
+
+    /// Whether there is a version that is called so.
+    private func isNamed(_ number: Int) -> Bool { numbers.contains(number) && number != unpublished }
 }

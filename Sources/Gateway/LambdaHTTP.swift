@@ -45,11 +45,11 @@ struct LambdaHTTP: RouterMiddleware {
         var signed = SignedRequest(
             method: request.method.rawValue, path: path, query: request.uri.query ?? "", headers: headers, bodyHash: "")
         let id = InvocationID.make()
-        let unread = LambdaRequest(
+        var unread = LambdaRequest(
             id: id, signed: signed, client: front.proxies.client(context.peer, request.headers), body: ByteBuffer(),
             charge: nil, watching: { await $0(Cancellation()) })
         // Whoever has no key does not get to send 64 MiB.
-        if let refused = lambda.refusal(of: unread) { return response(refused) }
+        if let refused = lambda.refusal(of: &unread) { return response(refused) }
         let intake = Lambda.isEvent(signed.method, path) ? events : uploads
         let body: ArrivedEvent
         do {

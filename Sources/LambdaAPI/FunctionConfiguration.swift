@@ -56,7 +56,13 @@ struct FunctionConfiguration {
         }
         if let runtime = input.text("Runtime") { try set(runtime: runtime, &manifest) }
         if let handler = input.text("Handler") {
-            guard manifest.runtime != .python || PythonHandler(handler) != nil else {
+            guard manifest.runtime == .python else {
+                throw LambdaError(
+                    .invalidParameter,
+                    "Handler: this function was uploaded by Bulkhead's own API and has none; its manifest says what runs"
+                )
+            }
+            guard PythonHandler(handler) != nil else {
                 throw LambdaError(
                     .invalidParameter,
                     "Handler: \(printable(handler.prefix(bytes: 128))) is no module.function, such as app.lambda_handler"
@@ -64,8 +70,13 @@ struct FunctionConfiguration {
             }
             manifest.handler = handler
         }
-        if let role = input.text("Role") { manifest.labels[LambdaLabel.role] = role }
-        if let description = input.text("Description") { manifest.about = description.isEmpty ? nil : description }
+        if let role = input.text("Role") {
+            guard role.utf8.count <= 512 else {
+                throw LambdaError(.invalidParameter, "Role: up to 512 bytes are taken here")
+            }
+            manifest.labels[LambdaLabel.role] = role
+        }
+        if let description = input.text("Description") { manifest.about = try Self.about(description) }
         if let seconds = input.whole("Timeout") {
             guard seconds <= 900 else {
                 throw LambdaError(
@@ -98,6 +109,14 @@ struct FunctionConfiguration {
             throw LambdaError(.invalidParameter, "SnapStart.ApplyOn \(when) is not served by Bulkhead's Lambda API")
         }
         if let environment = input["Environment"] { try set(environment: environment, &manifest) }
+    }
+
+    /// - Throws: `LambdaError`.
+    static func about(_ description: String) throws -> String? {
+        guard description.utf8.count <= 256, !description.utf8.contains(where: { $0 < 0x20 }) else {
+            throw LambdaError(.invalidParameter, "Description: one line of up to 256 bytes is taken here")
+        }
+        return description.isEmpty ? nil : description
     }
 
     private func isNothing(_ name: String) -> Bool {

@@ -22,7 +22,12 @@ struct FunctionOperations: OperationGroup {
         try FunctionConfiguration(call).create(&manifest)
         let tags = try SettingOperations.tags(call.input["Tags"])
         let isPublished = call.input.flag("Publish")
-        let version = try await deploy(call, name, manifest, isPublished: isPublished)
+        let version: FunctionVersion
+        do {
+            version = try await deploy(call, name, manifest, isPublished: isPublished, .nothing)
+        } catch is PreconditionFailed {
+            throw LambdaError(.conflict, "Function already exist: \(name)")
+        }
         if !tags.isEmpty { try await services.catalogue.changeSettings(of: name) { $0.tags = tags } }
         return LambdaAnswer(
             status: 201, FunctionDocument(version, call).configuration(shownAs: isPublished ? version.label : nil))
@@ -109,8 +114,17 @@ struct FunctionOperations: OperationGroup {
             return LambdaAnswer(status: 200, document)
         }
         let isPublished = call.input.flag("Publish")
-        let version = try await deploy(
-            call, newest.name, manifest, isPublished: isPublished, Precondition(ifMatch: "\"\(newest.revision)\""))
+        let version: FunctionVersion
+        do {
+            version = try await deploy(
+                call, newest.name, manifest, isPublished: isPublished, Precondition(ifMatch: "\"\(newest.revision)\""))
+        } catch let failed as PreconditionFailed {
+            guard precondition == nil else { throw failed }
+            throw LambdaError(
+                .conflict,
+                "The operation cannot be performed at this time. An update is in progress for resource: \(call.arn(newest.name))"
+            )
+        }
         return LambdaAnswer(
             status: 200, FunctionDocument(version, call).configuration(shownAs: isPublished ? version.label : nil))
     }

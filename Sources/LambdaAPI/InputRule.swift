@@ -81,7 +81,7 @@ struct InputRule: Sendable {
 
     /// Bounded before: a text is as long as its rule allows, and no pattern of these looks at a byte more than a few times.
     private static func fits(_ text: String, _ pattern: String) -> Bool {
-        guard text.utf8.count <= 10_000, let expression = try? Regex(pattern) else { return true }
+        guard text.utf8.count <= 10_000, let expression = try? Regex(pattern) else { return false }
         return text.wholeMatch(of: expression) != nil
     }
 }

@@ -83,7 +83,14 @@ struct InvokeOperation: OperationGroup {
             answer.body = output.body
             answer.charge = completion.charge
         case .success: set(&answer, HandlerFailure.tooLarge)
-        case .failure(let failure): set(&answer, try HandlerFailure(failure, invocation).document)
+        case .failure(let failure):
+            if case .throttled(let seconds) = failure.cause, failure.rate == nil,
+                services.catalogue.snapshot.settings(of: invocation.version.name).reservedConcurrency != nil
+            {
+                let reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+                throw LambdaError(.tooManyRequests(reason: reason, retryAfter: seconds), "Rate Exceeded.")
+            }
+            set(&answer, try HandlerFailure(failure, invocation).document)
         }
         if call.input.text("LogType") == "Tail" {
             answer.headers.append(("x-amz-log-result", tail(of: invocation, completion)))

@@ -97,9 +97,9 @@ package struct Lambda: Sendable {
     }
 
     /// Why a request is refused before its body is read; nil: it is to be read.
-    package func refusal(of request: LambdaRequest) -> LambdaAnswer? {
+    package func refusal(of request: inout LambdaRequest) -> LambdaAnswer? {
         do {
-            try services.access.requireKnownKey(request.signed)
+            request.claim = try services.access.claim(of: request.signed)
             return nil
         } catch {
             return tagged(LambdaError(error, logger: services.logger, request).answer, request)
@@ -124,7 +124,8 @@ package struct Lambda: Sendable {
 
     private func served(_ request: LambdaRequest) async throws -> LambdaAnswer {
         // Whoever is not known is told nothing, not even what there is.
-        let key = try services.access.key(signing: request.signed)
+        let claim = try request.claim ?? services.access.claim(of: request.signed)
+        let key = try services.access.key(signing: request.signed, claim)
         guard let matched = OperationMatch(request.method, request.path, query: request.signed.query) else {
             throw LambdaError(
                 .unknownOperation,
@@ -144,14 +145,16 @@ package struct Lambda: Sendable {
             ?? call.input.text("Resource").map { try FunctionARN($0, isARN: true, call) }
         let who = try principal(key, needing: operation.role, on: name?.name)
         let answer = try await run(operation, call.by(who, name))
-        if operation.role != .invoke, request.method != "GET" { await note(operation, request, who) }
+        if operation.role != .invoke, request.method != "GET" {
+            await note(operation, name.map { call.arn($0.name, $0.qualifier) } ?? request.path, request, who)
+        }
         return answer
     }
 
     /// Who changed what. It is done: that it could not be noted undoes nothing.
-    private func note(_ operation: Operation, _ request: LambdaRequest, _ who: Principal) async {
+    private func note(_ operation: Operation, _ target: String, _ request: LambdaRequest, _ who: Principal) async {
         do {
-            try await services.access.note(operation.rawValue, to: request.path, by: who, from: request.client)
+            try await services.access.note(operation.rawValue, to: target, by: who, from: request.client)
         } catch {
             services.logger.warning(
                 "a change is not in the audit log", metadata: ["action": "\(operation.rawValue)", "reason": "\(error)"])

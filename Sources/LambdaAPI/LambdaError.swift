@@ -87,9 +87,8 @@ struct LambdaError: Error {
         case .unauthorized: self.init(.signature("UnrecognizedClientException"), failure.detail)
         case .payloadTooLarge: self.init(.requestTooLarge, failure.detail)
         case .throttled(let seconds):
-            self.init(
-                .tooManyRequests(reason: "ReservedFunctionConcurrentInvocationLimitExceeded", retryAfter: seconds),
-                "Rate Exceeded.")
+            let reason = failure.rate == nil ? "ConcurrentInvocationLimitExceeded" : "CallerRateLimitExceeded"
+            self.init(.tooManyRequests(reason: reason, retryAfter: seconds), "Rate Exceeded: \(failure.detail)")
         case .overloaded: self.init(.unavailable, failure.detail)
         case .launchFailed, .error, .exit, .signal, .denied, .timeout, .cpuExceeded, .memoryExceeded, .outputExceeded,
             .protocolError, .cancelled:

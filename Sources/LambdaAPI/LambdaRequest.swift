@@ -7,6 +7,8 @@ package struct LambdaRequest: Sendable {
     /// What it and its invocation are called.
     package var id: String
     package var signed: SignedRequest
+    /// What it says of its signature, once that was read.
+    var claim: SignatureClaim?
     /// The client's address; empty where nobody knows.
     package var client: String
     package var body: ByteBuffer

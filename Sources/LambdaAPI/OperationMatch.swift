@@ -22,13 +22,22 @@ enum OperationMatch {
             query: halves.count > 1 ? String(halves[1]) : nil)
     }
 
+    /// By how many parts there are, and the first: the API's date.
+    private static let byDate = Dictionary(grouping: patterns) { Key(count: $0.parts.count, date: $0.parts[0]) }
+
+    private struct Key: Hashable {
+        let count: Int
+        let date: Substring
+    }
+
     /// - Parameter path: as it came, encoded. A slash inside a parameter comes as %2F.
     init?(_ method: String, _ path: String, query: String = "") {
         guard path.utf8.count <= 4096 else { return nil }
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         var isPath = false
         var found: (Pattern, [String: String])?
-        for pattern in Self.patterns where pattern.parts.count == parts.count {
+        guard let date = parts.first, date.utf8.count == 10 else { return nil }
+        for pattern in Self.byDate[Key(count: parts.count, date: date)] ?? [] {
             guard let parameters = Self.parameters(pattern.parts, parts) else { continue }
             isPath = true
             guard pattern.method == method else { continue }
@@ -46,14 +55,14 @@ enum OperationMatch {
     }
 
     private static func parameters(_ pattern: [Substring], _ path: [Substring]) -> [String: String]? {
+        let brace = UInt8(ascii: "{")
+        for (wanted, part) in zip(pattern, path)
+        where wanted.utf8.first != brace && !wanted.utf8.elementsEqual(part.utf8) { return nil }
         var parameters: [String: String] = [:]
-        for (wanted, part) in zip(pattern, path) {
-            if wanted.hasPrefix("{") {
-                guard let text = part.removingPercentEncoding else { return nil }
-                parameters[String(wanted.dropFirst().dropLast())] = text
-            } else if !wanted.utf8.elementsEqual(part.utf8) {
-                return nil
-            }
+        for (wanted, part) in zip(pattern, path) where wanted.utf8.first == brace {
+            let isPlain = !part.utf8.contains(UInt8(ascii: "%"))
+            guard let text = isPlain ? String(part) : part.removingPercentEncoding else { return nil }
+            parameters[String(wanted.dropFirst().dropLast())] = text
         }
         return parameters
     }

@@ -71,9 +71,16 @@ struct SettingOperations: OperationGroup {
     // MARK: - The account
 
     func getAccountSettings(_ call: LambdaCall) throws -> LambdaAnswer {
-        let snapshot = services.catalogue.snapshot, stored = snapshot.stored()
+        let snapshot = services.catalogue.snapshot
+        // Of others' functions a key learns nothing, not even how many there are.
+        let names = snapshot.names.filter { call.principal.functions.includes($0) }
+        var bundles: [String: Int] = [:]
+        for name in names {
+            for version in snapshot.versions(of: name) { bundles[version.bundle] = version.storedBytes }
+        }
+        let stored = bundles.values.reduce(0, +)
         let limits = services.deployment.limits
-        let reserved = snapshot.names.reduce(0) { $0 + (snapshot.settings(of: $1).reservedConcurrency ?? 0) }
+        let reserved = names.reduce(0) { $0 + (snapshot.settings(of: $1).reservedConcurrency ?? 0) }
         return LambdaAnswer(
             status: 200,
             [
@@ -82,7 +89,7 @@ struct SettingOperations: OperationGroup {
                     "CodeSizeZipped": .whole(limits.maxUpload), "ConcurrentExecutions": .whole(Self.accountConcurrency),
                     "UnreservedConcurrentExecutions": .whole(max(0, Self.accountConcurrency - reserved)),
                 ],
-                "AccountUsage": ["TotalCodeSize": .whole(stored.bytes), "FunctionCount": .whole(snapshot.count)],
+                "AccountUsage": ["TotalCodeSize": .whole(stored), "FunctionCount": .whole(names.count)],
             ])
     }
 }

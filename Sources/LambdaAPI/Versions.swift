@@ -23,7 +23,7 @@ struct VersionOperations: OperationGroup {
                 newest.name, by: call.principal, precondition, isPublished: true
             ) { manifest in
                 if let description = call.input.text("Description"), !description.isEmpty {
-                    manifest.about = description
+                    manifest.about = try FunctionConfiguration.about(description)
                 }
             }.0
         }
@@ -61,8 +61,13 @@ struct VersionOperations: OperationGroup {
         }
         if let about = call.input.text("Description") { alias.about = about.isEmpty ? nil : about }
         if let routing = call.input["RoutingConfig"] { alias.weights = try weights(routing, name, call) }
-        let precondition = isNew ? nil : call.precondition
-        let entered = try await services.deployment.put(alias, of: name, precondition).0
+        let precondition = isNew ? (text == Alias.live ? nil : .nothing) : call.precondition
+        let entered: Alias
+        do {
+            entered = try await services.deployment.put(alias, of: name, precondition).0
+        } catch is PreconditionFailed where isNew {
+            throw LambdaError(.conflict, "Alias already exists: \(call.arn(name, text))")
+        }
         return LambdaAnswer(status: isNew ? 201 : 200, document(entered, name, call))
     }
 

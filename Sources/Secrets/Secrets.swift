@@ -162,7 +162,7 @@ package final class Secrets: Sendable {
     package func bytes(ofOwn name: String) -> [UInt8]? { bytes(of: Self.own(name)) }
 
     /// - Throws: as `remove`.
-    package func remove(own name: String) async throws { _ = try await remove(Self.own(name)) }
+    package func remove(own name: String) async throws { _ = try await leave(Self.own(name)) }
 
     /// No secret's name that there can be.
     private static func own(_ name: String) -> String { ":\(name)" }
@@ -196,6 +196,11 @@ package final class Secrets: Sendable {
     /// - Returns: false when there was none.
     /// - Throws: what the store says.
     package func remove(_ name: String) async throws -> Bool {
+        guard SecretName.isName(name) else { return false }
+        return try await leave(name)
+    }
+
+    private func leave(_ name: String) async throws -> Bool {
         try begin(name)
         defer { state.withLock { _ = $0.changing.remove(name) } }
         guard try await store.removeSecret(name) else { return false }

@@ -36,13 +36,14 @@ extension SQLiteStore {
     /// Nil when there is no version.
     static func traffic(of name: FunctionName, in database: Database) throws -> Traffic? {
         let rows = try Row.fetchAll(
-            database, sql: "SELECT number, createdAt FROM version WHERE name = ? ORDER BY number",
+            database, sql: "SELECT number, createdAt, published FROM version WHERE name = ? ORDER BY number",
             arguments: [name.text])
         guard let newest = rows.last else { return nil }
         let known = try Row.fetchOne(
             database, sql: "SELECT aliases, keep, settings FROM function WHERE name = ?", arguments: [name.text])
         return Traffic(
-            numbers: rows.map { $0["number"] }, aliases: try aliases(known?["aliases"]), keep: known?["keep"],
+            numbers: rows.map { $0["number"] }, unpublished: newest["published"] ? nil : newest["number"],
+            aliases: try aliases(known?["aliases"]), keep: known?["keep"],
             settings: try settings(known?["settings"]),
             createdAt: newest["createdAt"])
     }

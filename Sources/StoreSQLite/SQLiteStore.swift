@@ -69,7 +69,8 @@ package final class SQLiteStore: Store {
             var traffic = try Self.traffic(of: draft.name, in: database) ?? Traffic(numbers: [])
             // What was accepted for one is still to be run.
             let surplus = traffic.add(
-                number, keep: draft.keep, awaited: try Self.awaited(of: draft.name, in: database),
+                number, isPublished: draft.isPublished, keep: draft.keep,
+                awaited: try Self.awaited(of: draft.name, in: database),
                 now: version.createdAt)
             if let replaced {
                 try database.execute(

@@ -198,7 +198,7 @@ def test_an_invocation_is_the_hosts_own(aws, host):
 def test_who_changed_what(aws):
     name = aws.create()
     aws.client.delete_function(FunctionName=name)
-    entries = [one for one in aws.host.get("/v1/audit").json()["audit"] if f"/{name}" in one["target"] or one["action"] == "CreateFunction"]
+    entries = [one for one in aws.host.get("/v1/audit").json()["audit"] if one["target"].endswith(f":function:{name}")]
     assert [one["action"] for one in entries[:2]] == ["DeleteFunction", "CreateFunction"] and entries[0]["key"] == aws.key.access, entries
 
 

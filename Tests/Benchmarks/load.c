@@ -1,7 +1,7 @@
 // An HTTP/1.1 load generator: one thread, keep-alive connections, one request at a time on each.
 //
 //   load --url http://127.0.0.1:PORT/PATH --connections C (--seconds S [--warmup S] | --requests N)
-//        [--rate R] [--body STR] [--token T] [--async]
+//        [--rate R] [--body STR] [--token T] [--header LINE]... [--async]
 //
 // Closed loop: every connection sends its next request when it has its answer. With --rate the loop is open: requests
 // are due R times a second whatever the server does, and a latency runs from when its request was due, so that a server
@@ -44,7 +44,7 @@ struct connection {
 
 static struct {
     struct sockaddr_in address;
-    char path[1024], *token, *body;
+    char path[1024], headers[4096], *token, *body;
     int good;
     double seconds, warmup, rate;
     long connections, requests;
@@ -289,7 +289,7 @@ static void read_options(int argc, char *argv[]) {
     static const struct option names[] = {
         {"url", 1, 0, 'u'},      {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'}, {"warmup", 1, 0, 'w'},
         {"requests", 1, 0, 'n'}, {"rate", 1, 0, 'r'},        {"body", 1, 0, 'b'},    {"token", 1, 0, 't'},
-        {"async", 0, 0, 'a'},
+        {"async", 0, 0, 'a'},    {"header", 1, 0, 'h'},
         {0, 0, 0, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -303,6 +303,12 @@ static void read_options(int argc, char *argv[]) {
         case 'b': options.body = optarg; break;
         case 't': options.token = optarg; break;
         case 'a': options.good = 202; break;
+        case 'h': {
+            size_t used = strlen(options.headers);
+            if (used + strlen(optarg) + 3 > sizeof options.headers) die("--header: too many", 0);
+            snprintf(options.headers + used, sizeof options.headers - used, "%s\r\n", optarg);
+            break;
+        }
         default: exit(2);
         }
     }
@@ -317,8 +323,8 @@ static void write_request(void) {
     if (options.body)
         snprintf(content, sizeof content, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
                  strlen(options.body));
-    int size = asprintf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s\r\n%s", options.body ? "POST" : "GET",
-                        options.path, authorization, options.good == 202 ? "Prefer: respond-async\r\n" : "", content, options.body ? options.body : "");
+    int size = asprintf(&request, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s%s%s%s\r\n%s", options.body ? "POST" : "GET",
+                        options.path, authorization, options.headers, options.good == 202 ? "Prefer: respond-async\r\n" : "", content, options.body ? options.body : "");
     if (size < 0) die("asprintf", ENOMEM);
     request_size = (size_t)size;
 }

@@ -15,6 +15,7 @@ import measure_burst
 import measure_cells
 import measure_density
 import measure_http
+import measure_lambda
 import measure_queue
 import measure_routes
 import measure_soak
@@ -25,7 +26,7 @@ from settings import Settings
 
 TOPICS = {
     "starts": measure_starts.measure, "cells": measure_cells.measure, "http": measure_http.measure, "routes": measure_routes.measure,
-    "queue": measure_queue.measure,
+    "lambda": measure_lambda.measure, "queue": measure_queue.measure,
     "density": measure_density.measure, "burst": measure_burst.measure, "soak": measure_soak.measure,
 }
 REPOSITORY = Path(__file__).resolve().parents[2]

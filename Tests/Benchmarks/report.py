@@ -245,6 +245,14 @@ def add_routes(table):
     table.add("routes", "… behind one with JSON Web Tokens, over one that looks at none", "", _checked("jwt"), least=0.95)
 
 
+def add_lambda(table):
+    def compute(results):
+        found = results.at("lambda")
+        median = found["median"]
+        return median["lambda"] / median["native"], f"{median['lambda']:,.0f} and {median['native']:,.0f}/s", found["command"]
+    table.add("lambda", "a reused reactor by Lambda's Invoke, signed, over the host's own route", "", compute, least=0.6)
+
+
 def add_queue(table):
     def rate(name):
         def compute(results):
@@ -271,7 +279,7 @@ def add_soak(table):
 
 def rows(topics):
     table = Table(Results(topics))
-    for add in (add_starts, add_cells, add_http, add_routes, add_queue, add_density, add_burst, add_soak):
+    for add in (add_starts, add_cells, add_http, add_routes, add_lambda, add_queue, add_density, add_burst, add_soak):
         add(table)
     return [asdict(row) for row in table.rows]
 

@@ -52,7 +52,7 @@ final class MemoryStore: Store {
             state.lastNumbers[draft.name] = version.number
             var traffic = state.traffic[draft.name] ?? Traffic(numbers: [])
             let surplus = traffic.add(
-                version.number, keep: draft.keep, awaited: [], now: version.createdAt)
+                version.number, isPublished: draft.isPublished, keep: draft.keep, awaited: [], now: version.createdAt)
             state.versions.removeAll { $0.name == draft.name && surplus.contains($0.number) }
             state.versions.append(version)
             state.traffic[draft.name] = traffic

@@ -1,0 +1,47 @@
+"""What Lambda's API costs: a warm reactor by its Invoke, each request's signature checked, and by the host's own route."""
+
+import hmac
+import json
+import statistics
+import time
+from hashlib import sha256
+
+from host import EVENT, Host
+from load import load
+from programs import REACTOR
+
+CONNECTIONS = 16
+PATH = "/2015-03-31/functions/reactor/invocations"
+
+
+def measure(settings):
+    found = {"native": [], "lambda": []}
+    with Host() as host:
+        host.deploy("reactor", REACTOR, mode="reactor")
+        host.check("reactor")
+        status, key = host.request("POST", "/v1/keys", b'{"name":"aws","role":"invoke","aws":true}', "application/json")
+        assert status == 201, key
+        # In turn: the machine is not always equally quick. A signature holds for five minutes.
+        for _ in range(settings.pick(7, 3)):
+            manner = {"connections": CONNECTIONS, "seconds": settings.pick(5, 2), "warmup": 1, "body": EVENT}
+            asked = {"native": host.invocations("reactor") | manner,
+                     "lambda": {"url": host.url + PATH, "headers": signed(json.loads(key))} | manner}
+            for name, options in asked.items():
+                result = load(**options)
+                found[name].append(result["rps"] if not result["errors"] else 0)
+    median = {name: statistics.median(rates) for name, rates in found.items()}
+    return {"rps": found, "median": median, "command": result["command"]}
+
+
+def signed(key):
+    """AWS Signature Version 4 of the one request that is sent, as headers."""
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    scope = [moment[:8], "us-east-1", "lambda", "aws4_request"]
+    request = "\n".join(["POST", PATH, "", "host:127.0.0.1", f"x-amz-date:{moment}", "", "host;x-amz-date", sha256(EVENT.encode()).hexdigest()])
+    text = "\n".join(["AWS4-HMAC-SHA256", moment, "/".join(scope), sha256(request.encode()).hexdigest()])
+    secret = ("AWS4" + key["secretAccessKey"]).encode()
+    for part in scope:
+        secret = hmac.digest(secret, part.encode(), sha256)
+    signature = hmac.digest(secret, text.encode(), sha256).hex()
+    return [f"X-Amz-Date: {moment}", f"Authorization: AWS4-HMAC-SHA256 Credential={key['accessKeyId']}/{'/'.join(scope)}, "
+            f"SignedHeaders=host;x-amz-date, Signature={signature}"]
