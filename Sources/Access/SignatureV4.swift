@@ -27,16 +27,6 @@ package struct SignedRequest: Sendable {
     /// Of a body.
     package static func hash(of body: UnsafeRawBufferPointer) -> String { hex(SHA256.hash(data: body)) }
 
-    /// Of the credential's scope, whether or not it is sound; nil where there is none.
-    package var region: String? {
-        let text = header("authorization") ?? query
-        guard text.utf8.count <= 8192, let place = text.range(of: "Credential=") else { return nil }
-        let parts = text[place.upperBound...].prefix { $0 != "," && $0 != "&" }.replacing("%2F", with: "/").split(
-            separator: "/")
-        guard parts.count >= 3, parts[2].utf8.count <= 40, String(parts[2]).isMade(of: "-") else { return nil }
-        return String(parts[2])
-    }
-
     func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 }
 
@@ -217,16 +207,16 @@ struct SignatureV4 {
 
     /// Every byte but letters, digits and -._~ (RFC 3986, 2.3).
     private static func encoded(_ text: String, leaving also: UInt8? = nil) -> String {
+        func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
         var encoded: [UInt8] = []
+        encoded.reserveCapacity(text.utf8.count + 16)
         for byte in text.utf8 {
             switch byte {
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
                 UInt8(ascii: "~"):
                 encoded.append(byte)
             case also: encoded.append(byte)
-            default:
-                let digits = Array("0123456789ABCDEF".utf8)
-                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            default: encoded += [UInt8(ascii: "%"), digit(byte >> 4), digit(byte & 15)]
             }
         }
         return String(decoding: encoded, as: UTF8.self)

@@ -78,6 +78,9 @@ extension Access {
 /// What a request says of its signature, which nobody has checked yet.
 package struct SignatureClaim: Sendable {
     fileprivate let signature: SignatureV4
+
+    /// Of its scope.
+    package var region: String { signature.scope.region }
 }
 
 /// A key that has signed a request: only who has checked that can make one.

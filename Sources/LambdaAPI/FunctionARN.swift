@@ -44,7 +44,9 @@ struct FunctionARN {
                 "The derived qualifier from the function name does not match the specified qualifier.")
         }
         qualifier = own ?? given
-        if let qualifier, qualifier != FunctionVersion.latestLabel, Int(qualifier) == nil, !Alias.isName(qualifier) {
+        if let qualifier, qualifier != FunctionVersion.latestLabel, Self.number(qualifier) == nil,
+            !Alias.isName(qualifier)
+        {
             throw LambdaError(
                 .validation,
                 "1 validation error detected: Value '\(printable(qualifier.prefix(bytes: 128)))' at 'qualifier' failed to satisfy constraint: Member must satisfy regular expression pattern: \\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
@@ -57,7 +59,12 @@ struct FunctionARN {
 
     var reference: FunctionReference {
         guard let qualifier, !isLatest else { return FunctionReference(name, .alias(Alias.latest)) }
-        return FunctionReference(name, Int(qualifier).map { .version($0) } ?? .alias(qualifier))
+        return FunctionReference(name, Self.number(qualifier).map { .version($0) } ?? .alias(qualifier))
+    }
+
+    /// A version's: digits alone, where `Int` takes signs too.
+    static func number(_ text: String) -> Int? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
     }
 
     static func text(_ name: String, _ region: String, _ qualifier: String? = nil) -> String {

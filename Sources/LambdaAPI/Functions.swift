@@ -141,7 +141,7 @@ struct FunctionOperations: OperationGroup {
         let arn = try call.named
         _ = try newest(call)
         if let qualifier = arn.qualifier {
-            guard let number = Int(qualifier) else {
+            guard let number = FunctionARN.number(qualifier) else {
                 throw LambdaError(
                     .invalidParameter,
                     qualifier == FunctionVersion.latestLabel

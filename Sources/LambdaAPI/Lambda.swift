@@ -124,7 +124,9 @@ package struct Lambda: Sendable {
 
     private func served(_ request: LambdaRequest) async throws -> LambdaAnswer {
         // Whoever is not known is told nothing, not even what there is.
+        var request = request
         let claim = try request.claim ?? services.access.claim(of: request.signed)
+        request.claim = claim
         let key = try services.access.key(signing: request.signed, claim)
         guard let matched = OperationMatch(request.method, request.path, query: request.signed.query) else {
             throw LambdaError(

@@ -82,7 +82,7 @@ struct LambdaCall: Sendable {
     }
 
     /// As the credential says it.
-    var region: String { request.signed.region ?? "us-east-1" }
+    var region: String { request.claim?.region ?? "us-east-1" }
 
     /// - Throws: `LambdaError`; it is always there where the model requires it.
     var named: FunctionARN {

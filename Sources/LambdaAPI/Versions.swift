@@ -75,7 +75,9 @@ struct VersionOperations: OperationGroup {
         _ text: String, _ name: FunctionName, _ call: LambdaCall, _ services: Lambda.Services
     ) throws -> Alias.Target {
         if text == FunctionVersion.latestLabel { return .latest }
-        guard let number = Int(text), services.catalogue.snapshot.version(number, of: name)?.isPublished == true else {
+        guard let number = FunctionARN.number(text),
+            services.catalogue.snapshot.version(number, of: name)?.isPublished == true
+        else {
             throw LambdaError(.notFound, "Function not found: \(call.arn(name, printable(text.prefix(bytes: 40))))")
         }
         return .version(number)
@@ -88,7 +90,7 @@ struct VersionOperations: OperationGroup {
         }
         var weights: [Int: Double] = [:]
         for (text, share) in shares {
-            guard let number = Int(text) else {
+            guard let number = FunctionARN.number(text) else {
                 throw LambdaError(
                     .invalidParameter, "RoutingConfig: \(printable(text.prefix(bytes: 40))) is no version's number")
             }
