@@ -184,7 +184,7 @@ def test_show_list_and_versions(host):
 def pages(host, path, member, limit):
     """Everything a list has, page by page."""
     found, query = [], {"limit": limit}
-    for _ in range(500):
+    for _ in range(10_000):
         reply = host.get(path, query=query)
         assert reply.status == 200, reply
         page = reply.json()
