@@ -299,7 +299,7 @@ package final class Access: Sendable {
     /// SHA-256: tokens are 256 random bits, so that no slow hash is needed against guessing.
     static func hash(of token: String) -> String { hex(SHA256.hash(data: Array(token.utf8))) }
 
-    static func makeToken() -> String {
+    private static func makeToken() -> String {
         var generator = SystemRandomNumberGenerator()
         return "bh_" + hex((0..<32).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     }

@@ -149,11 +149,8 @@ struct SignatureV4 {
         let hash = SHA256.hash(data: Array(try canonical(request).utf8))
         let scope = "\(scope.date)/\(scope.region)/\(scope.service)/aws4_request"
         let toSign = "\(Self.algorithm)\n\(time)\n\(scope)\n\(hex(hash))"
-        let expected = Array(hex(HMAC<SHA256>.authenticationCode(for: Array(toSign.utf8), using: key)).utf8)
-        // In a time that does not tell how much of it was right.
-        var differs: UInt8 = 0
-        for (left, right) in zip(expected, signature.utf8) { differs |= left ^ right }
-        guard differs == 0 else { throw .wrong }
+        let expected = hex(HMAC<SHA256>.authenticationCode(for: Array(toSign.utf8), using: key))
+        guard isSameSecret(signature, expected) else { throw .wrong }
     }
 
     private func canonical(_ request: SignedRequest) throws(SignatureRefused) -> String {

@@ -7,12 +7,9 @@ extension HTTPEvent {
     func withoutBody() -> ByteBuffer {
         var json = ByteBuffer()
         json.reserveCapacity(2 << 10)
-        json.writeStaticString(#"{"version":"2.0","routeKey":"#)
-        JSONString.write(routeKey, to: &json)
-        json.writeStaticString(#","rawPath":"#)
-        JSONString.write(rawPath, to: &json)
-        json.writeStaticString(#","rawQueryString":"#)
-        JSONString.write(rawQueryString, to: &json)
+        json.write(#"{"version":"2.0","routeKey":"#, routeKey)
+        json.write(#","rawPath":"#, rawPath)
+        json.write(#","rawQueryString":"#, rawQueryString)
         json.writeStaticString(#","headers":"#)
         json.writeJSON(headers)
         if let cookies {
@@ -36,10 +33,8 @@ extension HTTPEvent {
 
 extension HTTPEvent.Context {
     fileprivate func write(to json: inout ByteBuffer) {
-        json.writeStaticString(#"{"accountId":"#)
-        JSONString.write(accountId, to: &json)
-        json.writeStaticString(#","apiId":"#)
-        JSONString.write(apiId, to: &json)
+        json.write(#"{"accountId":"#, accountId)
+        json.write(#","apiId":"#, apiId)
         if let authorizer {
             json.writeStaticString(#","authorizer":{"jwt":{"claims":"#)
             json.writeJSON(authorizer.claims)
@@ -49,28 +44,17 @@ extension HTTPEvent.Context {
             }
             json.writeStaticString("}}")
         }
-        json.writeStaticString(#","domainName":"#)
-        JSONString.write(domainName, to: &json)
-        json.writeStaticString(#","domainPrefix":"#)
-        JSONString.write(domainPrefix, to: &json)
-        json.writeStaticString(#","http":{"method":"#)
-        JSONString.write(http.method, to: &json)
-        json.writeStaticString(#","path":"#)
-        JSONString.write(http.path, to: &json)
-        json.writeStaticString(#","protocol":"#)
-        JSONString.write(http.protocol, to: &json)
-        json.writeStaticString(#","sourceIp":"#)
-        JSONString.write(http.sourceIp, to: &json)
-        json.writeStaticString(#","userAgent":"#)
-        JSONString.write(http.userAgent, to: &json)
-        json.writeStaticString(#"},"requestId":"#)
-        JSONString.write(requestId, to: &json)
-        json.writeStaticString(#","routeKey":"#)
-        JSONString.write(routeKey, to: &json)
-        json.writeStaticString(#","stage":"#)
-        JSONString.write(stage, to: &json)
-        json.writeStaticString(#","time":"#)
-        JSONString.write(time, to: &json)
+        json.write(#","domainName":"#, domainName)
+        json.write(#","domainPrefix":"#, domainPrefix)
+        json.write(#","http":{"method":"#, http.method)
+        json.write(#","path":"#, http.path)
+        json.write(#","protocol":"#, http.protocol)
+        json.write(#","sourceIp":"#, http.sourceIp)
+        json.write(#","userAgent":"#, http.userAgent)
+        json.write(#"},"requestId":"#, requestId)
+        json.write(#","routeKey":"#, routeKey)
+        json.write(#","stage":"#, stage)
+        json.write(#","time":"#, time)
         json.writeStaticString(#","timeEpoch":"#)
         json.writeString("\(timeEpoch)")
         json.writeStaticString("}")
@@ -78,6 +62,12 @@ extension HTTPEvent.Context {
 }
 
 extension ByteBuffer {
+    /// A text, behind what names it.
+    fileprivate mutating func write(_ name: StaticString, _ text: String) {
+        writeStaticString(name)
+        JSONString.write(text, to: &self)
+    }
+
     fileprivate mutating func writeJSON(_ members: [String: String]) {
         writeInteger(UInt8(ascii: "{"))
         var isFirst = true

@@ -1,5 +1,6 @@
 import FunctionModel
 import HTTPTypes
+import HostSystem
 import Hummingbird
 import NIOCore
 import Telemetry
@@ -48,11 +49,7 @@ struct MetaAPI: Sendable {
     private func authorize(_ call: Call) throws(Failure) {
         guard let token = services.metrics.token else { return }
         let shown = call.request.headers[.authorization] ?? ""
-        // In a time that does not tell how much of it was right.
-        let expected = Array("Bearer \(token)".utf8), given = Array(shown.prefix(bytes: 4096).utf8)
-        var differs: UInt8 = expected.count == given.count ? 0 : 1
-        for (left, right) in zip(expected, given) { differs |= left ^ right }
-        guard differs == 0 else {
+        guard isSameSecret(String(shown.prefix(bytes: 4096)), "Bearer \(token)") else {
             throw Failure(
                 .unauthorized,
                 "metrics take Authorization: Bearer and the token that the host was started with (metricsToken)")

@@ -22,3 +22,11 @@ package func hex(_ bytes: some Sequence<UInt8>) -> String {
     }
     return String(decoding: text, as: UTF8.self)
 }
+
+/// Whether both are the same, in a time that does not tell how much of them is.
+package func isSameSecret(_ given: String, _ expected: String) -> Bool {
+    let given = Array(given.utf8), expected = Array(expected.utf8)
+    var differs: UInt8 = expected.count == given.count ? 0 : 1
+    for (left, right) in zip(expected, given) { differs |= left ^ right }
+    return differs == 0
+}

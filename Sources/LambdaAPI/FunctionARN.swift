@@ -47,10 +47,9 @@ struct FunctionARN {
         if let qualifier, qualifier != FunctionVersion.latestLabel, Self.number(qualifier) == nil,
             !Alias.isName(qualifier)
         {
-            throw LambdaError(
-                .validation,
-                "1 validation error detected: Value '\(printable(qualifier.prefix(bytes: 128)))' at 'qualifier' failed to satisfy constraint: Member must satisfy regular expression pattern: \\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
-            )
+            throw LambdaError.invalid(
+                qualifier, at: "qualifier",
+                "Member must satisfy regular expression pattern: \\$(LATEST(\\.PUBLISHED)?)|[a-zA-Z0-9-_$]+")
         }
     }
 
@@ -72,9 +71,6 @@ struct FunctionARN {
     }
 
     private static func unreadable(_ text: String) -> LambdaError {
-        LambdaError(
-            .validation,
-            "1 validation error detected: Value '\(printable(text.prefix(bytes: 200)))' at 'functionName' failed to satisfy constraint: Member must be a function's name, part of its ARN, or its ARN"
-        )
+        LambdaError.invalid(text, at: "functionName", "Member must be a function's name, part of its ARN, or its ARN")
     }
 }

@@ -79,19 +79,14 @@ struct FunctionConfiguration {
         if let description = input.text("Description") { manifest.about = try Self.about(description) }
         if let seconds = input.whole("Timeout") {
             guard seconds <= 900 else {
-                throw LambdaError(
-                    .validation,
-                    "1 validation error detected: Value '\(seconds)' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900"
-                )
+                throw LambdaError.invalid(
+                    "\(seconds)", at: "timeout", "Member must have value less than or equal to 900")
             }
             manifest.limits.wall = .seconds(seconds)
             manifest.limits.cpu = nil
         }
         if let size = input.whole("MemorySize"), size > 10_240 {
-            throw LambdaError(
-                .validation,
-                "1 validation error detected: Value '\(size)' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to 10240"
-            )
+            throw LambdaError.invalid("\(size)", at: "memorySize", "Member must have value less than or equal to 10240")
         }
         if let size = input.whole("MemorySize") { manifest.limits.memory = .mebibytes(size) }
         if let storage = input["EphemeralStorage"]?["Size"] {

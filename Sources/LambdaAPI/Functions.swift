@@ -101,7 +101,6 @@ struct FunctionOperations: OperationGroup {
         try precondition?.check("\(newest.revision)")
         var manifest = newest.manifest
         try FunctionConfiguration(call).changeCode(&manifest)
-        // What a version of the host's own API brings in its archive stands in the manifest already.
         if call.input.flag("DryRun") {
             let arrival = try await arrival(of: call)
             let sha = arrival.sha256()

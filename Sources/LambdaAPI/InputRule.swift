@@ -74,9 +74,11 @@ struct InputRule: Sendable {
     }
 
     private func failed(_ value: String, _ constraint: String) -> String {
-        let place = name.prefix(1).lowercased() + name.dropFirst()
-        return
-            "Value '\(printable(value.prefix(bytes: 300)))' at '\(place)' failed to satisfy constraint: \(constraint)"
+        Self.complaint(value, at: name.prefix(1).lowercased() + name.dropFirst(), constraint)
+    }
+
+    static func complaint(_ value: String, at place: String, _ constraint: String) -> String {
+        "Value '\(printable(value.prefix(bytes: 300)))' at '\(place)' failed to satisfy constraint: \(constraint)"
     }
 
     /// Bounded before: a text is as long as its rule allows, and no pattern of these looks at a byte more than a few times.

@@ -25,7 +25,6 @@ struct LambdaCall: Sendable {
         func text(_ name: String) -> String? { self[name]?.text }
         func whole(_ name: String) -> Int? { self[name]?.whole }
         func flag(_ name: String) -> Bool { self[name]?.flag ?? false }
-        var names: [String] { Array(values.keys) }
     }
 
     /// Beside a function's code, in bytes.

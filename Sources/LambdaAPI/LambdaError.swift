@@ -7,7 +7,7 @@ import Logging
 struct LambdaError: Error {
     enum Kind: Sendable {
         case accessDenied, notFound, conflict, invalidParameter, validation, notImplemented, unknownOperation
-        case methodNotAllowed, preconditionFailed, requestTooLarge, entityTooLarge, invalidContent, storageExceeded,
+        case methodNotAllowed, preconditionFailed, requestTooLarge, entityTooLarge, invalidContent,
             service,
             unavailable
         case tooManyRequests(reason: String, retryAfter: Int)
@@ -27,7 +27,6 @@ struct LambdaError: Error {
             case .requestTooLarge: "RequestTooLargeException"
             case .entityTooLarge: "RequestEntityTooLargeException"
             case .invalidContent: "InvalidRequestContentException"
-            case .storageExceeded: "CodeStorageExceededException"
             case .service: "ServiceException"
             case .unavailable: "ServiceUnavailableException"
             case .tooManyRequests: "TooManyRequestsException"
@@ -37,7 +36,7 @@ struct LambdaError: Error {
 
         var status: Int {
             switch self {
-            case .invalidParameter, .validation, .invalidContent, .storageExceeded: 400
+            case .invalidParameter, .validation, .invalidContent: 400
             case .accessDenied, .signature: 403
             case .notFound, .unknownOperation: 404
             case .methodNotAllowed: 405
@@ -57,6 +56,11 @@ struct LambdaError: Error {
 
     static let noZip = LambdaError(
         .invalidParameter, "Could not unzip uploaded file. Please check your file, then try to upload again.")
+
+    /// What one member is, in the words of the model's checks.
+    static func invalid(_ value: String, at place: String, _ constraint: String) -> LambdaError {
+        LambdaError(.validation, "1 validation error detected: \(InputRule.complaint(value, at: place, constraint))")
+    }
 
     init(_ kind: Kind, _ message: String) { (self.kind, self.message) = (kind, message) }
 
@@ -129,8 +133,7 @@ struct LambdaError: Error {
             body = ["Reason": .text(reason), "Type": "User", "message": .text(message)]
             headers.append(("retry-after", "\(retryAfter)"))
         case .conflict, .invalidParameter, .methodNotAllowed, .preconditionFailed, .requestTooLarge, .entityTooLarge,
-            .invalidContent,
-            .storageExceeded:
+            .invalidContent:
             body = ["Type": "User", "message": .text(message)]
         }
         var answer = LambdaAnswer(status: kind.status, .object(body))
