@@ -36,6 +36,7 @@ func cSettings(_ flags: String...) -> [CSetting] {
     ]
 }
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 
 let package = Package(
     name: "bulkhead",
@@ -54,6 +55,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", exact: "1.7.3"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
@@ -69,8 +71,10 @@ let package = Package(
     targets: [
         // 1. Values, no I/O: what a function, an invocation, a failure is.
         .target(name: "FunctionModel", dependencies: ["Yams", .product(name: "NIOCore", package: "swift-nio")]),
-        // 2. Mechanisms. Metrics in atomics and their Prometheus text:
-        .target(name: "Telemetry", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")]),
+        // 2. Mechanisms. Metrics in atomics and their Prometheus text; spans and their OTLP:
+        .target(
+            name: "Telemetry",
+            dependencies: ["FunctionModel", .product(name: "CoreMetrics", package: "swift-metrics"), tracing]),
 
         // The C side. The launcher shares one header with Swift and links no library.
         .target(name: "CLauncherABI", path: "sandbox/abi"),
@@ -110,7 +114,10 @@ let package = Package(
             dependencies: ["FunctionModel", "HostSystem", .product(name: "NIOCore", package: "swift-nio")]),
         .target(
             name: "WorkerPool",
-            dependencies: ["FunctionModel", "HostSystem", "Sandbox", "Dialogues", logging] + nio),
+            dependencies: [
+                "FunctionModel", "HostSystem", "Sandbox", "Dialogues", logging,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ] + nio),
         .target(
             name: "Bundles",
             dependencies: [
@@ -147,7 +154,7 @@ let package = Package(
         .target(
             name: "Journal",
             dependencies: [
-                "FunctionModel", "HostSystem", "Store", "Sandbox", "WorkerPool", "Telemetry", logging,
+                "FunctionModel", "HostSystem", "Store", "Sandbox", "WorkerPool", "Telemetry", logging, tracing,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
@@ -220,7 +227,7 @@ let package = Package(
                 "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry", "Bundles",
                 "Runtimes", "Access", "Journal", "Deployment", "Events", "Secrets", "Host", "Gateway", "Courier",
                 "CourierProgram",
-                "Yams", logging,
+                "Yams", logging, tracing,
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -247,7 +254,9 @@ let package = Package(
             dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
         .testTarget(
             name: "TelemetryTests",
-            dependencies: ["Telemetry", .product(name: "CoreMetrics", package: "swift-metrics")]),
+            dependencies: [
+                "FunctionModel", "Telemetry", .product(name: "CoreMetrics", package: "swift-metrics"), tracing,
+            ]),
         .testTarget(
             name: "StoreTests",
             dependencies: [
@@ -262,7 +271,10 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(name: "CourierTests", dependencies: ["FunctionModel", "Courier"]),
-        .testTarget(name: "SandboxTests", dependencies: ["Sandbox", "SandboxProfiles", "CSeccomp"]),
+        .testTarget(name: "BulkheadCommandsTests", dependencies: ["FunctionModel", "BulkheadCommands"]),
+        .testTarget(
+            name: "SandboxTests",
+            dependencies: ["FunctionModel", "Sandbox", "SandboxProfiles", "CLauncherABI", "CSeccomp"]),
         .testTarget(
             name: "WorkerTests",
             dependencies: [

@@ -38,7 +38,9 @@ SIDEWAYS = {
 
 # Libraries that one room only may see.
 ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": {"Gateway"}, "ArgumentParser": {"BulkheadCommands"},
-        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access", "Events", "Secrets"}, "JWTKit": {"Access"}}
+        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access", "Events", "Secrets"}, "JWTKit": {"Access"},
+        # A span is made by who knows an invocation's steps; the command line lets libraries join.
+        "Tracing": {"Telemetry", "Journal", "BulkheadCommands"}, "Instrumentation": {"Telemetry"}, "ServiceContextModule": {"Telemetry"}}
 
 # Edges decode, ask a service and encode: what is below services is none of their business.
 FORBIDDEN = {edge: {"WorkerPool", "Sandbox", "Runtimes", "StoreSQLite", "Dialogues"} for edge in ("Gateway", "LambdaAPI")}

@@ -10,10 +10,21 @@ struct ApplyCommand: ParsableCommand {
         discussion: """
             Without --yes it only shows what would change. What the file does not name stays as it is: nothing is deleted. \
             Applied twice, the second time changes nothing.
+
+            A template of AWS SAM (Transform: AWS::Serverless-2016-10-31) is taken as well, YAML or JSON: functions in Python \
+            and of provided runtimes, with events of the types HttpApi, Api, Schedule and ScheduleV2. All that it asks for and \
+            is not supported is listed, with its lines, before anything is done, and nothing is done. AWS::Region is \
+            AWS_REGION or us-east-1, AWS::StackName the folder's name.
             """)
 
-    @Argument(help: "The project file, YAML.")
+    @Argument(help: "The project file, YAML, or a template of AWS SAM.")
     var file: String
+
+    @Option(name: .customLong("parameter"), help: "NAME=VALUE of a template's parameter. May be repeated.")
+    var parameters: [String] = []
+
+    @Flag(help: "Leave out what a template asks for and is not supported, and say so.")
+    var skipUnsupported = false
 
     @Flag(help: "Apply it.")
     var yes = false
@@ -21,7 +32,7 @@ struct ApplyCommand: ParsableCommand {
     @OptionGroup var host: HostOptions
 
     func run() throws {
-        let project = try ProjectFile(path: file)
+        let project = try project()
         let plan = try ApplyPlan(project, client: try host.client())
         if !host.json {
             for step in plan.steps { print("\(step.change.sign) \(step.kind.rawValue) \(step.name)") }
@@ -37,6 +48,17 @@ struct ApplyCommand: ParsableCommand {
         let new = pending.count { $0.change == .new }
         let counts = "\(new) new, \(pending.count - new) changed, \(plan.steps.count - pending.count) as they are"
         print(yes ? "applied: \(counts)" : pending.isEmpty ? counts : "\(counts); --yes applies it")
+    }
+
+    private func project() throws -> ProjectFile {
+        if let template = try TemplateFile(path: file, parameters: parameters) {
+            return try template.project(skippingUnsupported: skipUnsupported)
+        }
+        guard parameters.isEmpty, !skipUnsupported else {
+            throw CommandFailure(
+                "\(file) is no template of AWS SAM: --parameter and --skip-unsupported have no meaning for it", .usage)
+        }
+        return try ProjectFile(path: file)
     }
 }
 
@@ -82,7 +104,11 @@ struct ApplyPlan {
             if step.change != .none { changing.insert(function.name) }
             steps.append(step)
         }
-        for alias in project.aliases { steps.append(try Self.step(alias, client)) }
+        for alias in project.aliases {
+            let step = try Self.step(alias, client)
+            if step.change == .new { changing.insert(alias.function) }
+            steps.append(step)
+        }
         for route in project.routes { steps.append(try Self.step(route, .route, client, changing)) }
         for schedule in project.schedules { steps.append(try Self.step(schedule, .schedule, client, changing)) }
         self.steps = steps
@@ -98,7 +124,7 @@ struct ApplyPlan {
     // MARK: - What changes
 
     private static func step(_ function: ProjectFile.Function, _ client: HostClient) throws -> Step {
-        let source = try UploadSource(path: function.path, settings: function.settings, name: function.name)
+        let source = try client.named("function \(function.name)") { _ in try function.source() }
         let query = source.query.map { "\(escaped($0.name))=\(escaped($0.value))" }
         func path(_ query: [String]) -> String {
             "/v1/functions/\(source.name)" + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
@@ -142,7 +168,7 @@ struct ApplyPlan {
         let path = "/v1/\(kind.rawValue)s/\(escaped(entry.id))"
         let request = try Request(path, json: entry.body)
         let change = try client.named("\(kind.rawValue) \(entry.id)") { client in
-            // Its function may be about to be made.
+            // Its function, or that one's alias, may be about to be made.
             try client.change(path + "?dryRun=true", request.body, request.contentType, for: 404) {
                 changing.contains(entry.function)
             }

@@ -20,6 +20,14 @@ struct ProjectFile {
         let name: String
         let path: String
         let settings: [String]
+        /// In their place, where its manifest is made of a template.
+        var bundle: TemplateBundle?
+
+        /// - Throws: `CommandFailure`.
+        func source() throws -> UploadSource {
+            if let bundle { return try UploadSource(bundle, name: name) }
+            return try UploadSource(path: path, settings: settings, name: name)
+        }
     }
     struct AliasEntry {
         let function: String
@@ -40,6 +48,12 @@ struct ProjectFile {
     private(set) var schedules: [Entry] = []
 
     private let path: String
+
+    /// What a template says in its own words.
+    init(functions: [Function], aliases: [AliasEntry], routes: [Entry], schedules: [Entry]) {
+        path = ""
+        (self.functions, self.aliases, self.routes, self.schedules) = (functions, aliases, routes, schedules)
+    }
 
     /// - Throws: `CommandFailure`, naming file and line.
     init(path: String) throws {

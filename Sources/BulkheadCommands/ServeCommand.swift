@@ -18,6 +18,7 @@ import NIOPosix
 import Secrets
 import ServiceLifecycle
 import Telemetry
+import Tracing
 import UnixSignals
 
 struct ServeCommand: ParsableCommand {
@@ -115,6 +116,9 @@ struct ServeCommand: ParsableCommand {
         let courier = guardian.courier.map { Courier(OwnedDescriptor(owning: $0)) }
         let host = try foundations.host(options: hostOptions, courier: courier, secretKey: secretKey, logger: logger)
         MetricsSystem.bootstrap(RegistryMetrics(host.journal.metrics))
+        // What libraries would tell joins; none does unasked: Hummingbird's middleware is not in use, and the client whose
+        // requests are spans is the courier's, another process.
+        if hostOptions.traces != nil { InstrumentationSystem.bootstrap(host.journal.traces.tracer) }
         let inside = DataDirectory(foundations.path)
         do {
             try blocking {

@@ -213,7 +213,7 @@ struct ArchiveUnpacker: ~Copyable {
 
     /// An entry's name. Zips that do not say that theirs are UTF-8 have them in the code page of DOS (APPNOTE.TXT, D.1), or in
     /// UTF-8 all the same.
-    private static func name(of entry: OpaquePointer, in archive: OpaquePointer) throws -> String {
+    static func name(of entry: OpaquePointer, in archive: OpaquePointer) throws -> String {
         if let name = archive_entry_pathname_utf8(entry) { return String(cString: name) }
         let isZip = archive_format(archive) & ARCHIVE_FORMAT_BASE_MASK == ARCHIVE_FORMAT_ZIP
         guard isZip, let raw = archive_entry_pathname(entry) else {
@@ -258,7 +258,7 @@ struct ArchiveUnpacker: ~Copyable {
         return true
     }
 
-    private static func problem(of archive: OpaquePointer) -> String {
+    static func problem(of archive: OpaquePointer) -> String {
         archive_error_string(archive).map { String(cString: $0) } ?? "it is neither zip nor tar"
     }
 }

@@ -6,6 +6,7 @@ import Synchronization
 package final class Catalogue: Sendable {
     let store: any Store
     private let state: Mutex<Snapshot>
+    private let settingsChanged = Mutex<@Sendable (FunctionName) -> Void>({ _ in })
 
     /// Blocks.
     /// - Throws: what the store says.
@@ -17,6 +18,19 @@ package final class Catalogue: Sendable {
     /// Asked for each invocation.
     package func reservedConcurrency(of name: FunctionName) -> Int? {
         state.withLock { $0.settings(of: name).reservedConcurrency }
+    }
+
+    /// Asked for each asynchronous invocation.
+    package func asyncRules(of version: FunctionVersion) -> AsyncRules {
+        state.withLock { $0.asyncRules(of: version) }
+    }
+
+    /// How many workers of this version are kept started, while it is served.
+    package func keptWorkers(of version: FunctionVersion) -> Int { state.withLock { $0.keptWorkers(of: version) } }
+
+    /// - Parameter settingsChanged: told when what a function has beside its versions is another than before.
+    package func tell(_ settingsChanged: @escaping @Sendable (FunctionName) -> Void) {
+        self.settingsChanged.withLock { $0 = settingsChanged }
     }
 
     func change(_ change: (inout Snapshot) -> Void) { state.withLock { change(&$0) } }
@@ -87,11 +101,20 @@ package final class Catalogue: Sendable {
         }
     }
 
+    /// - Parameter qualifier: what the change is of: an alias, a version's number, or `FunctionVersion.latestLabel`. It is there when
+    ///   the change is made, or there is none.
     /// - Throws: `Failure` not_found, what `change` throws, or what the store says.
-    package func changeSettings(
-        of name: FunctionName, _ change: @escaping @Sendable (inout FunctionSettings) throws -> Void
-    ) async throws {
-        try await self.change(name) { traffic, _ in try change(&traffic.settings) }
+    @discardableResult
+    package func changeSettings<Value: Sendable>(
+        of name: FunctionName, for qualifier: String = FunctionVersion.latestLabel,
+        _ change: @escaping @Sendable (inout FunctionSettings) throws -> Value
+    ) async throws -> Value {
+        let value = try await self.change(name) { traffic, _ in
+            try traffic.require(qualifier, of: name)
+            return try change(&traffic.settings)
+        }
+        settingsChanged.withLock { $0 }(name)
+        return value
     }
 
     private func change<Value: Sendable>(

@@ -33,8 +33,25 @@ package struct Snapshot: Sendable {
 
     package var names: [FunctionName] { functions.keys.sorted() }
     package var count: Int { functions.count }
-    /// All that `live` sends somebody to: what is kept warm.
-    package var liveVersions: [FunctionVersion] { functions.values.flatMap(Self.live) }
+    /// Versions of which workers may be kept started: all that `live` sends somebody to, and what is provisioned.
+    package var warmVersions: [FunctionVersion] { functions.values.flatMap(Self.warm) }
+
+    package func warmVersions(of name: FunctionName) -> [FunctionVersion] { functions[name].map(Self.warm) ?? [] }
+
+    private static func warm(_ entry: Entry) -> [FunctionVersion] {
+        let live = live(entry)
+        let provisioned = entry.traffic.provisioned
+        guard !provisioned.isEmpty else { return live }
+        return live + entry.versions.filter { provisioned[$0.number] != nil && !live.contains($0) }
+    }
+
+    /// How many of a version's workers are kept started, while it is served.
+    package func keptWorkers(of version: FunctionVersion) -> Int {
+        let asked = version.manifest.concurrency.warm
+        guard let entry = functions[version.name] else { return asked }
+        let provisioned = entry.traffic.provisioned[version.number] ?? 0
+        return max(Self.live(entry).contains(version) || entry.held == version ? asked : 0, provisioned)
+    }
 
     private static func live(_ entry: Entry) -> [FunctionVersion] {
         let live = entry.traffic.live
@@ -73,6 +90,21 @@ package struct Snapshot: Sendable {
 
     package func settings(of name: FunctionName) -> FunctionSettings {
         functions[name]?.traffic.settings ?? FunctionSettings()
+    }
+
+    /// The URL that a function has: for an alias, or for itself (`FunctionVersion.latestLabel`).
+    package func url(of name: FunctionName, _ qualifier: String) -> FunctionURL? {
+        guard let urls = functions[name]?.traffic.settings.urls, !urls.isEmpty else { return nil }
+        return urls[qualifier]
+    }
+
+    /// What becomes of asynchronous invocations of this version.
+    package func asyncRules(of version: FunctionVersion) -> AsyncRules {
+        guard let traffic = functions[version.name]?.traffic, !traffic.settings.eventInvoke.isEmpty else {
+            return version.manifest.async
+        }
+        return traffic.settings.asyncRules(
+            of: version, newest: traffic.newest ?? version.number, aliases: Array(traffic.aliases.values))
     }
 
     package func alias(_ alias: String, of name: FunctionName) -> Alias? { functions[name]?.traffic.aliases[alias] }

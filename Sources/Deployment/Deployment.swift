@@ -36,26 +36,6 @@ package final class Deployment: Sendable {
         }
     }
 
-    /// What functions are given that only the host knows.
-    package struct Secrets: Sendable {
-        /// Names of those that there are not.
-        package var missing: @Sendable ([String: String]) -> [String]
-        /// Variables as a process gets them; nil where one is missing.
-        package var environment: @Sendable ([String: String]) -> [String]?
-
-        package init(
-            missing: @escaping @Sendable ([String: String]) -> [String],
-            environment: @escaping @Sendable ([String: String]) -> [String]?
-        ) {
-            self.missing = missing
-            self.environment = environment
-        }
-
-        /// There are none.
-        package static let none = Secrets(
-            missing: { Set($0.values).sorted() }, environment: { $0.isEmpty ? [] : nil })
-    }
-
     package struct Limits: Sendable {
         /// Bytes of an upload.
         package var maxUpload = 64 << 20
@@ -268,9 +248,10 @@ package final class Deployment: Sendable {
                 "limits.memory (\(memory)) or limits.scratch (\(scratch)) is more than all workers of this host may use together (memoryBudget, \(ByteSize(bytes: limits.memoryBudget)))"
             )
         }
-        guard secrets.environment(draft.manifest.secrets) != nil else {
+        guard draft.manifest.secretsAs == .descriptor || secrets.environment(draft.manifest.secrets) != nil else {
             throw UploadRefused(
-                "secrets: one of them is no UTF-8, or has a NUL byte, which no variable can carry; store it in base64")
+                "secrets: one of them is no UTF-8, or has a NUL byte, which no variable can carry; store it in base64, or give them by secretsAs: descriptor"
+            )
         }
         do {
             // As its longest number would have it: a policy or argument list that cannot work is told to whoever uploads it,

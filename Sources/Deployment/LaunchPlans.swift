@@ -53,12 +53,11 @@ final class LaunchPlans: Sendable {
     /// - Throws: as `Runtimes.plan`, `SystemError`, or `LaunchError` where a secret is gone.
     func make(for version: FunctionVersion, observing: Bool) throws -> SealedFile {
         var plan = try runtimes.plan(for: version, observing: observing)
-        guard let variables = secrets.environment(version.manifest.secrets) else {
-            // One is gone, or holds what no variable can.
+        guard secrets.give(version.manifest, to: &plan) else {
+            // One is gone, or is to be a variable and holds what none can.
             let isGone = !secrets.missing(version.manifest.secrets).isEmpty
             throw LaunchError(stage: "secrets", number: isGone ? ENOENT : EILSEQ)
         }
-        plan.environment += variables
         return try plan.seal()
     }
 

@@ -29,7 +29,7 @@ package struct CommandDialogue: Sendable {
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
         guard isIdle else { return nil }
         state = request.streams ? .streaming(0) : .answering
-        return DialogueOpening(bytes: request.event, isLast: true)
+        return .input(request.event, isLast: true)
     }
 
     package mutating func receive(_ bytes: ByteBuffer) -> [DialogueEvent] {

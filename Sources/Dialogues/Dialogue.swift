@@ -6,26 +6,36 @@ package import NIOCore
 package enum Dialogue: Sendable {
     case command(CommandDialogue)
     case jsonRPC(JSONRPCDialogue)
+    case runtimeAPI(RuntimeAPIDialogue)
 
     /// One that has just begun.
-    /// - Parameters:
-    ///   - speaksJSONRPC: see `FunctionVersion.speaksJSONRPC`.
-    ///   - longestResult: in bytes.
-    package init(speaksJSONRPC: Bool, longestResult: Int) {
+    /// - Parameter longestResult: in bytes.
+    package init(_ speech: WorkerSpeech, longestResult: Int) {
         self =
-            speaksJSONRPC
-            ? .jsonRPC(JSONRPCDialogue(longestResult: longestResult))
-            : .command(CommandDialogue(longestResult: longestResult))
+            switch speech {
+            case .command: .command(CommandDialogue(longestResult: longestResult))
+            case .jsonRPC: .jsonRPC(JSONRPCDialogue(longestResult: longestResult))
+            case .runtimeAPI: .runtimeAPI(RuntimeAPIDialogue(longestResult: longestResult))
+            }
     }
 
     /// Whether the worker says itself when it can take an event. One that does not can be sent its event before it runs.
-    package var saysReady: Bool { if case .jsonRPC = self { true } else { false } }
+    package var saysReady: Bool { if case .command = self { false } else { true } }
 
     /// Whether an invocation can begin.
     package var isIdle: Bool {
         switch self {
         case .command(let dialogue): dialogue.isIdle
         case .jsonRPC(let dialogue): dialogue.isIdle
+        case .runtimeAPI(let dialogue): dialogue.isIdle
+        }
+    }
+
+    /// Whether the worker has still to answer. One that has may not be ready for the next.
+    package var isBusy: Bool {
+        switch self {
+        case .command, .jsonRPC: !isIdle
+        case .runtimeAPI(let dialogue): dialogue.isBusy
         }
     }
 
@@ -34,6 +44,7 @@ package enum Dialogue: Sendable {
         switch self {
         case .command(let dialogue): dialogue.held
         case .jsonRPC(let dialogue): dialogue.held
+        case .runtimeAPI(let dialogue): dialogue.held
         }
     }
 
@@ -43,6 +54,8 @@ package enum Dialogue: Sendable {
         inPlace {
             $0.begin(request)
         } jsonRPC: {
+            $0.begin(request)
+        } runtimeAPI: {
             $0.begin(request)
         }
     }
@@ -54,6 +67,19 @@ package enum Dialogue: Sendable {
             $0.receive(bytes)
         } jsonRPC: {
             $0.receive(bytes)
+        } runtimeAPI: { _ in
+            []  // its stdout is its log
+        }
+    }
+
+    /// Takes what a client of the Runtime API did.
+    package mutating func receive(_ call: RuntimeCall) -> [DialogueEvent] {
+        inPlace { _ in
+            []
+        } jsonRPC: { _ in
+            []
+        } runtimeAPI: {
+            $0.receive(call)
         }
     }
 
@@ -62,6 +88,8 @@ package enum Dialogue: Sendable {
         inPlace {
             $0.ended()
         } jsonRPC: {
+            $0.ended()
+        } runtimeAPI: {
             $0.ended()
         }
     }
@@ -75,7 +103,8 @@ package enum Dialogue: Sendable {
 
     /// A copy of a dialogue would copy all that it has gathered, at every read.
     private mutating func inPlace<Value>(
-        command: (inout CommandDialogue) -> Value, jsonRPC: (inout JSONRPCDialogue) -> Value
+        command: (inout CommandDialogue) -> Value, jsonRPC: (inout JSONRPCDialogue) -> Value,
+        runtimeAPI: (inout RuntimeAPIDialogue) -> Value
     ) -> Value {
         switch self {
         case .command(var dialogue):
@@ -86,6 +115,10 @@ package enum Dialogue: Sendable {
             self = Self.nothing
             defer { self = .jsonRPC(dialogue) }
             return jsonRPC(&dialogue)
+        case .runtimeAPI(var dialogue):
+            self = Self.nothing
+            defer { self = .runtimeAPI(dialogue) }
+            return runtimeAPI(&dialogue)
         }
     }
 
@@ -106,12 +139,14 @@ package struct DialogueRequest: Sendable {
     package let memoryLimit: Int
     package let traceparent: String?
     package let lambda: LambdaAsking?
+    /// The function's name as AWS writes it; as the caller named it, where it came by Lambda's API.
+    package let arn: String
     /// Whether somebody takes an answer while it is made.
     package let streams: Bool
 
     package init(
         event: ByteBuffer, invocationID: String, function: String, version: Int, deadline: Int, memoryLimit: Int,
-        traceparent: String?, lambda: LambdaAsking? = nil, streams: Bool = false
+        traceparent: String?, lambda: LambdaAsking? = nil, arn: String = "", streams: Bool = false
     ) {
         self.event = event
         self.invocationID = invocationID
@@ -121,19 +156,34 @@ package struct DialogueRequest: Sendable {
         self.memoryLimit = memoryLimit
         self.traceparent = traceparent
         self.lambda = lambda
+        self.arn = arn
         self.streams = streams
     }
 }
 
-/// What goes to the worker's stdin.
-package struct DialogueOpening: Sendable, Equatable {
-    package let bytes: ByteBuffer
-    /// Whether nothing comes after it.
-    package let isLast: Bool
+/// How an event goes to the worker.
+package enum DialogueOpening: Sendable, Equatable {
+    /// To its stdin; whether nothing comes after it.
+    case input(ByteBuffer, isLast: Bool)
+    /// To the connection by which it has asked.
+    case reply(RuntimeReply, to: Int)
+
+    package var bytes: ByteBuffer {
+        switch self {
+        case .input(let bytes, _): bytes
+        case .reply(let reply, _): reply.body
+        }
+    }
 }
 
 package enum DialogueEvent: Sendable, Equatable {
     case ready
+    /// It has answered, and can take the next event.
+    case asksAgain
+    /// It says that it will never be ready.
+    case failedStart(Failure.HandlerError)
+    /// What is answered to its client.
+    case reply(RuntimeReply, to: Int)
     /// Of an answer that comes in parts; its end is a `result` without bytes.
     case part(ResponsePart)
     case result(ByteBuffer, ResultKind)

@@ -68,7 +68,7 @@ package struct JSONRPCDialogue: Sendable {
             }
         }
         line.writeInteger(newline)
-        return DialogueOpening(bytes: line, isLast: false)
+        return .input(line, isLast: false)
     }
 
     private static func context(_ request: DialogueRequest) -> String {

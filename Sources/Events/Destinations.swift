@@ -21,7 +21,7 @@ struct Destinations {
     func followUps(
         _ item: InvocationQueue.Item, _ record: InvocationRecord, _ reason: RetryRules.Reason?
     ) async -> [QueuedInvocation] {
-        let rules = item.version.manifest.async
+        let rules = events.around.rules(item.version)
         guard let destination = reason == nil ? (record.outcome == .ok ? rules.onSuccess : nil) : rules.onFailure else {
             return []
         }

@@ -60,7 +60,7 @@ package struct EventRunner: Service {
     private func invoke(_ item: InvocationQueue.Item, _ event: ArrivedEvent) async {
         var item = item
         let age = Self.age(item)
-        if age > item.version.manifest.async.maxAge.duration {
+        if age > events.around.rules(item.version).maxAge.duration {
             events.queue.ran(item)
             return await bury(
                 item, .tooOld, Failure(.overloaded(retryAfter: 1), "it had waited for longer than async.maxAge"))
@@ -89,7 +89,7 @@ package struct EventRunner: Service {
             return postpone(item, by: .seconds(1))
         }
         if !completion.hasNotRun { item.attempts += 1 }
-        let rules = RetryRules(rules: item.version.manifest.async, chance: .random(in: 0...1))
+        let rules = RetryRules(rules: events.around.rules(item.version), chance: .random(in: 0...1))
         let verdict = rules.verdict(
             isOK: isOK, hasNotRun: completion.hasNotRun, isRetryable: completion.outcome.blame != .caller,
             attempts: item.attempts, postponements: item.setbacks.fullHouses, age: Self.age(item))
@@ -201,7 +201,7 @@ package struct EventRunner: Service {
         events.queue.ran(item)
         if events.queue.isClosed, failure != nil { return leave(item) }
         item.attempts += 1
-        var rules = item.version.manifest.async
+        var rules = events.around.rules(item.version)
         rules.retries = max(rules.retries, Webhook.leastRetries)
         let verdict = RetryRules(rules: rules, chance: .random(in: 0...1)).verdict(
             isOK: failure == nil, hasNotRun: false, attempts: item.attempts, postponements: 0, age: Self.age(item))

@@ -24,14 +24,18 @@ package final class Events: Sendable {
         package var courier: Courier?
         /// What is in hand; nil: nobody need know.
         package var running: RunningFile?
+        /// What becomes of a version's invocations now.
+        package var rules: @Sendable (FunctionVersion) -> AsyncRules
 
         package init(
             version: @escaping @Sendable (FunctionName, Int) -> FunctionVersion?,
             resolve: @escaping @Sendable (FunctionReference) throws -> FunctionVersion,
             secret: @escaping @Sendable (String) -> [UInt8]? = { _ in nil }, courier: Courier? = nil,
-            running: RunningFile? = nil
+            running: RunningFile? = nil,
+            rules: @escaping @Sendable (FunctionVersion) -> AsyncRules = { $0.manifest.async }
         ) {
             self.running = running
+            self.rules = rules
             self.version = version
             self.resolve = resolve
             self.secret = secret

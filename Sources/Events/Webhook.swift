@@ -25,7 +25,7 @@ struct Webhook {
             ("webhook-timestamp", time),
         ]
         if let traceparent = item.traceparent { errand.headers.append(("traceparent", traceparent)) }
-        if let name = item.version.manifest.async.signedWith {
+        if let name = around.rules(item.version).signedWith {
             guard let secret = around.secret(name) else { return "there is no secret \"\(name)\" to sign it with" }
             errand.headers.append(("webhook-signature", Self.signature(errand.body, id: item.id, time, by: secret)))
         }

@@ -49,15 +49,20 @@ package final class FunctionVersion: Sendable {
         self.executable = executable
         self.key = key
         self.isTrial = isTrial
-        speaksJSONRPC = manifest.mode != .command || manifest.runtime == .python
+        speech =
+            switch manifest.runtime {
+            case .python: .jsonRPC
+            case .provided: .runtimeAPI
+            case .native: manifest.mode == .command ? .command : .jsonRPC
+            }
     }
 
     /// Whether it is a trial of `policy learn`: no catalogue knows it, and what it does is told all the same.
     package let isTrial: Bool
 
-    /// Whether the worker speaks JSON-RPC. A Python handler always does, in either mode: so that an error it raises
-    /// can be told from an exit.
-    package let speaksJSONRPC: Bool
+    /// How its workers are talked to. With a Python handler by JSON-RPC, in any mode: so that an error it raises can be told from
+    /// an exit.
+    package let speech: WorkerSpeech
 
     /// What others are told: 0 for one that is not published.
     package var shownNumber: Int { isPublished ? number : 0 }
@@ -80,4 +85,14 @@ extension FunctionVersion: Hashable {
     package static func == (one: FunctionVersion, other: FunctionVersion) -> Bool { one.revision == other.revision }
 
     package func hash(into hasher: inout Hasher) { hasher.combine(revision) }
+}
+
+/// How the host and a worker talk.
+package enum WorkerSpeech: Sendable {
+    /// The event is its stdin, its stdout the result.
+    case command
+    /// JSON-RPC, line by line, on stdin and stdout.
+    case jsonRPC
+    /// It asks by HTTP, as Lambda's custom runtimes do.
+    case runtimeAPI
 }

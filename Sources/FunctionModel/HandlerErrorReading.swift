@@ -37,6 +37,28 @@ extension Failure.HandlerError {
         if message.isEmpty { message = "(the error's message stands behind more than 256 KiB of other things)" }
     }
 
+    /// Reads what Lambda's runtimes say of an error (`errorType`, `errorMessage`, `stackTrace` or `trace`), as much of it as is kept.
+    /// - Parameters:
+    ///   - json: of any kind; looked at as far as the first 256 KiB.
+    ///   - type: what it is where that does not say it; a tenant's word.
+    package init(lambda json: UnsafeRawBufferPointer, type: String?) {
+        let fallback = type.map { printable($0.prefix(bytes: Self.longestType)) } ?? "Runtime.Unknown"
+        self.init(type: fallback, message: "", stackTrace: [])
+        let looked = UnsafeRawBufferPointer(rebasing: json.prefix(Self.longestRead))
+        // Walked without regard to nesting: of what is no JSON nothing is known but its type.
+        guard JSONText.problem(in: looked) == nil else { return }
+        var reader = PartialObject(looked)
+        reader.members { name, reader in
+            switch name {
+            case "errorMessage": message = reader.string(longest: Self.longestMessage) ?? message
+            case "errorType": self.type = reader.string(longest: Self.longestType) ?? self.type
+            case "stackTrace", "trace":
+                stackTrace = reader.strings(most: Self.maxFrames, longest: Self.longestFrame)
+            default: reader.skip()
+            }
+        }
+    }
+
     private mutating func readDetails(_ json: UnsafeRawBufferPointer) {
         guard let members = JSONText.members(of: json) else { return }
         if let range = members["type"], let text = Self.string(json[range], longest: Self.longestType) { type = text }

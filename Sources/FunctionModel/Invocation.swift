@@ -14,7 +14,7 @@ package struct Invocation: Sendable {
 
     package let id: String
     package let version: FunctionVersion
-    package let principal: Principal
+    package var principal: Principal
     package let source: Source
     package var event: ArrivedEvent
     /// W3C trace context of the caller, if it sent a sound one.

@@ -7,6 +7,17 @@ package enum LambdaLabel {
     package static let region = "aws.region"
     package static let ephemeralStorage = "aws.ephemeral-storage"
 
+    /// Whose functions all are, to clients of AWS.
+    package static let account = "123456789012"
+
+    /// A function's name as AWS writes it.
+    package static func arn(_ name: String, _ region: String, _ qualifier: String? = nil) -> String {
+        "arn:aws:lambda:\(region):\(account):function:\(name)" + (qualifier.map { ":\($0)" } ?? "")
+    }
+
+    /// Where a function says that it runs.
+    package static func region(of manifest: Manifest) -> String { manifest.labels[region] ?? "us-east-1" }
+
     /// Whether a function came by Lambda's API, and finds what its functions find there.
     package static func areOf(_ manifest: Manifest) -> Bool { manifest.labels[runtime] != nil }
 }

@@ -26,6 +26,14 @@ package struct Manifest: Sendable, Hashable {
         case none
     }
 
+    /// How a worker gets its secrets.
+    package enum SecretsAs: String, Sendable, CaseIterable {
+        /// Each as a variable.
+        case environment
+        /// All of them as a JSON object, behind an open descriptor whose number is in BULKHEAD_SECRETS_FD.
+        case descriptor
+    }
+
     package struct Limits: Sendable, Hashable {
         /// An invocation's time.
         package var wall = TimeLimit.seconds(3)
@@ -107,8 +115,9 @@ package struct Manifest: Sendable, Hashable {
         package var handler: String?
         package var args: [String] = []
         package var env: [String: String] = [:]
-        /// Names of stored secrets by those of the variables that carry them.
+        /// Names of stored secrets by those of the variables that carry them, or of the members that do.
         package var secrets: [String: String] = [:]
+        package var secretsAs = SecretsAs.environment
         /// Whether its log tells each invocation's begin and end, as Lambda's does.
         package var report = false
         /// What others note of it; nothing here goes by it, but those of Lambda's, see `LambdaLabel`.
@@ -164,6 +173,14 @@ package struct Manifest: Sendable, Hashable {
     package var effectiveScratch: ByteSize {
         limits.scratch == nil && (mode == .snapshot || grantsBelowScratch)
             ? ByteSize(bytes: 0) : limits.effectiveScratch
+    }
+
+    /// Whether its cells have a network of their own: what asks for its events by HTTP needs one.
+    package var hasLoopback: Bool { allow.network == .loopback || program.runtime == .provided }
+
+    /// What a custom runtime may be told to run: a word of up to 128 bytes.
+    package static func isHandler(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 
     package var grantsBelowScratch: Bool { allow.filesRead.contains { $0.isPath(below: "/tmp") } }

@@ -69,20 +69,25 @@ package struct ManifestField: Sendable {
             $0.about = $1
             return $1.utf8.count <= 256 && !$1.utf8.contains { $0 < 0x20 }
         },
-        word("runtime", "what runs it", \.runtime),
+        word(
+            "runtime",
+            "what runs it: native an ELF file or a script, python a handler, provided a program that asks at AWS_LAMBDA_RUNTIME_API as AWS Lambda's custom runtimes do",
+            \.runtime),
         text(
-            "run", "file name inside the bundle", accepts: "a path inside the bundle, such as ./thumbnail",
+            "run", "file name inside the bundle; with runtime: provided bootstrap, unless it is said",
+            accepts: "a path inside the bundle, such as ./thumbnail",
             { $0.run.map { "./" + $0 } }
         ) {
             $0.run = BundlePath($1)?.text
             return $0.run != nil
         },
         text(
-            "handler", "module.function, with runtime: python",
+            "handler", "module.function, with runtime: python; with runtime: provided what _HANDLER says",
             accepts: "module.function, such as app.lambda_handler or src/handlers/app.lambda_handler", { $0.handler }
         ) {
-            guard let handler = PythonHandler($1) else { return false }
-            $0.handler = handler.text
+            // What a custom runtime makes of it is its own affair.
+            guard Manifest.isHandler($1) else { return false }
+            $0.handler = PythonHandler($1)?.text ?? $1
             return true
         },
         text(
@@ -210,6 +215,8 @@ package struct ManifestField: Sendable {
             $0.secrets = table
             return true
         },
+        word("secretsAs", "secrets as variables, or as JSON behind the descriptor BULKHEAD_SECRETS_FD", \.secretsAs)
+            .shownOnly { $0.secretsAs == .environment ? nil : .text($0.secretsAs.rawValue) },
         ManifestField(
             "allow.files.read", .list, about: "host files and folders that it may read",
             accepts: "a list of absolute host paths, but not /, /proc, /sys or /dev",
@@ -373,19 +380,6 @@ extension ManifestField {
 private func isPlain(_ text: String) -> Bool { text.utf8.count <= 32_768 && !text.utf8.contains(0) }
 
 private func isVariable(_ name: String) -> Bool { isIdentifier(name[...]) && !name.hasPrefix("BULKHEAD_") }
-
-func isIdentifier(_ text: Substring) -> Bool {
-    guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first), text.utf8.count <= 255
-    else { return false }
-    return text.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-            true
-        default: false
-        }
-    }
-}
 
 /// `path` as it is mounted, without a slash at its end; nil when it cannot be granted.
 private func grantablePath(_ path: String) -> String? {

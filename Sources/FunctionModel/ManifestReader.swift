@@ -15,6 +15,9 @@ extension Manifest {
         guard yaml.utf8.count <= Self.largestFile else {
             throw ManifestError("\(file) is larger than \(ByteSize(bytes: Self.largestFile))")
         }
+        if let danger = YAMLDanger(in: yaml) {
+            throw ManifestError("\(file)\(danger.line > 0 ? " line \(danger.line)" : ""): \(danger)")
+        }
         let root: Node?
         do {
             root = try Yams.compose(yaml: yaml)
@@ -24,10 +27,10 @@ extension Manifest {
         guard let root else { throw ManifestError("\(file) is empty; it needs at least run: or handler:") }
         var reader = YAMLReader(file: file)
         try reader.readMapping(root, path: "", into: &self)
-        if program.runtime != .python, program.run == nil, program.handler == nil {
+        if program.runtime == .native, program.run == nil, program.handler == nil {
             throw ManifestError("run is missing: it names the executable inside the bundle, such as ./thumbnail")
         }
-        try checkWhole()
+        try ManifestRules(self).check()
     }
 
     /// Reads the query of an upload whose body is one executable.
@@ -69,55 +72,7 @@ extension Manifest {
                         + " it must be \(field.accepts)")
             }
         }
-        try checkWhole()
-    }
-
-    /// What can only be said of the manifest as a whole.
-    private func checkWhole() throws(ManifestError) {
-        if program.runtime == .python {
-            guard program.handler != nil else {
-                throw ManifestError(
-                    "handler is missing; with runtime: python it names the function, such as app.lambda_handler")
-            }
-            guard program.run == nil else {
-                throw ManifestError("run has no meaning with runtime: python; use handler")
-            }
-        } else if program.handler != nil {
-            throw ManifestError("handler has no meaning with runtime: \(program.runtime.rawValue); use run")
-        }
-        guard concurrency.warm <= concurrency.max else {
-            throw ManifestError(
-                "concurrency.warm (\(concurrency.warm)) is more than concurrency.max (\(concurrency.max))")
-        }
-        if lock, mode == .command {
-            throw ManifestError(
-                "lock has no meaning with mode: command: it takes effect once a reactor or snapshot has said ready")
-        }
-        if !stream, let output = limits.output, output > Self.longestWhole {
-            throw ManifestError(
-                "limits.output (\(output)) is more than \(Self.longestWhole), which takes stream: true: other answers are held as a whole"
-            )
-        }
-        if mode == .snapshot, limits.scratch?.bytes ?? 0 > 0 {
-            throw ManifestError(
-                "limits.scratch has no meaning with mode: snapshot: its invocations share one cell, and would find each other's files; use mode: command or reactor"
-            )
-        }
-        if grantsBelowScratch, limits.scratch?.bytes ?? 0 > 0 {
-            throw ManifestError(
-                "limits.scratch would hide what files.read grants below /tmp; grant it from elsewhere, or leave scratch out"
-            )
-        }
-        if let both = program.secrets.keys.first(where: { program.env[$0] != nil }) {
-            throw ManifestError("\(both) is given by env and by secrets; one of them can stand")
-        }
-        if async.signedWith != nil, ![async.onSuccess, async.onFailure].contains(where: \.isWebhook) {
-            throw ManifestError("async.signedWith has no meaning without a URL in async.onSuccess or async.onFailure")
-        }
-        let envBytes = program.env.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 2 }
-        guard envBytes + program.args.reduce(0, { $0 + $1.utf8.count + 1 }) <= 128 << 10 else {
-            throw ManifestError("env and args are larger than 128KiB together")
-        }
+        try ManifestRules(self).check()
     }
 }
 

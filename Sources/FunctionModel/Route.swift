@@ -12,6 +12,8 @@ package struct Route: Sendable, Hashable {
     package var rate: Rate?
     /// An invocation's time by this route, where it is shorter than the function's own.
     package var timeout: TimeLimit?
+    /// What the function gets, and how its answer is read.
+    package var payload = PayloadFormat.v2
     /// RFC 3339, UTC, milliseconds.
     package var updatedAt: String
 
@@ -56,6 +58,15 @@ package struct Route: Sendable, Hashable {
 
     /// Where it goes.
     package var reference: FunctionReference { FunctionReference(function, .alias(alias)) }
+}
+
+/// API Gateway's formats of an event and its answer.
+/// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+package enum PayloadFormat: String, Sendable, Hashable, CaseIterable {
+    /// What REST APIs send, and HTTP APIs if they are asked to.
+    case v1 = "1.0"
+    /// What HTTP APIs and function URLs send.
+    case v2 = "2.0"
 }
 
 /// Who may use a route.

@@ -1,12 +1,12 @@
 /// As the API takes and shows it, and the store keeps it: one form for all of them, with every default written out.
 extension Route: Codable {
     private enum Keys: String, CodingKey, CaseIterable {
-        case route, host, function, alias, auth, cors, rate, timeout, id, updatedAt
+        case route, host, function, alias, auth, cors, rate, timeout, payload, id, updatedAt
     }
 
     package init(from decoder: any Decoder) throws {
         let members = try decoder.members(
-            Keys.self, taken: "a route has route, host, function, alias, auth, cors, rate and timeout")
+            Keys.self, taken: "a route has route, host, function, alias, auth, cors, rate, timeout and payload")
         guard let text = try members.text(.route) else {
             throw Failure(.invalidRequest, "route: \(RoutePattern.rule); it is missing")
         }
@@ -32,6 +32,15 @@ extension Route: Codable {
             }
             return timeout
         }
+        // Older hosts have not written one.
+        if members.has(.payload) {
+            let format = (try? members.decode(String.self, forKey: .payload)).flatMap(PayloadFormat.init(rawValue:))
+            guard let format else {
+                let known = PayloadFormat.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
+                throw Failure(.invalidRequest, "payload: API Gateway's format of events and answers, \(known)")
+            }
+            payload = format
+        }
     }
 
     private static func host(_ text: String) throws -> String {
@@ -55,6 +64,7 @@ extension Route: Codable {
         try members.encode(cors, forKey: .cors)
         try members.encode(rate.map { "\($0)" }, forKey: .rate)
         try members.encode(timeout.map { "\($0)" }, forKey: .timeout)
+        try members.encode(payload.rawValue, forKey: .payload)
         try members.encode(updatedAt, forKey: .updatedAt)
     }
 

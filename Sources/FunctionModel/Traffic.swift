@@ -1,14 +1,3 @@
-/// What a function has beside its versions.
-package struct FunctionSettings: Sendable, Hashable, Codable {
-    /// So many of its invocations run at once at most, whatever its versions say; nil: that is theirs to say.
-    package var reservedConcurrency: Int?
-    package var tags: [String: String] = [:]
-
-    package static let maxTags = 50
-
-    package init() {}
-}
-
 /// A function's versions and what names them: how they may change, decided on numbers alone. Whoever stores it does so whole.
 package struct Traffic: Sendable, Hashable {
     /// Numbers of the versions, ascending.
@@ -50,7 +39,18 @@ package struct Traffic: Sendable, Hashable {
 
     /// Versions that some alias can send somebody to, the newest among them.
     package var served: Set<Int> {
-        Set(named.union(numbers.suffix(1)))
+        settings.provisioned.isEmpty
+            ? named.union(numbers.suffix(1)) : named.union(numbers.suffix(1)).union(provisioned.keys)
+    }
+
+    /// Workers that are kept started beyond what the manifest says, by the version's number.
+    package var provisioned: [Int: Int] {
+        var counts: [Int: Int] = [:]
+        for (qualifier, workers) in settings.provisioned {
+            let number = aliases[qualifier].map { $0.main(newest: newest ?? 0) } ?? Int(qualifier) ?? 0
+            counts[number] = max(counts[number] ?? 0, workers.count)
+        }
+        return counts
     }
 
     /// Those that an alias names by number.
@@ -87,6 +87,7 @@ package struct Traffic: Sendable, Hashable {
         let unnamed = numbers.dropLast().filter { !needed.contains($0) }
         let surplus = unnamed.dropLast(max(0, self.keep))
         numbers.removeAll { surplus.contains($0) }
+        for number in surplus { settings.drop("\(number)") }
         return Array(surplus)
     }
 
@@ -108,6 +109,7 @@ package struct Traffic: Sendable, Hashable {
             )
         }
         numbers.removeAll { $0 == number }
+        settings.drop("\(number)")
     }
 
     // MARK: - Aliases
@@ -157,6 +159,7 @@ package struct Traffic: Sendable, Hashable {
                 #"\#(alias) cannot be deleted; PUT {"version": "latest"} has live follow the newest version again"#)
         }
         guard aliases.removeValue(forKey: alias) != nil else { throw Self.unknown(alias, of: name) }
+        settings.drop(alias)
     }
 
     /// Pins `live` to the version that it served before.
@@ -170,6 +173,14 @@ package struct Traffic: Sendable, Hashable {
         guard isNamed(number) else { throw missing(number, name) }
         let alias = Alias(name: Alias.live, target: .version(number), header: live.header, updatedAt: now)
         _ = try put(alias, of: name)
+    }
+
+    /// - Parameter qualifier: an alias, a version's number, or `FunctionVersion.latestLabel`.
+    /// - Throws: `Failure` not_found, where there is none.
+    package func require(_ qualifier: String, of name: FunctionName) throws(Failure) {
+        guard qualifier != FunctionVersion.latestLabel, aliases[qualifier] == nil else { return }
+        guard let number = Int(qualifier) else { throw Self.unknown(qualifier, of: name) }
+        guard isNamed(number), "\(number)" == qualifier else { throw missing(number, name) }
     }
 
     package static func unknown(_ alias: String, of name: FunctionName) -> Failure {

@@ -1,3 +1,4 @@
+import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
@@ -32,9 +33,25 @@ struct AnswerFields {
         return reserved.contains(name) || reservedPrefixes.contains { name.hasPrefix($0) }
     }
 
-    /// - Parameter members: the answer's `headers`: an object of strings, numbers and booleans.
+    /// All that an answer says.
     /// - Throws: `Failure` protocol_error.
-    mutating func add(members: ByteBuffer?) throws(Failure) {
+    mutating func add(of answer: JSONMembers, as format: PayloadFormat) throws(Failure) {
+        switch format {
+        case .v1:
+            // As API Gateway merges them: all values of both, a value that stands in both once.
+            try add(lists: answer.bytes("multiValueHeaders"))
+            try add(members: answer.bytes("headers"), but: list)
+        case .v2:
+            try add(members: answer.bytes("headers"))
+            try add(cookies: answer.bytes("cookies"))
+        }
+    }
+
+    /// - Parameters:
+    ///   - members: the answer's `headers`: an object of strings, numbers and booleans.
+    ///   - known: what is not added again.
+    /// - Throws: `Failure` protocol_error.
+    private mutating func add(members: ByteBuffer?, but known: [(HTTPField.Name, String)] = []) throws(Failure) {
         guard let members, !JSONMembers.says(members, "null") else { return }
         guard let headers = JSONMembers(members, most: HTTPEventAnswer.maxFields) else {
             throw Failure(
@@ -43,13 +60,41 @@ struct AnswerFields {
         }
         // As API Gateway does: a header that is null is none.
         for name in headers.names where !headers.says(name, "null") {
-            try add(name.text, headers.scalar(name, longest: HTTPEventAnswer.maxFieldBytes))
+            let text = headers.scalar(name, longest: HTTPEventAnswer.maxFieldBytes)
+            if let text, !known.isEmpty, let field = HTTPField.Name(name.text),
+                known.contains(where: { $0.0 == field && $0.1.isSame(as: text) })
+            {
+                continue
+            }
+            try add(name.text, text)
+        }
+    }
+
+    /// - Parameter lists: the answer's `multiValueHeaders`: an object of arrays of strings, numbers and booleans.
+    /// - Throws: `Failure` protocol_error.
+    private mutating func add(lists: ByteBuffer?) throws(Failure) {
+        guard let lists, !JSONMembers.says(lists, "null") else { return }
+        guard let headers = JSONMembers(lists, most: HTTPEventAnswer.maxFields) else {
+            throw Failure(
+                .protocolError,
+                "the result's multiValueHeaders must be an object with at most \(HTTPEventAnswer.maxFields) members")
+        }
+        for name in headers.names where !headers.says(name, "null") {
+            guard let raw = headers.bytes(name), raw.readableBytes <= 2 * HTTPEventAnswer.maxFieldBytes,
+                let values = try? JSONDecoder().decode(HeaderValues.self, from: Data(raw.readableBytesView))
+            else {
+                throw Failure(
+                    .protocolError,
+                    "the result's multiValueHeaders must be arrays of strings, and \"\(printable(name.text.prefix(bytes: 80)))\" is none, or longer than \(HTTPEventAnswer.maxFieldBytes >> 10) KiB"
+                )
+            }
+            for text in values.texts { try add(name.text, text) }
         }
     }
 
     /// - Parameter cookies: the answer's `cookies`: an array of strings.
     /// - Throws: `Failure` protocol_error.
-    mutating func add(cookies: ByteBuffer?) throws(Failure) {
+    private mutating func add(cookies: ByteBuffer?) throws(Failure) {
         guard let cookies, !JSONMembers.says(cookies, "null") else { return }
         guard let list = JSONMembers.strings(cookies, longest: HTTPEventAnswer.maxFieldBytes) else {
             throw Failure(
@@ -72,5 +117,26 @@ struct AnswerFields {
             )
         }
         if !Self.isReserved(field) { list.append((field, text)) }
+    }
+}
+
+/// A header's values in a list: strings, numbers and booleans, as text.
+private struct HeaderValues: Decodable {
+    private(set) var texts: [String] = []
+
+    init(from decoder: any Decoder) throws {
+        var values = try decoder.unkeyedContainer()
+        // One more than there may be is enough to see that there are too many.
+        while !values.isAtEnd, texts.count <= HTTPEventAnswer.maxFields {
+            if let text = try? values.decode(String.self) {
+                texts.append(text)
+            } else if let flag = try? values.decode(Bool.self) {
+                texts.append("\(flag)")
+            } else if let number = try? values.decode(Int.self) {
+                texts.append("\(number)")
+            } else {
+                texts.append("\(try values.decode(Double.self))")
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ enum EventType {
         // A type is ASCII (RFC 9110, 8.3.1).
         let name = type.isASCII ? type.prefix { $0 != ";" }.lowercased().filter { $0 != " " && $0 != "\t" } : "?"
         if ["application/json", "text/json"].contains(name) || name.hasSuffix("+json") { return true }
-        guard version.speaksJSONRPC else { return false }
+        guard version.speech != .command else { return false }
         // What curl and others say of whatever they send.
         if name == "application/x-www-form-urlencoded" { return true }
         throw Failure(

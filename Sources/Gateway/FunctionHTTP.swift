@@ -20,7 +20,7 @@ struct FunctionHTTP: Sendable {
             Operation(
                 id: id, summary: "HTTP event",
                 about:
-                    "The request as an API Gateway payload format 2.0 event; the result is answered as a Lambda function URL does. No token with auth: none.",
+                    "The request as an API Gateway payload format 2.0 event; the result is answered as a Lambda function URL does. No token with auth: none, or where the function has a URL of Lambda's that is open to all; /fn/NAME:ALIAS is there where the alias has one.",
                 answers: [
                     .result(
                         200,
@@ -34,6 +34,12 @@ struct FunctionHTTP: Sendable {
         ]
     }
 
+    typealias Place = HTTPAdmission.Place
+    typealias Visit = HTTPAdmission.Visit
+    typealias Admitted = HTTPAdmission.Admitted
+
+    private var admission: HTTPAdmission { HTTPAdmission(services: services) }
+
     /// What is larger is taken apart elsewhere: see `SlowLane`.
     private static let quick = 64 << 10
 
@@ -46,66 +52,48 @@ struct FunctionHTTP: Sendable {
                 .notFound, "there is nothing at \(request.uri.path.prefix(bytes: 200)); functions are at /fn/{name}")
         }
         let part = request.uri.path.pathComponents.dropFirst(2).first ?? ""
-        let name = try Gateway.name(part.removingPercentEncoding ?? part)
-        let prefix = "/fn/\(name)"
-        let path = request.uri.path.hasPrefix(prefix) ? String(request.uri.path.dropFirst(prefix.count)) : ""
-        return try await answer(
-            request, call.context, at: Place(reference: FunctionReference(name), path: path.isEmpty ? "/" : path))
-    }
-
-    /// Where a request has come to.
-    struct Place {
-        let reference: FunctionReference
-        /// As the event tells it.
-        let path: String
-        var route: Route?
-        var parameters: [String: String] = [:]
-    }
-
-    /// One that may come in.
-    private struct Admitted {
-        var principal = Principal.anonymous
-        var claims: Claims?
-        /// What the body must still be found to be.
-        var signature: HMACRule?
+        let reference = try HTTPAdmission.reference(part.removingPercentEncoding ?? part)
+        let path = String(Substring(request.uri.path.utf8.dropFirst("/fn/".utf8.count + part.utf8.count)))
+        let place = Place(reference: reference, path: path.isEmpty ? "/" : path)
+        return try await answer(request, call.context, atURL: admission.visit(request, place))
     }
 
     func answer(_ request: Request, _ context: GatewayContext, at place: Place) async throws -> Response {
-        let name = place.reference.name
-        // Read once: what says who may call it, and what is called, is one and the same version.
-        let id = InvocationID.make()
-        let served = try? services.catalogue.snapshot.resolve(place.reference) {
-            Gateway.shareKey($0, request.headers, id)
-        }
-        let admitted = try await admit(request, place, served)
+        try await answer(request, context, admission.visit(request, place))
+    }
+
+    func answer(_ request: Request, _ context: GatewayContext, _ visit: Visit) async throws -> Response {
+        let place = visit.place
+        let admitted = try await admission.admit(request, visit)
         // Of a signed body the signature is looked at first: whoever has none must not use the rate up.
-        if let route = place.route, admitted.signature == nil { try services.access.take(of: route) }
-        var headers = request.headers
-        // The host's tokens are not the function's to see, whatever they are for; what was found to be signed by others is none.
-        if admitted.claims == nil, let token = headers[.authorization].flatMap({ Bearer($0).token }),
-            services.access.key(for: token) != nil
-        {
-            headers[.authorization] = nil
-        }
-        guard let version = served else {
-            throw place.route == nil
-                ? Snapshot.unknown(name)
-                : Failure(.notFound, "this route leads to a function or an alias that is not there any more")
-        }
+        if let route = place.route, !admitted.isSigned { try services.access.take(of: route) }
+        guard let version = visit.served else { throw HTTPAdmission.nothing(at: place) }
         let arrival = Arrival(
-            request: request, headers: headers, context: context, id: id, place: place, admitted: admitted)
-        var invocation = Invocation(
-            id: id, version: version, principal: admitted.principal, source: .http,
+            request: request, headers: headers(of: request, admitted), context: context, visit: visit,
+            admitted: admitted)
+        var draft = Invocation(
+            id: visit.id, version: version, principal: admitted.principal, source: .http,
             event: ArrivedEvent(ByteBuffer(), charge: nil, problem: nil),
             traceparent: TraceContext.parent(request.headers))
-        invocation.timeout = place.route?.timeout
-        if version.manifest.stream { return try await streamed(invocation, arrival) }
-        let draft = invocation
-        invocation.event = try await event(of: arrival)
+        draft.timeout = place.route?.timeout
+        if version.manifest.stream { return try await streamed(draft, arrival) }
+        var invocation = draft
+        (invocation.event, draft.principal) = try await event(of: arrival)
+        invocation.principal = draft.principal
         try services.catalogue.snapshot.require(version)
         let handover = Handover(invocation)
         invocation = draft
-        return try response(await run(handover, context), draft)
+        return try response(await run(handover, context, place.format), draft)
+    }
+
+    /// What the function sees of them.
+    private func headers(of request: Request, _ admitted: Admitted) -> HTTPFields {
+        var headers = request.headers
+        // The host's tokens are not the function's to see, whatever they are for; what was found to be signed by others is none.
+        let token = admitted.claims == nil ? headers[.authorization].flatMap { Bearer($0).token } : nil
+        let isHosts = token.map { services.access.key(for: $0) != nil } ?? false
+        if isHosts || admitted.claim != nil { headers[.authorization] = nil }
+        return headers
     }
 
     /// A request that may come in, on its way to an event.
@@ -114,13 +102,14 @@ struct FunctionHTTP: Sendable {
         /// Those that the function sees.
         let headers: HTTPFields
         let context: GatewayContext
-        let id: String
-        let place: Place
-        let admitted: Admitted
+        let visit: Visit
+        var admitted: Admitted
     }
 
     /// What cannot be carried on as HTTP is the invocation's own failure, in its record and its metrics too.
-    private func run(_ handover: Handover, _ context: GatewayContext) async -> StreamedAnswer.Ended {
+    private func run(
+        _ handover: Handover, _ context: GatewayContext, _ format: PayloadFormat
+    ) async -> StreamedAnswer.Ended {
         await watch.watching(context.channel) { cancellation in
             var invocation = handover.take()
             invocation.cancellation = cancellation
@@ -129,23 +118,25 @@ struct FunctionHTTP: Sendable {
                 await stream?.finished()
                 if let refusal = stream?.refusal { return .failure(refusal) }
                 guard stream?.hasBegun == true, case .success = completion.result else {
-                    return await Self.answer(of: completion)
+                    return await Self.answer(of: completion, as: format)
                 }
                 return .success(HTTPEventAnswer(beginning: ByteBuffer()))
             }
         }
     }
 
-    private func streamed(_ draft: Invocation, _ arrival: Arrival) async throws -> Response {
-        let (id, version, isHolder) = (draft.id, draft.version, draft.principal.isHolder)
+    private func streamed(_ asked: Invocation, _ arrival: Arrival) async throws -> Response {
+        let (id, version, format) = (asked.id, asked.version, arrival.visit.place.format)
+        var draft = asked
         let stream = ResponseStream(charge: services.budget.charge(of: version.name.text))
         var invocation = draft
         invocation.stream = stream
         var coming: StreamedEvent?
         do {
             // A signature is of all of a body, and what speaks takes an event as a line.
-            if arrival.admitted.signature != nil || version.speaksJSONRPC {
-                invocation.event = try await event(of: arrival)
+            if arrival.admitted.isSigned || version.speech != .command {
+                (invocation.event, draft.principal) = try await event(of: arrival)
+                invocation.principal = draft.principal
             } else {
                 let (body, more) = try await intake.streamedEvent(
                     of: arrival.request, arrival.context, for: version.name.text, failed: { stream.refuse($0) })
@@ -160,13 +151,13 @@ struct FunctionHTTP: Sendable {
             await coming?.end(within: .zero)
             throw error
         }
-        let more = coming
+        let (more, context, isHolder) = (coming, arrival.context, draft.principal.isHolder)
         // Taken once: what its event is charged to must not be held for as long as the answer takes.
         let handover = Handover(invocation)
         invocation = draft
-        let answer = StreamedAnswer(stream, event: more) { await run(handover, arrival.context) }
+        let answer = StreamedAnswer(stream, event: more) { await run(handover, context, format) }
         let manner = StreamedAnswer.Manner(
-            looksForHead: !version.speaksJSONRPC, isHeadOnly: arrival.request.method == .head,
+            format: format, looksForHead: version.speech != .jsonRPC, isHeadOnly: arrival.request.method == .head,
             fields: { InvocationHeaders.beginning(start: $0, id: id, version: version) },
             trailers: { HTTPFields(InvocationHeaders.end(of: $0, isHolder: isHolder)) })
         switch await answer.begin(manner) {
@@ -203,34 +194,10 @@ struct FunctionHTTP: Sendable {
         return response
     }
 
-    /// - Throws: `Failure` unauthorized, forbidden or throttled.
-    private func admit(_ request: Request, _ place: Place, _ served: FunctionVersion?) async throws -> Admitted {
-        let name = place.reference.name
-        // Open to all: an Authorization that is not this host's is the function's affair.
-        func anybody() -> Admitted {
-            Admitted(principal: (try? Gateway.authorize(request, .invoke, on: name, services)) ?? .anonymous)
-        }
-        // Without a token a caller does not even learn which functions there are.
-        func holder() throws -> Admitted {
-            Admitted(principal: try Gateway.authorize(request, .invoke, on: name, services))
-        }
-        guard let route = place.route else {
-            return served?.manifest.auth == Manifest.Auth.none ? anybody() : try holder()
-        }
-        switch route.auth {
-        case .none: return anybody()
-        case .token: return try holder()
-        case .jwt(let rule):
-            let bearer = request.headers[.authorization].map { Bearer($0, longest: 9 << 10) }
-            return Admitted(claims: try await services.access.claims(of: bearer, by: rule, for: route))
-        case .hmac(let rule):
-            try rule.require(HTTPField.Name(rule.header).flatMap { request.headers[$0] })
-            return Admitted(signature: rule)
-        }
-    }
-
-    private func event(of arrival: Arrival) async throws -> ArrivedEvent {
-        let (request, place) = (arrival.request, arrival.place)
+    /// The event, and whose it is: that a signature holds is known with the body.
+    private func event(of arrival: Arrival) async throws -> (ArrivedEvent, Principal) {
+        var arrival = arrival
+        let (request, place) = (arrival.request, arrival.visit.place)
         let body = try await intake.event(of: request, arrival.context, for: place.reference.name.text, isJSON: false)
         if let rule = arrival.admitted.signature {
             let signature = HTTPField.Name(rule.header).flatMap { request.headers[$0] }
@@ -241,7 +208,11 @@ struct FunctionHTTP: Sendable {
             }
             if let route = place.route { try services.access.take(of: route) }
         }
-        return try await event(describing: arrival, body)
+        if let claim = arrival.admitted.claim {
+            arrival.admitted.principal = try await admission.principal(
+                signing: request, claim, body.bytes, for: place.reference.name)
+        }
+        return (try await event(describing: arrival, body), arrival.admitted.principal)
     }
 
     /// Of one that is larger than what is held: with what is still to come of it.
@@ -269,9 +240,9 @@ struct FunctionHTTP: Sendable {
         return ArrivedEvent(encoded, charge: body.charge, problem: nil)
     }
 
-    private func describe(_ arrival: Arrival) -> HTTPEvent {
-        let (request, context, place) = (arrival.request, arrival.context, arrival.place)
-        return HTTPEvent(
+    private func describe(_ arrival: Arrival) -> RequestEvent {
+        let (request, context, place) = (arrival.request, arrival.context, arrival.visit.place)
+        return RequestEvent(
             .init(
                 method: request.method.rawValue, path: place.path, query: request.uri.query ?? "",
                 parameters: Gateway.decodedQuery(of: request), authority: request.head.authority ?? "",
@@ -279,28 +250,31 @@ struct FunctionHTTP: Sendable {
                 connection: .init(
                     peer: context.peer, clientAddress: front.proxies.client(context.peer, request.headers),
                     isProxy: front.proxies.mayForward(context.peer), port: context.channel.localAddress?.port ?? 80,
-                    scheme: front.scheme), invocationID: arrival.id, function: place.reference.name,
-                now: Date(), routed: Self.routed(place, arrival.admitted.claims)))
+                    scheme: front.scheme), invocationID: arrival.visit.id, function: place.reference.name,
+                now: Date(),
+                routed: place.route.map { HTTPEvent.Routed(key: "\($0.pattern)", parameters: place.parameters) },
+                authorizer: Self.authorizer(arrival.admitted, place.route)), as: place.format)
     }
 
-    private static func routed(_ place: Place, _ claims: Claims?) -> HTTPEvent.Routed? {
-        guard let route = place.route else { return nil }
-        let authorizer = claims.map { claims in
-            let isScoped = if case .jwt(let rule) = route.auth { !rule.scopes.isEmpty } else { false }
-            return HTTPEvent.Context.Authorizer(claims: claims.all, scopes: isScoped ? claims.scopes : nil)
+    private static func authorizer(_ admitted: Admitted, _ route: Route?) -> HTTPEvent.Context.Authorizer? {
+        if let claims = admitted.claims {
+            let isScoped = if case .jwt(let rule)? = route?.auth { !rule.scopes.isEmpty } else { false }
+            return .jwt(claims: claims.all, scopes: isScoped ? claims.scopes : nil)
         }
-        return HTTPEvent.Routed(
-            key: "\(route.pattern)", parameters: place.parameters, authorizer: authorizer)
+        guard admitted.claim != nil, case .key(let holder) = admitted.principal else { return nil }
+        return .iam(holder)
     }
 
-    private static func answer(of completion: Completion) async -> Result<HTTPEventAnswer, Failure> {
+    private static func answer(
+        of completion: Completion, as format: PayloadFormat
+    ) async -> Result<HTTPEventAnswer, Failure> {
         let output: Completion.Output
         switch completion.result {
         case .success(let value): output = value
         case .failure(let failure): return .failure(failure)
         }
         @Sendable func read() -> Result<HTTPEventAnswer, Failure> {
-            Result { () throws(Failure) in try HTTPEventAnswer(result: output.body, kind: output.kind) }
+            Result { () throws(Failure) in try HTTPEventAnswer(result: output.body, kind: output.kind, as: format) }
         }
         guard output.body.readableBytes > quick else { return read() }
         do {

@@ -35,15 +35,7 @@ extension HTTPEvent.Context {
     fileprivate func write(to json: inout ByteBuffer) {
         json.write(#"{"accountId":"#, accountId)
         json.write(#","apiId":"#, apiId)
-        if let authorizer {
-            json.writeStaticString(#","authorizer":{"jwt":{"claims":"#)
-            json.writeJSON(authorizer.claims)
-            if let scopes = authorizer.scopes {
-                json.writeStaticString(#","scopes":"#)
-                json.writeJSON(scopes)
-            }
-            json.writeStaticString("}}")
-        }
+        authorizer?.write(to: &json)
         json.write(#","domainName":"#, domainName)
         json.write(#","domainPrefix":"#, domainPrefix)
         json.write(#","http":{"method":"#, http.method)
@@ -61,14 +53,37 @@ extension HTTPEvent.Context {
     }
 }
 
+extension HTTPEvent.Context.Authorizer {
+    fileprivate func write(to json: inout ByteBuffer) {
+        switch self {
+        case .jwt(let claims, let scopes):
+            json.writeStaticString(#","authorizer":{"jwt":{"claims":"#)
+            json.writeJSON(claims)
+            if let scopes {
+                json.writeStaticString(#","scopes":"#)
+                json.writeJSON(scopes)
+            }
+        case .iam(let holder):
+            json.write(#","authorizer":{"iam":{"accessKey":"#, holder.id)
+            json.write(#","accountId":"#, LambdaLabel.account)
+            json.write(#","callerId":"#, holder.id)
+            json.write(
+                #","cognitoIdentity":null,"principalOrgId":null,"userArn":"#,
+                "arn:aws:iam::\(LambdaLabel.account):user/\(holder.name)")
+            json.write(#","userId":"#, holder.id)
+        }
+        json.writeStaticString("}}")
+    }
+}
+
 extension ByteBuffer {
     /// A text, behind what names it.
-    fileprivate mutating func write(_ name: StaticString, _ text: String) {
+    mutating func write(_ name: StaticString, _ text: String) {
         writeStaticString(name)
         JSONString.write(text, to: &self)
     }
 
-    fileprivate mutating func writeJSON(_ members: [String: String]) {
+    mutating func writeJSON(_ members: [String: String]) {
         writeInteger(UInt8(ascii: "{"))
         var isFirst = true
         for (name, value) in members {
@@ -81,7 +96,7 @@ extension ByteBuffer {
         writeInteger(UInt8(ascii: "}"))
     }
 
-    fileprivate mutating func writeJSON(_ values: [String]) {
+    mutating func writeJSON(_ values: [String]) {
         writeInteger(UInt8(ascii: "["))
         for (index, value) in values.enumerated() {
             if index > 0 { writeInteger(UInt8(ascii: ",")) }

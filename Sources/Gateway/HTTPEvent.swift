@@ -1,7 +1,6 @@
 import Foundation
 import FunctionModel
 import HTTPTypes
-import NIOCore
 
 /// An HTTP request as API Gateway's payload format 2.0, and a handler's result as a Lambda function URL answers it.
 /// https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
@@ -15,10 +14,12 @@ struct HTTPEvent {
             let userAgent: String
         }
 
-        /// What a JSON Web Token said.
-        struct Authorizer {
-            let claims: [String: String]
-            let scopes: [String]?
+        /// Who a request was found to come from.
+        enum Authorizer {
+            /// What a JSON Web Token said.
+            case jwt(claims: [String: String], scopes: [String]?)
+            /// Whose key has signed it.
+            case iam(Principal.Holder)
         }
 
         let accountId: String
@@ -47,7 +48,9 @@ struct HTTPEvent {
     struct Routed {
         var key: String
         var parameters: [String: String]
-        var authorizer: Context.Authorizer?
+
+        /// The path that it is called by, with its parameters' names.
+        var resource: String { String(Substring(key.utf8.drop { $0 != UInt8(ascii: " ") }.dropFirst())) }
     }
 
     /// By which a client has come.
@@ -75,10 +78,14 @@ struct HTTPEvent {
         var function: FunctionName
         var now: Date
         var routed: Routed?
+        var authorizer: Context.Authorizer?
     }
 
+    /// What is the same in all of them.
+    static let defaultKey = "$default", stage = "$default", protocolName = "HTTP/1.1"
+
     init(_ source: Source) {
-        routeKey = source.routed?.key ?? "$default"
+        routeKey = source.routed?.key ?? Self.defaultKey
         rawPath = source.path
         let parts = source.routed?.parameters ?? [:]
         pathParameters = parts.isEmpty ? nil : parts
@@ -94,13 +101,7 @@ struct HTTPEvent {
         }
         // As function URLs have it, which hand cookies over twice.
         if !cookies.isEmpty { lines["cookie"] = [cookies.joined(separator: "; ")] }
-        // Who stands in front has said what it knows; we are the last one.
-        lines["x-forwarded-for"] = [
-            ((lines["x-forwarded-for"] ?? []) + [source.connection.peer]).joined(separator: ", ")
-        ]
-        for (name, own) in [
-            ("x-forwarded-proto", source.connection.scheme), ("x-forwarded-port", String(source.connection.port)),
-        ] where lines[name] == nil || !source.connection.isProxy { lines[name] = [own] }
+        for (name, value) in source.forwarded { lines[name.canonicalName] = [value] }
         headers = lines.mapValues { $0.joined(separator: ",") }
         self.cookies = cookies.isEmpty ? nil : cookies
         let parameters = Dictionary(grouping: source.parameters, by: \.name).mapValues {
@@ -108,33 +109,17 @@ struct HTTPEvent {
         }
         queryStringParameters = parameters.isEmpty ? nil : parameters
         requestContext = Context(
-            accountId: "anonymous", apiId: source.function.text, authorizer: source.routed?.authorizer,
+            accountId: source.hasSigner ? LambdaLabel.account : "anonymous", apiId: source.function.text,
+            authorizer: source.authorizer,
             domainName: source.authority,
             domainPrefix: source.function.text,
             http: .init(
-                method: source.method, path: source.path, protocol: "HTTP/1.1",
+                method: source.method, path: source.path, protocol: Self.protocolName,
                 sourceIp: source.connection.clientAddress,
                 userAgent: source.headers[.userAgent] ?? ""),
-            requestId: source.invocationID, routeKey: routeKey, stage: "$default", time: Self.time(source.now),
-            timeEpoch: Int(source.now.timeIntervalSince1970 * 1000))
+            requestId: source.invocationID, routeKey: routeKey, stage: Self.stage, time: source.time,
+            timeEpoch: source.timeEpoch)
     }
-
-    /// The event's JSON, with the request's body in it.
-    func encoded(body: ByteBuffer, type: String) -> ByteBuffer {
-        var event = withoutBody()
-        HTTPEventBody.write(body, type: type, to: &event)
-        event.writeString("}")
-        return event
-    }
-
-    /// The event's JSON up to the letters of a body in base64; behind them comes `end`.
-    func beginning() -> ByteBuffer {
-        var event = withoutBody()
-        event.writeString(#""isBase64Encoded":true,"body":""#)
-        return event
-    }
-
-    static let end = ByteBuffer(string: "\"}")
 
     /// By bytes, as a browser wrote them: U+037E is canonically equal to ";".
     private static func cookies(in header: String) -> [String] {
@@ -145,7 +130,32 @@ struct HTTPEvent {
             return String(Substring(part))
         }
     }
+}
 
+/// What every format tells.
+extension HTTPEvent.Source {
     /// `12/Mar/2020:19:03:58 +0000`
-    private static func time(_ date: Date) -> String { HTTPDate.logged(Int(date.timeIntervalSince1970.rounded(.down))) }
+    var time: String { HTTPDate.logged(Int(now.timeIntervalSince1970.rounded(.down))) }
+    var timeEpoch: Int { Int(now.timeIntervalSince1970 * 1000) }
+
+    /// Whether somebody's key has signed it.
+    var hasSigner: Bool { if case .iam? = authorizer { true } else { false } }
+
+    /// Who stands in front has said what it knows; we are the last one.
+    var forwarded: [(name: HTTPField.Name, value: String)] {
+        let peers = headers[values: .xForwardedFor] + [connection.peer]
+        func said(_ name: HTTPField.Name, own: String) -> (name: HTTPField.Name, value: String) {
+            (name, connection.isProxy ? headers[name] ?? own : own)
+        }
+        return [
+            (.xForwardedFor, peers.joined(separator: ", ")), said(.xForwardedProto, own: connection.scheme),
+            said(.xForwardedPort, own: String(connection.port)),
+        ]
+    }
+}
+
+extension HTTPField.Name {
+    // These are constants that parse.
+    fileprivate static let xForwardedProto = HTTPField.Name("X-Forwarded-Proto")!
+    fileprivate static let xForwardedPort = HTTPField.Name("X-Forwarded-Port")!
 }

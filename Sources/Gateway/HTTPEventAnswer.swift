@@ -14,13 +14,20 @@ struct HTTPEventAnswer {
 
     /// Looks only at what it needs: the rest of a result passes through as bytes. Decoding all of it into values would let
     /// a small, deeply nested result take seconds of the host's time.
-    /// - Throws: `Failure` protocol_error when the result says `statusCode` but is no sound response.
-    init(result: ByteBuffer, kind: ResultKind) throws(Failure) {
+    /// - Throws: `Failure` protocol_error when the result says `statusCode` but is no sound response; in format 1.0 also when it
+    ///   does not say it.
+    init(result: ByteBuffer, kind: ResultKind, as format: PayloadFormat = .v2) throws(Failure) {
+        let members = kind == .json ? JSONMembers(result, most: 100_000) : nil
+        if format == .v1, members?.has("statusCode") != true {
+            throw Failure(
+                .protocolError,
+                "the result is no object with statusCode, headers, multiValueHeaders, body and isBase64Encoded, as payload format 1.0 wants"
+            )
+        }
         guard kind == .json else {
             self.init(status: 200, headers: [(.contentType, kind.rawValue)], body: result)
             return
         }
-        let members = JSONMembers(result, most: 100_000)
         guard let members, members.has("statusCode") else {
             // As AWS does, and unlike its documentation: a string is answered without its quotes.
             let body = JSONMembers.isString(result) ? JSONMembers.text(result) ?? result : result
@@ -29,8 +36,7 @@ struct HTTPEventAnswer {
         }
         let status = try Self.status(members.scalar("statusCode", longest: 40) ?? "")
         var fields = AnswerFields()
-        try fields.add(members: members.bytes("headers"))
-        try fields.add(cookies: members.bytes("cookies"))
+        try fields.add(of: members, as: format)
         if !fields.list.contains(where: { $0.0 == .contentType }) {
             fields.list.append((.contentType, ResultKind.json.rawValue))
         }
@@ -39,14 +45,13 @@ struct HTTPEventAnswer {
 
     /// Of an answer whose body comes by itself.
     /// - Throws: `Failure` protocol_error.
-    init(head: ByteBuffer) throws(Failure) {
+    init(head: ByteBuffer, as format: PayloadFormat = .v2) throws(Failure) {
         guard head.readableBytes <= 2 * Self.maxFieldBytes, let members = JSONMembers(head) else {
             throw Failure(
                 .protocolError, "what the answer begins with is no object with statusCode, headers and cookies")
         }
         var fields = AnswerFields()
-        try fields.add(members: members.bytes("headers"))
-        try fields.add(cookies: members.bytes("cookies"))
+        try fields.add(of: members, as: format)
         if !fields.list.contains(where: { $0.0 == .contentType }) {
             fields.list.append((.contentType, ResultKind.bytes.rawValue))
         }

@@ -22,7 +22,7 @@ struct LambdaHTTP: RouterMiddleware {
         lambda = Lambda(
             Lambda.Services(
                 catalogue: services.catalogue, access: services.access, deployment: services.deployment,
-                invoker: services.invoker, journal: services.journal, events: services.events,
+                invoker: services.invoker, journal: services.journal, events: services.events, budget: services.budget,
                 logger: Logger(label: "bulkhead")))
         self.watch = watch
         // Lambda tells by how much one is too large.
@@ -40,41 +40,24 @@ struct LambdaHTTP: RouterMiddleware {
         guard Lambda.isPath(path), front.audience == .all || Lambda.isEvent(request.method.rawValue, path) else {
             return try await next(request, context)
         }
-        var headers = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
-        headers.append((name: "host", value: request.head.authority ?? ""))
-        var signed = SignedRequest(
-            method: request.method.rawValue, path: path, query: request.uri.query ?? "", headers: headers, bodyHash: "")
+        let signed = SignedRequest(request)
         let id = InvocationID.make()
         var unread = LambdaRequest(
             id: id, signed: signed, client: front.proxies.client(context.peer, request.headers), body: ByteBuffer(),
             charge: nil, watching: { await $0(Cancellation()) })
+        unread.scheme = front.scheme
         // Whoever has no key does not get to send 64 MiB.
-        if let refused = lambda.refusal(of: &unread) { return response(refused) }
+        if let refused = lambda.refusal(of: &unread) { return Response(refused) }
         let intake = Lambda.isEvent(signed.method, path) ? events : uploads
         let body: ArrivedEvent
         do {
             body = try await intake.event(of: request, context, for: nil, isJSON: false)
         } catch let failure as Failure {
-            return response(lambda.answer(to: failure, unread))
+            return Response(lambda.answer(to: failure, unread))
         }
-        signed.bodyHash = try await hash(of: body.bytes)
         var whole = unread
-        (whole.signed, whole.body, whole.charge) = (signed, body.bytes, body.charge)
+        (whole.signed, whole.body, whole.charge) = (try await signed.with(body: body.bytes), body.bytes, body.charge)
         whole.watching = { [watch] run in await watch.watching(context.channel) { await run($0) } }
-        return response(await lambda.answer(whole))
-    }
-
-    private func hash(of bytes: ByteBuffer) async throws -> String {
-        @Sendable func hash() -> String { bytes.withUnsafeReadableBytes { SignedRequest.hash(of: $0) } }
-        return bytes.readableBytes <= 64 << 10 ? hash() : try await SlowLane.answers.run { hash() }
-    }
-
-    private func response(_ answer: LambdaAnswer) -> Response {
-        var headers = HTTPFields()
-        for (name, value) in answer.headers {
-            if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
-        }
-        return Response(
-            status: .init(code: answer.status), headers: headers, body: .charged(answer.body, to: answer.charge))
+        return Response(await lambda.answer(whole))
     }
 }

@@ -52,7 +52,9 @@ extension OpenAPI {
             ], required: ["alias", "version", "weights", "updatedAt"]),
         "Route": .record(
             RouteAPI.members.merging(["id": .text, "updatedAt": .text]) { $1 },
-            required: ["id", "route", "host", "function", "alias", "auth", "cors", "rate", "timeout", "updatedAt"]),
+            required: [
+                "id", "route", "host", "function", "alias", "auth", "cors", "rate", "timeout", "payload", "updatedAt",
+            ]),
         "Schedule": ScheduleAPI.schema, "DeadLetter": DeadLetterAPI.schema,
         "Secret": SecretAPI.schema, "Budget": UsageAPI.schema, "Policy": policy, "Problem": problem,
     ]

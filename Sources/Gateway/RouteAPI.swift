@@ -150,6 +150,8 @@ struct RouteAPI: Sendable {
         ]),
         "rate": optionalText.about("Of all requests together, such as 100/s"),
         "timeout": optionalText.about("An invocation's time by this route, where it is shorter than the function's"),
+        "payload": .words(PayloadFormat.allCases.map(\.rawValue)).about(
+            "API Gateway's format of the event and of its answer; default: 2.0"),
     ]
     private static let body: JSONValue = .record(members, required: ["route", "function"])
 }

@@ -43,6 +43,8 @@ struct StreamedAnswer: Sendable {
 
     /// How an answer is begun and ended.
     struct Manner: Sendable {
+        /// How what it says of itself is read.
+        var format: PayloadFormat
         /// Whether a command's way of saying status and headers is looked for.
         var looksForHead: Bool
         /// Whether the client asked for no more than the head.
@@ -61,12 +63,12 @@ struct StreamedAnswer: Sendable {
             taken += part.size
             do throws(Failure) {
                 switch part {
-                case .head(let json): (head, hasBegun) = (try HTTPEventAnswer(head: json), true)
+                case .head(let json): (head, hasBegun) = (try HTTPEventAnswer(head: json, as: manner.format), true)
                 case .body(let bytes):
                     switch manner.looksForHead ? search.take(bytes) : .body(bytes) {
                     case .unfinished: break
                     case .head(let json, let rest):
-                        (head, first, hasBegun) = (try HTTPEventAnswer(head: json), rest, true)
+                        (head, first, hasBegun) = (try HTTPEventAnswer(head: json, as: manner.format), rest, true)
                     case .body(let bytes): (first, hasBegun) = (bytes, true)
                     }
                 }

@@ -64,7 +64,7 @@ final class StreamedEvent: Sendable {
                 // Half an event must not look like a whole one.
                 guard isComplete(count) else { return failed(broken("it ended early")) }
                 var last = encoder.finish()
-                last.writeImmutableBuffer(HTTPEvent.end)
+                last.writeImmutableBuffer(RequestEvent.end)
                 _ = await rest.write(last)
                 rest.finish()
             } catch {

@@ -61,7 +61,8 @@ package final class Supervisor: Sendable {
         let deployment = try Deployment(
             catalogue: catalogue, bundles: bundles, runtimes: runtimes,
             secrets: Deployment.Secrets(
-                missing: { secrets.missing(of: $0) }, environment: { secrets.environment($0) }),
+                missing: { secrets.missing(of: $0) }, environment: { secrets.environment($0) },
+                document: { secrets.document($0) }),
             limits: options.deployment, logger: logger)
         let budget = MemoryBudget(limit: options.maxBuffered)
         let pool = WorkerPool(
@@ -79,7 +80,8 @@ package final class Supervisor: Sendable {
             bounds: .init(maxQueued: options.maxQueued, retention: options.results),
             around: Events.Surroundings(
                 version: { catalogue.snapshot.version($1, of: $0) }, resolve: { try catalogue.snapshot.resolve($0) },
-                secret: { secrets.bytes(of: $0) }, courier: courier, running: running),
+                secret: { secrets.bytes(of: $0) }, courier: courier, running: running,
+                rules: { catalogue.asyncRules(of: $0) }),
             logger: logger)
         self.secrets = secrets
         schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
@@ -92,14 +94,17 @@ package final class Supervisor: Sendable {
         (self.catalogue, self.journal, self.deployment, self.budget) = (catalogue, journal, deployment, budget)
         (self.pool, self.invoker, self.events) = (pool, invoker, events)
 
-        pool.setFunctions(
-            WorkerPool.Functions(
-                isCurrent: { catalogue.snapshot.isServed($0) }, plan: { try deployment.plan(for: $0) }))
+        var functions = WorkerPool.Functions(
+            isCurrent: { catalogue.snapshot.isServed($0) }, plan: { try deployment.plan(for: $0) })
+        functions.kept = { catalogue.keptWorkers(of: $0) }
+        pool.setFunctions(functions)
+        let serve: @Sendable (FunctionName) -> Void = { name in
+            pool.serveOnly(catalogue.snapshot.warmVersions(of: name), of: name)
+        }
+        catalogue.tell(serve)
         deployment.tell(
             Deployment.Others(
-                served: { name in
-                    pool.serveOnly(catalogue.snapshot.liveVersions(of: name), of: name)
-                },
+                served: serve,
                 warm: { await pool.warm($0) },
                 removed: { name in
                     pool.retireOutdated()
@@ -126,7 +131,7 @@ package final class Supervisor: Sendable {
 
     /// Starts what is to be kept warm. Call once, when the host serves.
     package func warmUp() {
-        for version in catalogue.snapshot.liveVersions {
+        for version in catalogue.snapshot.warmVersions {
             do {
                 _ = try deployment.runtimes.roots.prepared(for: version.manifest)
                 pool.serve(version)

@@ -6,6 +6,8 @@ import Synchronization
 package protocol Workers: Sendable {
     /// `completion` is called exactly once, from any thread.
     func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void)
+    /// Workers of this version that have, or can take, an invocation.
+    func count(of version: FunctionVersion) -> Int
 }
 
 /// Who is told of each invocation's begin and end.
@@ -112,6 +114,9 @@ package final class Invoker: Sendable {
         return invocation
     }
 
+    /// Workers of this version that have, or can take, an invocation.
+    package func workers(of version: FunctionVersion) -> Int { workers.count(of: version) }
+
     // MARK: - Stages
 
     private func run(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
@@ -124,7 +129,7 @@ package final class Invoker: Sendable {
             invocation.event.bytes = ByteBuffer(string: "null")
         }
         // Written into the protocol's line, it is held twice until the worker has it.
-        if invocation.version.speaksJSONRPC, let charge = invocation.event.charge,
+        if invocation.version.speech == .jsonRPC, let charge = invocation.event.charge,
             !charge.add(invocation.event.bytes.readableBytes)
         {
             return completion(.refused(.crowded))

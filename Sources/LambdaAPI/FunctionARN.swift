@@ -3,7 +3,7 @@ import FunctionModel
 /// What stands for a function in a request: its name, part of an ARN or a whole one, with or without a qualifier.
 /// https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 struct FunctionARN {
-    static let account = "123456789012"
+    static let account = LambdaLabel.account
 
     let name: FunctionName
     let qualifier: String?
@@ -67,7 +67,7 @@ struct FunctionARN {
     }
 
     static func text(_ name: String, _ region: String, _ qualifier: String? = nil) -> String {
-        "arn:aws:lambda:\(region):\(account):function:\(name)" + (qualifier.map { ":\($0)" } ?? "")
+        LambdaLabel.arn(name, region, qualifier)
     }
 
     private static func unreadable(_ text: String) -> LambdaError {

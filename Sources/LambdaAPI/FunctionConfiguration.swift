@@ -56,19 +56,7 @@ struct FunctionConfiguration {
         }
         if let runtime = input.text("Runtime") { try set(runtime: runtime, &manifest) }
         if let handler = input.text("Handler") {
-            guard manifest.runtime == .python else {
-                throw LambdaError(
-                    .invalidParameter,
-                    "Handler: this function was uploaded by Bulkhead's own API and has none; its manifest says what runs"
-                )
-            }
-            guard PythonHandler(handler) != nil else {
-                throw LambdaError(
-                    .invalidParameter,
-                    "Handler: \(printable(handler.prefix(bytes: 128))) is no module.function, such as app.lambda_handler"
-                )
-            }
-            manifest.handler = handler
+            try set(handler: handler, &manifest)
         }
         if let role = input.text("Role") {
             guard role.utf8.count <= 512 else {
@@ -120,14 +108,37 @@ struct FunctionConfiguration {
     }
 
     private func set(runtime: String, _ manifest: inout Manifest) throws {
-        guard runtime.hasPrefix("python3.") else {
+        let isProvided = ["provided", "provided.al2", "provided.al2023"].contains(runtime)
+        guard isProvided || runtime.hasPrefix("python3.") else {
             throw LambdaError(
                 .invalidParameter,
-                "The runtime parameter of \(printable(runtime.prefix(bytes: 40))) is not served by Bulkhead's Lambda API; it serves python3.x, with the host's python3"
+                "The runtime parameter of \(printable(runtime.prefix(bytes: 40))) is not served by Bulkhead's Lambda API; it serves provided.al2023, provided.al2 and provided, and python3.x with the host's python3"
             )
         }
-        manifest.runtime = .python
+        let kind: Manifest.Runtime = isProvided ? .provided : .python
+        // What the files were found to be when they came holds for what runs them.
+        guard kind == manifest.runtime || (manifest.runtime == .native && manifest.run == nil) else {
+            throw LambdaError(
+                .invalidParameter,
+                "Runtime: this function's is \(manifest.runtime.rawValue), and Bulkhead changes that by a new function only; python3.x and provided may change among themselves"
+            )
+        }
+        manifest.runtime = kind
         manifest.labels[LambdaLabel.runtime] = runtime
+    }
+
+    private func set(handler: String, _ manifest: inout Manifest) throws {
+        guard manifest.runtime != .native else {
+            throw LambdaError(
+                .invalidParameter,
+                "Handler: this function was uploaded by Bulkhead's own API and has none; its manifest says what runs")
+        }
+        guard Manifest.isHandler(handler), manifest.runtime == .provided || PythonHandler(handler) != nil else {
+            let what = manifest.runtime == .python ? "module.function, such as app.lambda_handler" : "word"
+            throw LambdaError(
+                .invalidParameter, "Handler: \(printable(handler.prefix(bytes: 128))) is no \(what)")
+        }
+        manifest.handler = handler
     }
 
     private func set(environment: LambdaValue, _ manifest: inout Manifest) throws {

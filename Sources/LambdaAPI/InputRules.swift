@@ -1,7 +1,31 @@
 // Made by generate.py from botocore's model of Lambda's API; not to be edited.
 
 /// What the served operations take, by their names.
-let inputRules: [String: [InputRule]] = [
+let inputRules = changingRules.merging(readingRules) { one, _ in one }
+
+private let changingRules: [String: [InputRule]] = [
+    "AddPermission": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+        InputRule(#"StatementId"#, .body, .string, isRequired: true, min: 1, max: 100, pattern: #"([a-zA-Z0-9-_]+)"#),
+        InputRule(
+            #"Action"#, .body, .string, isRequired: true, min: 0, max: 10000,
+            pattern: #"(lambda:[*]|lambda:[a-zA-Z]+|[*])"#),
+        InputRule(#"Principal"#, .body, .string, isRequired: true, min: 0, max: 2048, pattern: #"[^\s]+"#),
+        InputRule(
+            #"SourceArn"#, .body, .string, min: 0, max: 10000,
+            pattern:
+                #"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)"#
+        ),
+        InputRule(#"FunctionUrlAuthType"#, .body, .string, words: [#"NONE"#, #"AWS_IAM"#]),
+        InputRule(#"InvokedViaFunctionUrl"#, .body, .flag),
+        InputRule(#"SourceAccount"#, .body, .string, min: 0, max: 12, pattern: #"\d{12}"#),
+        InputRule(#"EventSourceToken"#, .body, .string, min: 0, max: 256, pattern: #"[a-zA-Z0-9._\-]+"#),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+        InputRule(#"RevisionId"#, .body, .string),
+        InputRule(#"PrincipalOrgID"#, .body, .string, min: 12, max: 34, pattern: #"o-[a-z0-9]{10,32}"#),
+    ],
     "CreateAlias": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
         InputRule(
@@ -63,11 +87,23 @@ let inputRules: [String: [InputRule]] = [
         InputRule(#"RuntimeConfig"#, .body, .structure),
         InputRule(#"AcceleratorConfig"#, .body, .structure),
     ],
+    "CreateFunctionUrlConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"((?!^\d+$)^[0-9a-zA-Z-_]+$)"#),
+        InputRule(#"AuthType"#, .body, .string, isRequired: true, words: [#"NONE"#, #"AWS_IAM"#]),
+        InputRule(#"Cors"#, .body, .structure),
+        InputRule(#"InvokeMode"#, .body, .string, words: [#"BUFFERED"#, #"RESPONSE_STREAM"#]),
+    ],
     "DeleteAlias": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
         InputRule(
             #"Name"#, .uri, .string, sent: #"Name"#, isRequired: true, min: 1, max: 128,
             pattern: #"(?!^[0-9]+$)([a-zA-Z0-9-_]+)"#),
+    ],
+    "DeleteEventSourceMapping": [
+        InputRule(#"UUID"#, .uri, .string, sent: #"UUID"#, isRequired: true, min: 36, max: 36)
     ],
     "DeleteFunction": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
@@ -78,27 +114,23 @@ let inputRules: [String: [InputRule]] = [
     "DeleteFunctionConcurrency": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140)
     ],
-    "GetAccountSettings": [],
-    "GetAlias": [
+    "DeleteFunctionEventInvokeConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+    ],
+    "DeleteFunctionUrlConfig": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
         InputRule(
-            #"Name"#, .uri, .string, sent: #"Name"#, isRequired: true, min: 1, max: 128,
-            pattern: #"(?!^[0-9]+$)([a-zA-Z0-9-_]+)"#),
-    ],
-    "GetFunction": [
-        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
-        InputRule(
             #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
-            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+            pattern: #"((?!^\d+$)^[0-9a-zA-Z-_]+$)"#),
     ],
-    "GetFunctionConcurrency": [
-        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140)
-    ],
-    "GetFunctionConfiguration": [
-        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+    "DeleteProvisionedConcurrencyConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
         InputRule(
-            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
-            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, isRequired: true, min: 1, max: 128,
+            pattern: #"(|[a-zA-Z0-9$_-]+)"#),
     ],
     "Invoke": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
@@ -118,29 +150,24 @@ let inputRules: [String: [InputRule]] = [
             #"TenantId"#, .header, .string, sent: #"X-Amz-Tenant-Id"#, min: 1, max: 256,
             pattern: #"[a-zA-Z0-9\._:\/=+\-@ ]+"#),
     ],
-    "ListAliases": [
-        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
-        InputRule(
-            #"FunctionVersion"#, .querystring, .string, sent: #"FunctionVersion"#, min: 1, max: 1024,
-            pattern: #"(\$LATEST(\.PUBLISHED)?|[0-9]+)"#),
-        InputRule(#"Marker"#, .querystring, .string, sent: #"Marker"#),
-        InputRule(#"MaxItems"#, .querystring, .whole, sent: #"MaxItems"#, min: 1, max: 10000),
-    ],
-    "ListFunctions": [
-        InputRule(
-            #"MasterRegion"#, .querystring, .string, sent: #"MasterRegion"#, min: 1, max: 50,
-            pattern: #"ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}"#),
-        InputRule(#"FunctionVersion"#, .querystring, .string, sent: #"FunctionVersion"#, words: [#"ALL"#]),
-        InputRule(#"Marker"#, .querystring, .string, sent: #"Marker"#),
-        InputRule(#"MaxItems"#, .querystring, .whole, sent: #"MaxItems"#, min: 1, max: 10000),
-    ],
-    "ListTags": [
-        InputRule(#"Resource"#, .uri, .string, sent: #"Resource"#, isRequired: true, min: 1, max: 10000)
-    ],
-    "ListVersionsByFunction": [
+    "InvokeAsync": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
-        InputRule(#"Marker"#, .querystring, .string, sent: #"Marker"#),
-        InputRule(#"MaxItems"#, .querystring, .whole, sent: #"MaxItems"#, min: 1, max: 10000),
+        InputRule(#"InvokeArgs"#, .body, .other, isRequired: true),
+    ],
+    "InvokeWithResponseStream": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+        InputRule(#"LogType"#, .header, .string, sent: #"X-Amz-Log-Type"#, words: [#"None"#, #"Tail"#]),
+        InputRule(#"ClientContext"#, .header, .string, sent: #"X-Amz-Client-Context"#),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+        InputRule(#"Payload"#, .body, .other),
+        InputRule(
+            #"TenantId"#, .header, .string, sent: #"X-Amz-Tenant-Id"#, min: 1, max: 256,
+            pattern: #"[a-zA-Z0-9\._:\/=+\-@ ]+"#),
+        InputRule(
+            #"InvocationType"#, .header, .string, sent: #"X-Amz-Invocation-Type"#,
+            words: [#"RequestResponse"#, #"DryRun"#]),
     ],
     "PublishVersion": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
@@ -152,6 +179,32 @@ let inputRules: [String: [InputRule]] = [
     "PutFunctionConcurrency": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
         InputRule(#"ReservedConcurrentExecutions"#, .body, .whole, isRequired: true, min: 0),
+    ],
+    "PutFunctionEventInvokeConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+        InputRule(#"MaximumRetryAttempts"#, .body, .whole, min: 0, max: 2),
+        InputRule(#"MaximumEventAgeInSeconds"#, .body, .whole, min: 60, max: 21600),
+        InputRule(#"DestinationConfig"#, .body, .structure),
+    ],
+    "PutProvisionedConcurrencyConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, isRequired: true, min: 1, max: 128,
+            pattern: #"(|[a-zA-Z0-9$_-]+)"#),
+        InputRule(#"ProvisionedConcurrentExecutions"#, .body, .whole, isRequired: true, min: 1),
+    ],
+    "RemovePermission": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+        InputRule(
+            #"StatementId"#, .uri, .string, sent: #"StatementId"#, isRequired: true, min: 1, max: 100,
+            pattern: #"([a-zA-Z0-9-_.]+)"#),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+        InputRule(#"RevisionId"#, .querystring, .string, sent: #"RevisionId"#),
     ],
     "TagResource": [
         InputRule(#"Resource"#, .uri, .string, sent: #"Resource"#, isRequired: true, min: 1, max: 10000),
@@ -170,6 +223,31 @@ let inputRules: [String: [InputRule]] = [
         InputRule(#"Description"#, .body, .string, min: 0, max: 256),
         InputRule(#"RoutingConfig"#, .body, .structure),
         InputRule(#"RevisionId"#, .body, .string),
+    ],
+    "UpdateEventSourceMapping": [
+        InputRule(#"UUID"#, .uri, .string, sent: #"UUID"#, isRequired: true, min: 36, max: 36),
+        InputRule(#"FunctionName"#, .body, .string, min: 1, max: 256),
+        InputRule(#"Enabled"#, .body, .flag),
+        InputRule(#"BatchSize"#, .body, .whole, min: 1, max: 10000),
+        InputRule(#"FilterCriteria"#, .body, .structure),
+        InputRule(
+            #"KMSKeyArn"#, .body, .string, min: 0, max: 10000, pattern: #"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"#),
+        InputRule(#"MetricsConfig"#, .body, .structure),
+        InputRule(#"LoggingConfig"#, .body, .structure),
+        InputRule(#"ScalingConfig"#, .body, .structure),
+        InputRule(#"MaximumBatchingWindowInSeconds"#, .body, .whole, min: 0, max: 300),
+        InputRule(#"ParallelizationFactor"#, .body, .whole, min: 1, max: 10),
+        InputRule(#"DestinationConfig"#, .body, .structure),
+        InputRule(#"MaximumRecordAgeInSeconds"#, .body, .whole, min: -1, max: 604800),
+        InputRule(#"BisectBatchOnFunctionError"#, .body, .flag),
+        InputRule(#"MaximumRetryAttempts"#, .body, .whole, min: -1, max: 10000),
+        InputRule(#"TumblingWindowInSeconds"#, .body, .whole, min: 0, max: 900),
+        InputRule(#"SourceAccessConfigurations"#, .body, .list, min: 0, max: 23),
+        InputRule(#"FunctionResponseTypes"#, .body, .list, min: 0, max: 1),
+        InputRule(#"AmazonManagedKafkaEventSourceConfig"#, .body, .structure),
+        InputRule(#"SelfManagedKafkaEventSourceConfig"#, .body, .structure),
+        InputRule(#"DocumentDBEventSourceConfig"#, .body, .structure),
+        InputRule(#"ProvisionedPollerConfig"#, .body, .structure),
     ],
     "UpdateFunctionCode": [
         InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
@@ -227,5 +305,23 @@ let inputRules: [String: [InputRule]] = [
         InputRule(#"DurableConfig"#, .body, .structure),
         InputRule(#"RuntimeConfig"#, .body, .structure),
         InputRule(#"AcceleratorConfig"#, .body, .structure),
+    ],
+    "UpdateFunctionEventInvokeConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 256),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"#),
+        InputRule(#"MaximumRetryAttempts"#, .body, .whole, min: 0, max: 2),
+        InputRule(#"MaximumEventAgeInSeconds"#, .body, .whole, min: 60, max: 21600),
+        InputRule(#"DestinationConfig"#, .body, .structure),
+    ],
+    "UpdateFunctionUrlConfig": [
+        InputRule(#"FunctionName"#, .uri, .string, sent: #"FunctionName"#, isRequired: true, min: 1, max: 140),
+        InputRule(
+            #"Qualifier"#, .querystring, .string, sent: #"Qualifier"#, min: 1, max: 128,
+            pattern: #"((?!^\d+$)^[0-9a-zA-Z-_]+$)"#),
+        InputRule(#"AuthType"#, .body, .string, words: [#"NONE"#, #"AWS_IAM"#]),
+        InputRule(#"Cors"#, .body, .structure),
+        InputRule(#"InvokeMode"#, .body, .string, words: [#"BUFFERED"#, #"RESPONSE_STREAM"#]),
     ],
 ]

@@ -14,10 +14,30 @@ struct InvokeOperation: OperationGroup {
     /// What Lambda takes and gives, in bytes.
     private static let maxAsynchronous = 1 << 20
 
-    func invoke(_ call: LambdaCall) async throws -> LambdaAnswer {
+    /// As clients asked before there was an `InvocationType`.
+    func invokeAsync(_ call: LambdaCall) async throws -> LambdaAnswer {
+        _ = try await invoke(call, as: "Event")
+        return LambdaAnswer(status: 202, ["Status": 202])
+    }
+
+    /// - Parameter kind: nil: as the request says.
+    func invoke(_ call: LambdaCall, as kind: String? = nil) async throws -> LambdaAnswer {
+        let kind = kind ?? call.input.text("InvocationType") ?? "RequestResponse"
+        let (invocation, qualifier) = try await prepared(call, kind)
+        switch kind {
+        case "DryRun": return LambdaAnswer(status: 204)
+        case "Event":
+            try await services.events.accept(invocation)
+            return LambdaAnswer(status: 202)
+        default: return try await answer(invocation, call, qualifier)
+        }
+    }
+
+    /// What is to be run, and how its version was named.
+    /// - Throws: `LambdaError`, or `Failure`.
+    func prepared(_ call: LambdaCall, _ kind: String) async throws -> (Invocation, qualifier: String?) {
         let request = call.request, id = request.id
         let (version, qualifier) = try resolved(call, key: id)
-        let kind = call.input.text("InvocationType") ?? "RequestResponse"
         let most = kind == "Event" ? Self.maxAsynchronous : Lambda.maxPayload
         guard request.body.readableBytes <= most else {
             throw LambdaError(
@@ -30,17 +50,12 @@ struct InvokeOperation: OperationGroup {
         event.lambda = LambdaAsking(
             arn: call.arn(version.name, try call.named.qualifier), version: qualifier ?? FunctionVersion.latestLabel,
             clientContext: try Self.clientContext(call))
-        if kind == "DryRun" { return LambdaAnswer(status: 204) }
         try services.catalogue.snapshot.require(version)
         let invocation = Invocation(
             id: id, version: version, principal: call.principal, source: kind == "Event" ? .queue : .direct,
             event: event,
             traceparent: nil)
-        if kind == "Event" {
-            try await services.events.accept(invocation)
-            return LambdaAnswer(status: 202)
-        }
-        return try await answer(invocation, call, qualifier)
+        return (invocation, qualifier)
     }
 
     /// - Throws: `LambdaError`, for what is no JSON.
@@ -84,18 +99,24 @@ struct InvokeOperation: OperationGroup {
             answer.charge = completion.charge
         case .success: set(&answer, HandlerFailure.tooLarge)
         case .failure(let failure):
-            if case .throttled(let seconds) = failure.cause, failure.rate == nil,
-                services.catalogue.snapshot.settings(of: invocation.version.name).reservedConcurrency != nil
-            {
-                let reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-                throw LambdaError(.tooManyRequests(reason: reason, retryAfter: seconds), "Rate Exceeded.")
-            }
-            set(&answer, try HandlerFailure(failure, invocation).document)
+            set(&answer, try document(failure, invocation))
         }
         if call.input.text("LogType") == "Tail" {
             answer.headers.append(("x-amz-log-result", tail(of: invocation, completion)))
         }
         return answer
+    }
+
+    /// How a function's failure is told.
+    /// - Throws: `LambdaError`, for what is none.
+    func document(_ failure: Failure, _ invocation: Invocation) throws -> LambdaValue {
+        if case .throttled(let seconds) = failure.cause, failure.rate == nil,
+            services.catalogue.snapshot.settings(of: invocation.version.name).reservedConcurrency != nil
+        {
+            let reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+            throw LambdaError(.tooManyRequests(reason: reason, retryAfter: seconds), "Rate Exceeded.")
+        }
+        return try HandlerFailure(failure, invocation).document
     }
 
     private func set(_ answer: inout LambdaAnswer, _ document: LambdaValue) {
@@ -104,7 +125,7 @@ struct InvokeOperation: OperationGroup {
     }
 
     /// The last 4 KiB of what was logged, in base64.
-    private func tail(of invocation: Invocation, _ completion: Completion) -> String {
+    func tail(of invocation: Invocation, _ completion: Completion) -> String {
         let version = invocation.version
         var filter = LogFilter()
         filter.invocation = invocation.id
@@ -136,6 +157,7 @@ struct HandlerFailure {
         func said(_ type: String, _ message: String) -> LambdaValue {
             ["errorType": .text(type), "errorMessage": .text("RequestId: \(id) Error: \(message)")]
         }
+        let isProvided = invocation.version.manifest.runtime == .provided
         switch failure.cause {
         case .error(let raised):
             guard let raised else {
@@ -144,7 +166,7 @@ struct HandlerFailure {
             }
             document = [
                 "errorType": .text(raised.type), "errorMessage": .text(raised.message), "requestId": .text(id),
-                "stackTrace": .list(raised.stackTrace.map { .text($0 + "\n") }),
+                "stackTrace": .list(raised.stackTrace.map { .text(isProvided ? $0 : $0 + "\n") }),
             ]
         case .timeout:
             let wall = invocation.version.manifest.limits.wall.milliseconds
@@ -162,6 +184,9 @@ struct HandlerFailure {
         case .memoryExceeded: document = said("Runtime.ExitError", "Runtime exited with error: signal: killed")
         case .denied, .cpuExceeded, .protocolError: document = said("Runtime.ExitError", failure.detail)
         case .outputExceeded: document = Self.tooLarge
+        case .launchFailed(_, let errno) where invocation.version.executable == nil && errno == "ENOENT" && isProvided:
+            document = said(
+                "Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
         case .invalidRequest: throw LambdaError(.invalidContent, failure.detail)
         case .unauthorized, .forbidden, .notFound, .conflict, .payloadTooLarge, .throttled, .overloaded, .cancelled,
             .launchFailed:

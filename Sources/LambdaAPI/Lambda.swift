@@ -20,11 +20,12 @@ package struct Lambda: Sendable {
         let invoker: Invoker
         let journal: Journal
         let events: Events
+        let budget: MemoryBudget
         let logger: Logger
 
         package init(
             catalogue: Catalogue, access: Access, deployment: Deployment, invoker: Invoker, journal: Journal,
-            events: Events, logger: Logger
+            events: Events, budget: MemoryBudget, logger: Logger
         ) {
             self.catalogue = catalogue
             self.access = access
@@ -32,6 +33,7 @@ package struct Lambda: Sendable {
             self.invoker = invoker
             self.journal = journal
             self.events = events
+            self.budget = budget
             self.logger = logger
         }
     }
@@ -40,35 +42,6 @@ package struct Lambda: Sendable {
 
     /// What an invocation brings at most, in bytes.
     package static let maxPayload = 6_291_456
-
-    /// The operations that are served. Which others there are, `OperationTable` says.
-    enum Operation: String, CaseIterable {
-        case createAlias = "CreateAlias"
-        case createFunction = "CreateFunction"
-        case deleteAlias = "DeleteAlias"
-        case deleteFunction = "DeleteFunction"
-        case deleteFunctionConcurrency = "DeleteFunctionConcurrency"
-        case getAccountSettings = "GetAccountSettings"
-        case getAlias = "GetAlias"
-        case getFunction = "GetFunction"
-        case getFunctionConcurrency = "GetFunctionConcurrency"
-        case getFunctionConfiguration = "GetFunctionConfiguration"
-        case invoke = "Invoke"
-        case listAliases = "ListAliases"
-        case listFunctions = "ListFunctions"
-        case listTags = "ListTags"
-        case listVersionsByFunction = "ListVersionsByFunction"
-        case publishVersion = "PublishVersion"
-        case putFunctionConcurrency = "PutFunctionConcurrency"
-        case tagResource = "TagResource"
-        case untagResource = "UntagResource"
-        case updateAlias = "UpdateAlias"
-        case updateFunctionCode = "UpdateFunctionCode"
-        case updateFunctionConfiguration = "UpdateFunctionConfiguration"
-
-        /// Who may ask for it.
-        var role: Principal.Role { self == .invoke ? .invoke : .deploy }
-    }
 
     // MARK: - One request
 
@@ -84,7 +57,7 @@ package struct Lambda: Sendable {
     /// Whether a request for this path brings an event, and not a function.
     package static func isEvent(_ method: String, _ path: String) -> Bool {
         guard case .known(let matched)? = OperationMatch(method, path) else { return false }
-        return matched.name == Operation.invoke.rawValue
+        return Operation(rawValue: matched.name)?.takesEvent == true
     }
 
     /// Answers a request. Never throws: whatever goes wrong is an answer, too.
@@ -175,7 +148,9 @@ package struct Lambda: Sendable {
 
     private func run(_ operation: Operation, _ call: LambdaCall) async throws -> LambdaAnswer {
         let functions = FunctionOperations(services: services), versions = VersionOperations(services: services)
-        let settings = SettingOperations(services: services)
+        let settings = SettingOperations(services: services), events = EventInvokeOperations(services: services)
+        let urls = FunctionURLOperations(services: services), policies = PolicyOperations(services: services)
+        let provisioned = ProvisionedOperations(services: services), mappings = MappingOperations()
         return switch operation {
         case .createFunction: try await functions.createFunction(call)
         case .getFunction: try functions.getFunction(call)
@@ -185,6 +160,8 @@ package struct Lambda: Sendable {
         case .deleteFunction: try await functions.deleteFunction(call)
         case .listFunctions: try functions.listFunctions(call)
         case .invoke: try await InvokeOperation(services: services).invoke(call)
+        case .invokeAsync: try await InvokeOperation(services: services).invokeAsync(call)
+        case .invokeStreaming: try await InvokeOperation(services: services).invokeStreaming(call)
         case .publishVersion: try await versions.publishVersion(call)
         case .listVersionsByFunction: try versions.listVersions(call)
         case .createAlias: try await versions.putAlias(call, isNew: true)
@@ -199,6 +176,30 @@ package struct Lambda: Sendable {
         case .tagResource: try await settings.tag(call)
         case .untagResource: try await settings.untag(call)
         case .getAccountSettings: try settings.getAccountSettings(call)
+        case .getFunctionCodeSigningConfig: try settings.getCodeSigning(call)
+        case .getFunctionRecursionConfig: try settings.getRecursion(call)
+        case .getRuntimeManagementConfig: try settings.getRuntimeManagement(call)
+        case .putFunctionEventInvokeConfig: try await events.put(call, isUpdate: false)
+        case .updateFunctionEventInvokeConfig: try await events.put(call, isUpdate: true)
+        case .getFunctionEventInvokeConfig: try events.get(call)
+        case .deleteFunctionEventInvokeConfig: try await events.delete(call)
+        case .listFunctionEventInvokeConfigs: try events.list(call)
+        case .createFunctionUrlConfig: try await urls.create(call)
+        case .updateFunctionUrlConfig: try await urls.update(call)
+        case .getFunctionUrlConfig: try urls.get(call)
+        case .deleteFunctionUrlConfig: try await urls.delete(call)
+        case .listFunctionUrlConfigs: try urls.list(call)
+        case .addPermission: try await policies.add(call)
+        case .getPolicy: try policies.get(call)
+        case .removePermission: try await policies.remove(call)
+        case .putProvisionedConcurrencyConfig: try await provisioned.put(call)
+        case .getProvisionedConcurrencyConfig: try provisioned.get(call)
+        case .deleteProvisionedConcurrencyConfig: try await provisioned.delete(call)
+        case .listProvisionedConcurrencyConfigs: try provisioned.list(call)
+        case .listEventSourceMappings: mappings.listMappings()
+        case .getEventSourceMapping, .updateEventSourceMapping, .deleteEventSourceMapping: try mappings.mapping()
+        case .listLayers: mappings.listLayers()
+        case .listLayerVersions: mappings.listLayerVersions()
         }
     }
 }

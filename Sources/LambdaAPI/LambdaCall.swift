@@ -34,9 +34,9 @@ struct LambdaCall: Sendable {
     init(_ operation: Lambda.Operation, _ request: LambdaRequest, _ path: [String: String]) throws {
         self.operation = operation
         self.request = request
-        let rules = inputRules[operation.rawValue] ?? []
+        let rules = (inputRules[operation.rawValue] ?? []).filter { $0.place != .body || !operation.takesEvent }
         var body: [String: LambdaValue] = [:], code: ByteBuffer?
-        if operation != .invoke, rules.contains(where: { $0.place == .body }), request.body.readableBytes > 0 {
+        if rules.contains(where: { $0.place == .body }), request.body.readableBytes > 0 {
             (body, code) = try Self.members(of: request.body)
         }
         let query = request.signed.query.split(separator: "&").map { pair in

@@ -9,7 +9,7 @@ struct LambdaError: Error {
         case accessDenied, notFound, conflict, invalidParameter, validation, notImplemented, unknownOperation
         case methodNotAllowed, preconditionFailed, requestTooLarge, entityTooLarge, invalidContent,
             service,
-            unavailable
+            unavailable, noProvisioned, policyTooLong
         case tooManyRequests(reason: String, retryAfter: Int)
         case signature(String)
 
@@ -29,6 +29,8 @@ struct LambdaError: Error {
             case .invalidContent: "InvalidRequestContentException"
             case .service: "ServiceException"
             case .unavailable: "ServiceUnavailableException"
+            case .noProvisioned: "ProvisionedConcurrencyConfigNotFoundException"
+            case .policyTooLong: "PolicyLengthExceededException"
             case .tooManyRequests: "TooManyRequestsException"
             case .signature(let code): code
             }
@@ -36,9 +38,9 @@ struct LambdaError: Error {
 
         var status: Int {
             switch self {
-            case .invalidParameter, .validation, .invalidContent: 400
+            case .invalidParameter, .validation, .invalidContent, .policyTooLong: 400
             case .accessDenied, .signature: 403
-            case .notFound, .unknownOperation: 404
+            case .notFound, .unknownOperation, .noProvisioned: 404
             case .methodNotAllowed: 405
             case .conflict: 409
             case .preconditionFailed: 412
@@ -101,7 +103,7 @@ struct LambdaError: Error {
         }
     }
 
-    private init(_ refused: SignatureRefused) {
+    init(_ refused: SignatureRefused) {
         switch refused {
         case .missing: self.init(.signature("MissingAuthenticationTokenException"), "Missing Authentication Token")
         case .incomplete(let why): self.init(.signature("IncompleteSignatureException"), why)
@@ -133,7 +135,7 @@ struct LambdaError: Error {
             body = ["Reason": .text(reason), "Type": "User", "message": .text(message)]
             headers.append(("retry-after", "\(retryAfter)"))
         case .conflict, .invalidParameter, .methodNotAllowed, .preconditionFailed, .requestTooLarge, .entityTooLarge,
-            .invalidContent:
+            .invalidContent, .noProvisioned, .policyTooLong:
             body = ["Type": "User", "message": .text(message)]
         }
         var answer = LambdaAnswer(status: kind.status, .object(body))

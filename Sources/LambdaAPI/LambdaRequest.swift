@@ -11,6 +11,8 @@ package struct LambdaRequest: Sendable {
     var claim: SignatureClaim?
     /// The client's address; empty where nobody knows.
     package var client: String
+    /// How it came: `http` or `https`.
+    package var scheme = "http"
     package var body: ByteBuffer
     /// What its body is charged to.
     package var charge: MemoryBudget.Charge?
@@ -34,6 +36,8 @@ package struct LambdaRequest: Sendable {
 
     var method: String { signed.method }
     var path: String { signed.path }
+    /// Where the client found this host.
+    var origin: String { "\(scheme)://\(header("host") ?? "")" }
 
     func header(_ name: String) -> String? { signed.headers.first { $0.name == name }?.value }
 }
@@ -45,6 +49,8 @@ package struct LambdaAnswer: Sendable {
     package var headers: [(name: String, value: String)] = []
     package var body = ByteBuffer()
     package var charge: MemoryBudget.Charge?
+    /// Gives what goes out one after another, in the body's place; nil at the end.
+    package var next: (@Sendable () async -> ByteBuffer?)?
 
     init(status: Int, headers: [(name: String, value: String)] = [], body: ByteBuffer = ByteBuffer()) {
         self.status = status

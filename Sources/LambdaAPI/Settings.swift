@@ -7,14 +7,23 @@ struct SettingOperations: OperationGroup {
     let services: Lambda.Services
 
     /// As AWS gives an account; here the pool's own limits hold.
-    private static let accountConcurrency = 1000
+    static let accountConcurrency = 1000
 
     func putConcurrency(_ call: LambdaCall) async throws -> LambdaAnswer {
         let newest = try newest(call)
         guard let count = call.input.whole("ReservedConcurrentExecutions"), (0...10_000).contains(count) else {
             throw LambdaError(.invalidParameter, "ReservedConcurrentExecutions: a whole number from 0 to 10000")
         }
-        try await services.catalogue.changeSettings(of: newest.name) { $0.reservedConcurrency = count }
+        try await services.catalogue.changeSettings(of: newest.name) { settings in
+            let provisioned = settings.provisioned.values.reduce(0) { $0 + $1.count }
+            guard count >= provisioned else {
+                throw LambdaError(
+                    .invalidParameter,
+                    "ReservedConcurrentExecutions \(count) should not be lower than function's total provisioned concurrency [\(provisioned)]."
+                )
+            }
+            settings.reservedConcurrency = count
+        }
         return LambdaAnswer(status: 200, ["ReservedConcurrentExecutions": .whole(count)])
     }
 
@@ -66,6 +75,26 @@ struct SettingOperations: OperationGroup {
                 "Tags: up to \(FunctionSettings.maxTags) names of up to 128 bytes, with texts of up to 256")
         }
         return tags
+    }
+
+    // MARK: - What is the same for all
+
+    /// No code is signed here.
+    func getCodeSigning(_ call: LambdaCall) throws -> LambdaAnswer {
+        LambdaAnswer(status: 200, ["FunctionName": .text(try newest(call).name.text)])
+    }
+
+    /// Functions that tell each other for ever come to an end: see `Destinations`.
+    func getRecursion(_ call: LambdaCall) throws -> LambdaAnswer {
+        _ = try newest(call)
+        return LambdaAnswer(status: 200, ["RecursiveLoop": "Terminate"])
+    }
+
+    /// The host's own python3 is what there is.
+    func getRuntimeManagement(_ call: LambdaCall) throws -> LambdaAnswer {
+        let (version, qualifier) = try resolved(call)
+        let arn = call.arn(version.name, qualifier ?? FunctionVersion.latestLabel)
+        return LambdaAnswer(status: 200, ["UpdateRuntimeOn": "Auto", "FunctionArn": .text(arn)])
     }
 
     // MARK: - The account

@@ -120,6 +120,7 @@ struct VersionOperations: OperationGroup {
         if text == Alias.live {
             // It is always there: what can go is what it was pinned to.
             _ = try await services.deployment.put(Alias(name: Alias.live, updatedAt: timestamp()), of: newest.name)
+            try await services.catalogue.changeSettings(of: newest.name) { $0.drop(Alias.live) }
         } else if services.catalogue.snapshot.alias(text, of: newest.name) != nil {
             try await services.deployment.removeAlias(text, of: newest.name)
         }

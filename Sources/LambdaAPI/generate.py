@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes OperationTable.swift, InputRules.swift and OPERATIONS.md from botocore's model of Lambda's API.
+"""Makes OperationTable.swift, InputRules.swift, ReadingRules.swift and OPERATIONS.md from botocore's model of Lambda's API.
 
     pip download --no-deps botocore && Sources/LambdaAPI/generate.py botocore-*.whl && swift format -i Sources/LambdaAPI/*.swift
 
-Which operations are served is said in `Lambda.swift`, by their names; what each takes is taken from the model and not typed by hand.
+Which operations are served is said in `Operation.swift`, by their names; what each takes is taken from the model and not typed by hand.
 """
 import gzip
 import json
@@ -49,8 +49,8 @@ def rule(name, shape, required, member):
 
 def main():
     service = model(sys.argv[1])
-    served = set(re.findall(r'case \w+ = "(\w+)"', (FOLDER / "Lambda.swift").read_text()))
-    operations, rules, table = [], [], []
+    served = set(re.findall(r'case \w+ = "(\w+)"', (FOLDER / "Operation.swift").read_text()))
+    operations, changing, reading, table = [], [], [], []
     for name, operation in sorted(service["operations"].items()):
         http = operation["http"]
         operations.append(f'    ("{name}", "{http["method"]}", "{http["requestUri"]}", {http.get("responseCode", 200)}),\n')
@@ -58,6 +58,7 @@ def main():
         if name not in served:
             continue
         shape = service["shapes"][operation["input"]["shape"]]
+        rules = reading if http["method"] == "GET" else changing
         rules.append(f'    "{name}": [\n')
         for member, reference in shape["members"].items():
             rules.append(rule(member, service["shapes"][reference["shape"]], member in shape.get("required", []), reference))
@@ -69,7 +70,11 @@ def main():
         "# Lambda's operations\n\nMade by generate.py. What is not served answers 501 `NotImplementedException`, and says so.\n\n"
         f"{len(served)} of {len(table)} are served.\n\n| operation | request | |\n| --- | --- | --- |\n" + "".join(table))
     (FOLDER / "InputRules.swift").write_text(
-        HEAD + "/// What the served operations take, by their names.\nlet inputRules: [String: [InputRule]] = [\n" + "".join(rules) + "]\n")
+        HEAD + "/// What the served operations take, by their names.\nlet inputRules = changingRules.merging(readingRules) { one, _ in one }\n\n"
+        "private let changingRules: [String: [InputRule]] = [\n" + "".join(changing) + "]\n")
+    (FOLDER / "ReadingRules.swift").write_text(
+        HEAD + "/// What the served operations take that change nothing: a part of `inputRules`.\nlet readingRules: [String: [InputRule]] = [\n"
+        + "".join(reading) + "]\n")
 
 
 if __name__ == "__main__":

@@ -113,9 +113,15 @@ package struct PolicyDescription: Sendable, Encodable {
     }
 
     private static func environment(_ version: FunctionVersion) -> String {
-        let own = version.manifest.env.keys.sorted()
+        let manifest = version.manifest, secrets = manifest.secrets.keys.sorted()
+        let areBehind = manifest.secretsAs == .descriptor && !secrets.isEmpty
+        let own = (Array(manifest.env.keys) + (areBehind ? [] : secrets)).sorted()
         return "Its environment holds the host's fixed variables"
             + (own.isEmpty ? " only." : " and \(own.joined(separator: ", ")).")
+            + (areBehind
+                ? " Its secrets (\(secrets.joined(separator: ", "))) are not in there: it reads them behind an open descriptor,"
+                    + " BULKHEAD_SECRETS_FD, and nobody can change them."
+                : "")
     }
 
     private static func calls(_ profile: SeccompProfile, _ manifest: Manifest) -> String {
@@ -123,7 +129,7 @@ package struct PolicyDescription: Sendable, Encodable {
         let bound = Set(profile.rules.filter { $0.action == .allow && !$0.conditions.isEmpty }.map(\.syscall))
         return "It may make \(allowed.count) kinds of system calls, \(bound.count) of them only with certain arguments,"
             + " as a user without rights and "
-            + (manifest.allow.network == .loopback
+            + (manifest.hasLoopback
                 ? "in a network of its own, which ends at the cell: over TCP it reaches itself, at 127.0.0.1 and ::1."
                 : "without a network: it can open no socket.")
     }

@@ -4,7 +4,7 @@ package import Sandbox
 extension Manifest {
     /// - Parameter processes: of the cell; a snapshot's template is one more.
     func traits(processes: Int) -> SeccompProfile.Traits {
-        SeccompProfile.Traits(singleProcess: processes == 1, hasLoopback: allow.network == .loopback)
+        SeccompProfile.Traits(singleProcess: processes == 1, hasLoopback: hasLoopback)
     }
 }
 
@@ -53,7 +53,8 @@ extension LaunchPlan {
                 profile, for: observing ? .observedWorker : manifest.lock ? .lockedWorker : .worker))
         // Those that run, as many that wait or belong to the version before, and some that end.
         cells = 2 * manifest.concurrency.max + 16
-        if manifest.allow.network == .loopback { traits.insert(.hasLoopback) }
+        if manifest.hasLoopback { traits.insert(.hasLoopback) }
+        if version.speech == .runtimeAPI { listener = Provided.port }
         if manifest.mode != .command { traits.insert(.isReactor) }
         if manifest.concurrency.warm > 0 { traits.insert(.startsAhead) }
         // Who loads libraries may have one that looks for them.
@@ -64,18 +65,25 @@ extension LaunchPlan {
 
     /// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     private static func lambda(_ version: FunctionVersion) -> [String: String] {
-        let region = version.manifest.labels[LambdaLabel.region] ?? "us-east-1"
+        let manifest = version.manifest, region = LambdaLabel.region(of: manifest)
         let day = version.createdAt.prefix(10).replacing("-", with: "/")
         let stream = "\(version.revision)".filter { $0 != "-" }
-        return [
+        let isProvided = version.speech == .runtimeAPI
+        let runtime = manifest.labels[LambdaLabel.runtime] ?? (isProvided ? "provided.al2023" : "")
+        var variables = [
             "AWS_LAMBDA_FUNCTION_NAME": version.name.text, "AWS_LAMBDA_FUNCTION_VERSION": version.label,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": String(version.manifest.limits.memory.bytes >> 20),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": String(manifest.limits.memory.bytes >> 20),
             "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/\(version.name)",
             "AWS_LAMBDA_LOG_STREAM_NAME": "\(day)/[\(version.label)]\(stream)",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_REGION": region, "AWS_DEFAULT_REGION": region,
-            "AWS_EXECUTION_ENV": "AWS_Lambda_\(version.manifest.labels[LambdaLabel.runtime] ?? "")",
-            "LAMBDA_TASK_ROOT": "/function", "_HANDLER": version.manifest.handler ?? "", "TZ": ":UTC",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_\(runtime)",
+            "LAMBDA_TASK_ROOT": "/function", "_HANDLER": manifest.handler ?? manifest.run ?? "", "TZ": ":UTC",
         ]
+        guard isProvided else { return variables }
+        variables["AWS_LAMBDA_RUNTIME_API"] = "127.0.0.1:\(Provided.port)"
+        variables["LAMBDA_TASK_ROOT"] = Provided.taskRoot
+        variables["LAMBDA_RUNTIME_DIR"] = "/var/runtime"
+        return variables
     }
 
     /// The contract's variables; the manifest's own win where both name one.
@@ -90,7 +98,7 @@ extension LaunchPlan {
             variables["HOME"] = "/tmp"
             variables["TMPDIR"] = "/tmp"
         }
-        if LambdaLabel.areOf(manifest) { variables.merge(lambda(version)) { $1 } }
+        if LambdaLabel.areOf(manifest) || version.speech == .runtimeAPI { variables.merge(lambda(version)) { $1 } }
         variables.merge(manifest.env) { $1 }
         if manifest.mode == .snapshot { variables["BULKHEAD_MODE"] = "snapshot" }
         if manifest.lock { variables["BULKHEAD_LOCK"] = "1" }

@@ -26,6 +26,8 @@ package struct LaunchPlan: Sendable {
     package var executable: String
     package var arguments: [String]
     package var environment: [String]
+    /// What the worker reads behind a descriptor that it begins with, whose number is in BULKHEAD_SECRETS_FD; empty: it has none.
+    package var secrets: [UInt8] = []
     package var mounts: [Mount]
     package var limits: Manifest.Limits
     package var filter: SeccompFilter
@@ -76,13 +78,15 @@ package struct LaunchPlan: Sendable {
     /// Entries of a cell's root.
     package static var maxMounts: Int { Int(BH_MOUNTS_MAX) }
 
-    /// - Throws: `TooLarge` when arguments, environment or mounts exceed the launcher's bounds, or `SystemError`.
+    /// - Throws: `TooLarge` when arguments, environment, secrets or mounts exceed the launcher's bounds, or `SystemError`.
     package func seal() throws -> SealedFile {
         let bytes = try encode()
         return try SealedFile(name: "bulkhead-plan", bytes: bytes)
     }
 
-    private func encode() throws -> [UInt8] {
+    /// As `struct bh_plan` has it, and what follows it.
+    func encode() throws -> [UInt8] {
+        let environment = self.environment + (secrets.isEmpty ? [] : ["BULKHEAD_SECRETS_FD=\(BH_SECRETS_FD)"])
         guard arguments.count <= Int(BH_ARGS_MAX), environment.count <= Int(BH_ENV_MAX),
             mounts.count <= Self.maxMounts
         else {
@@ -90,6 +94,12 @@ package struct LaunchPlan: Sendable {
                 description:
                     "at most \(BH_ARGS_MAX) arguments, \(BH_ENV_MAX) environment variables and \(BH_MOUNTS_MAX)"
                     + " mounts fit in a cell")
+        }
+        guard secrets.count <= Int(BH_SECRETS_MAX) else {
+            throw TooLarge(
+                description:
+                    "secrets: together, as JSON, they have \(secrets.count) bytes, and at most \(BH_SECRETS_MAX) fit behind a"
+                    + " descriptor; store shorter ones")
         }
         var strings: [UInt8] = []
         func append(_ text: String) { strings += Array(text.utf8) + [0] }
@@ -108,7 +118,7 @@ package struct LaunchPlan: Sendable {
         var plan = bh_plan()
         plan.magic = BH_MAGIC
         plan.version = BH_ABI_VERSION
-        plan.size = UInt32(stringsOffset + strings.count)
+        plan.size = UInt32(stringsOffset + strings.count + secrets.count)
         plan.flags = flags
         plan.listener = UInt32(listener ?? 0)
         plan.memory_max = UInt64(limits.memory.bytes)
@@ -125,6 +135,8 @@ package struct LaunchPlan: Sendable {
         plan.filter_offset = UInt32(header)
         plan.strings_offset = UInt32(stringsOffset)
         plan.strings_size = UInt32(strings.count)
+        plan.secrets_offset = secrets.isEmpty ? 0 : UInt32(stringsOffset + strings.count)
+        plan.secrets_size = UInt32(secrets.count)
         withUnsafeMutableBytes(of: &plan.rlimits) { raw in
             let slots = raw.bindMemory(to: bh_rlimit.self)
             for (index, limit) in limitList.enumerated() { slots[index] = limit }
@@ -136,10 +148,11 @@ package struct LaunchPlan: Sendable {
                     kind: mount.kind.number, flags: mount.isOptional ? BH_MOUNT_OPTIONAL : 0)
             }
         }
-        let bytes = withUnsafeBytes(of: plan) { Array($0) } + filter.program + strings
+        var bytes = withUnsafeBytes(of: plan) { Array($0) } + filter.program + strings
+        bytes += secrets
         guard bytes.count <= Int(BH_PLAN_MAX) else {
             throw TooLarge(
-                description: "arguments, environment and policy are larger than \(BH_PLAN_MAX) bytes together")
+                description: "arguments, environment, secrets and policy are larger than \(BH_PLAN_MAX) bytes together")
         }
         return bytes
     }

@@ -1,7 +1,8 @@
 import Foundation
 package import FunctionModel
 
-/// Hides secrets in what a function has written: their bytes, their lines, and both in base64, wherever in a longer text they stand.
+/// Hides secrets in what a function has written: their bytes, also as JSON has them, their lines, and all of these in base64,
+/// wherever in a longer text they stand.
 /// A function that means to can write them in other ways: this is for accidents.
 package struct Redactor: Sendable {
     private struct Needle: Hashable {
@@ -25,7 +26,8 @@ package struct Redactor: Sendable {
         for secret in secrets {
             let lines = secret.split { $0 == 0x0A || $0 == 0x0D }.map { Array($0) }
             let parts = lines.count > 1 ? lines.filter { $0.count >= 8 }.prefix(Self.maxLines) : lines[...]
-            for part in [secret] + parts where part.count >= Self.shortest {
+            let wholes: [[UInt8]] = [secret] + Self.inJSON(secret)
+            for part in wholes + parts where part.count >= Self.shortest {
                 all.insert(Needle(bytes: part))
                 Self.addBase64(of: part, to: &all)
             }
@@ -37,6 +39,16 @@ package struct Redactor: Sendable {
             beginnings[two >> 6] |= 1 << UInt64(two & 63)
         }
         (self.needles, self.beginnings) = (needles, beginnings)
+    }
+
+    /// As it stands in a JSON text, such as a function gets it in (`Secrets.document`); none where that is no other way.
+    private static func inJSON(_ secret: [UInt8]) -> [[UInt8]] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
+        guard let text = String(validating: secret, as: UTF8.self), let quoted = try? encoder.encode(text),
+            quoted.count != secret.count + 2
+        else { return [] }
+        return [Array(quoted.dropFirst().dropLast())]
     }
 
     /// In a longer text it begins at any of three places.

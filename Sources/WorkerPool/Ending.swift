@@ -1,3 +1,4 @@
+import Dialogues
 import FunctionModel
 import Glibc
 import Sandbox
@@ -30,6 +31,31 @@ enum Ending {
         }
         let name = signalName(signal)
         return Failure(.signal(name), "the function was ended by \(name); its log may say why")
+    }
+
+    /// Tells what an invocation without an answer comes to from the end of its process.
+    static func judge(
+        _ exit: CellExit, limits: Manifest.Limits, cpuUsed: Duration, _ dialogue: inout Dialogue
+    ) -> Result<Completion.Output, Failure> {
+        if var failure = failure(of: exit, limits: limits, cpuUsed: cpuUsed) {
+            if failure.outcome == .exit || failure.outcome == .signal {
+                failure.ends = Failure.Ends(stdout: dialogue.tail(longestEnd))
+            }
+            return .failure(failure)
+        }
+        switch dialogue.ended() {
+        case .result(let body, let kind): return .success(Completion.Output(body: body, kind: kind))
+        case .violation(let what, _): return .failure(Failure(.protocolError, what))
+        case .ready, .asksAgain, .failedStart, .reply, .part, .error, .tooLong:
+            return .failure(Failure(.protocolError, "the worker exited without answering"))
+        }
+    }
+
+    /// What is told of a failed one's output, in bytes.
+    private static let longestEnd = 4 << 10
+
+    static func raised(_ error: Failure.HandlerError, by what: String) -> Failure {
+        Failure(.error(error), "\(what) \(error.type): \(error.message.prefix(bytes: 500))")
     }
 
     static func cpuExceeded(_ limits: Manifest.Limits) -> Failure {

@@ -124,7 +124,7 @@ struct PoolMachine: Sendable {
             load.memory += expected - worker.memory
             workers[id]?.memory = expected
         }
-        if !isCurrent { versions.set(worker.version, isWarm: false) }
+        if !isCurrent { versions.set(worker.version, kept: 0) }
         guard isCurrent, worker.served < versions[worker.version]?.maxServed ?? 0 else {
             return retire(id) + (wasStarting ? serve(now) : [])
         }
@@ -178,10 +178,10 @@ struct PoolMachine: Sendable {
 
     // MARK: - Versions
 
-    /// The version is served from now on, its workers kept warm as its manifest has it.
-    mutating func serves(_ version: FunctionVersion, now: Instant) -> [Action] {
+    /// The version is served from now on, with so many workers kept started; nil: as its manifest has it.
+    mutating func serves(_ version: FunctionVersion, kept: Int? = nil, now: Instant) -> [Action] {
         let key = versions.enter(version, now: now)
-        versions.set(key, isWarm: true)
+        versions.set(key, kept: kept ?? version.manifest.concurrency.warm)
         return replenish(key, now)
     }
 
@@ -196,7 +196,7 @@ struct PoolMachine: Sendable {
         var actions: [Action] = []
         for key in versions.ids {
             guard let state = versions[key], isMeant(state.version) else { continue }
-            if !isServed { versions.set(key, isWarm: false) }
+            if !isServed { versions.set(key, kept: 0) }
             for (id, worker) in workers where worker.version == key { workers[id]?.served = state.maxServed }
             for idle in state.idle { actions += retire(idle.id) }
             versions.forgetIfUnused(key, now, line)

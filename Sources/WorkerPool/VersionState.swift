@@ -19,8 +19,8 @@ struct VersionState: Sendable {
     /// Workers that have answered and will wait in a moment.
     var returning = 0
     private var returningUntil: Instant?
-    /// Whether `concurrency.warm` holds: the version is the one that is served.
-    var isWarm = false
+    /// So many workers are kept started; 0 unless the version is one that is served.
+    var kept = 0
 
     private var demand: Demand
     private var health = Health()
@@ -42,7 +42,7 @@ struct VersionState: Sendable {
 
     mutating func arrived(_ now: Instant) { demand.arrived(now) }
 
-    mutating func missed() { if version.manifest.concurrency.warm > 0 { demand.misses += 1 } }
+    mutating func missed() { if kept > 0 { demand.misses += 1 } }
 
     mutating func started(after time: Duration) { demand.started(after: time) }
 
@@ -91,14 +91,14 @@ struct VersionState: Sendable {
 
     // MARK: - What follows
 
-    /// How many workers should wait: as many as the manifest says; more while so many invocations arrive in the time that a
+    /// How many workers should wait: as many as are kept; more while so many invocations arrive in the time that a
     /// start takes, or some found none.
     var target: Int {
         let concurrency = version.manifest.concurrency
-        guard isWarm, concurrency.warm > 0 else { return 0 }
+        guard kept > 0 else { return 0 }
         let needed = version.manifest.mode == .command ? demand.rate * demand.startTime * 2 : demand.rate * demand.wall
-        let wanted = max(concurrency.warm, Int(needed.rounded(.up))) + Int(demand.misses.rounded(.up))
-        return min(wanted, max(concurrency.max, concurrency.warm))
+        let wanted = max(kept, Int(needed.rounded(.up))) + Int(demand.misses.rounded(.up))
+        return min(wanted, max(concurrency.max, kept))
     }
 
     /// How many are to be started now, ahead of need. Of workers that serve again and again, those at work count too.
@@ -120,7 +120,7 @@ struct VersionState: Sendable {
     }
 
     func isUnused(_ now: Instant) -> Bool {
-        count == 0 && !(isWarm && version.manifest.concurrency.warm > 0) && now - demand.lastArrival > .seconds(60)
+        count == 0 && kept == 0 && now - demand.lastArrival > .seconds(60)
     }
 
     /// About as long as a quick start takes.

@@ -52,13 +52,14 @@ struct VersionTable: Sendable {
     /// Of this function only these versions are kept warm.
     mutating func coolDown(_ name: FunctionName, except kept: Set<RevisionID>) {
         for id in byName[name] ?? [] {
-            if states[id].map({ !kept.contains($0.version.revision) }) == true { set(id, isWarm: false) }
+            if states[id].map({ !kept.contains($0.version.revision) }) == true { set(id, kept: 0) }
         }
     }
 
-    mutating func set(_ id: ID, isWarm: Bool) {
-        states[id]?.isWarm = isWarm
-        if isWarm, states[id]?.version.manifest.concurrency.warm ?? 0 > 0 { kept.insert(id) } else { kept.remove(id) }
+    /// - Parameter count: of workers.
+    mutating func set(_ id: ID, kept count: Int) {
+        states[id]?.kept = count
+        if count > 0 { kept.insert(id) } else { kept.remove(id) }
     }
 
     var keepsAny: Bool { !kept.isEmpty }

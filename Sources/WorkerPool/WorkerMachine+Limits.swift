@@ -12,6 +12,8 @@ struct LimitWatch {
     var nextCPU: Instant?
     /// Since when an idle worker is watched, its CPU time then, and when to look again.
     var idle: (since: Instant, cpu: Duration, next: Instant)?
+    /// One that has answered asks for its next event until then.
+    var askingUntil: Instant?
 
     mutating func began(_ now: Instant, allowance: Duration, processors: Int) {
         idle = nil
@@ -20,6 +22,7 @@ struct LimitWatch {
 
     mutating func becameIdle(_ now: Instant, cpu: Duration) {
         nextCPU = nil
+        askingUntil = nil
         idle = (now, cpu, now + Self.firstIdleLook)
     }
 
@@ -57,7 +60,7 @@ extension WorkerMachine {
             due.append(current.began.map { $0 + wall.duration } ?? initializationEnd)
             due.append(watch.nextCPU ?? firstCPULook)
         } else if !isStarting {
-            if let idle = watch.idle { due.append(idle.next) }
+            if let next = watch.askingUntil ?? watch.idle?.next { due.append(next) }
         } else {
             due.append(initializationEnd)
             due.append(watch.nextCPU ?? firstCPULook)
@@ -95,7 +98,9 @@ extension WorkerMachine {
     }
 
     /// Of the invocation that it serves.
-    var wall: TimeLimit { min(limits.wall, serving?.invocation.timeout ?? limits.wall) }
+    var wall: TimeLimit { serving.map { wall(of: $0.invocation) } ?? limits.wall }
+
+    func wall(of invocation: Invocation) -> TimeLimit { min(limits.wall, invocation.timeout ?? limits.wall) }
 
     private var isStarting: Bool { if case .starting = state { true } else { false } }
 
@@ -121,6 +126,11 @@ extension WorkerMachine {
 
     /// And one that computes on.
     private mutating func tickIdle(_ moment: Moment) -> [Action] {
+        if let until = watch.askingUntil {
+            guard moment.now > until else { return [] }
+            return [.note("ended: it has answered, and did not ask for its next event in the time that it had")]
+                + kill()
+        }
         guard let idle = watch.idle, moment.now >= idle.next else { return [] }
         // A command is started ahead so that it can do what comes before its first read.
         let start = dialogue.saysReady ? Duration.milliseconds(100) : initializationCPU

@@ -9,26 +9,8 @@ struct WorkerMachine {
     typealias Input = WorkerMachineInput
     typealias Moment = WorkerMachineMoment
     typealias Action = WorkerMachineAction
-
-    /// Where its process is in its life. An invocation may be assigned in any of them: see `serving`.
-    enum State {
-        /// On its way, or not ready yet.
-        case starting
-        /// Ready, but before it gets an event this is to be done with it.
-        case preparing(WorkerPreparation)
-        /// It can take an event, or has one.
-        case ready
-        /// It was asked to end.
-        case ending
-        case exited(CellExit)
-    }
-
-    struct Times {
-        let launched: Instant
-        var started: Instant?
-        /// From its launch until it was ready.
-        var initialization: Duration?
-    }
+    typealias State = WorkerMachineState
+    typealias Times = WorkerTimes
 
     let version: FunctionVersion
     let processors: Int
@@ -50,7 +32,7 @@ struct WorkerMachine {
         self.processors = processors
         times = Times(launched: now)
         dialogue = Dialogue(
-            speaksJSONRPC: version.speaksJSONRPC, longestResult: version.manifest.effectiveOutput.bytes)
+            version.speech, longestResult: version.manifest.effectiveOutput.bytes)
     }
 
     var limits: Manifest.Limits { version.manifest.limits }
@@ -68,6 +50,9 @@ struct WorkerMachine {
         case .ending, .exited: false
         }
     }
+
+    /// Whether nothing is left of it.
+    var isOver: Bool { open == [] }
 
     mutating func handle(_ input: Input, at moment: Moment) -> [Action] {
         let actions = react(to: input, moment)
@@ -90,6 +75,10 @@ struct WorkerMachine {
                 + concludeIfOver(moment)
         case .output(let bytes): return take(bytes, moment)
         case .outputClosed: return closed(.output, moment)
+        case .called(let call):
+            // Of one that ends nothing is asked any more.
+            guard isAlive else { return [] }
+            return take(dialogue.receive(call), moment)
         case .logClosed: return closed(.log, moment)
         case .gone: return closed(.cell, moment)
         case .exited(let exit):
@@ -173,7 +162,10 @@ struct WorkerMachine {
                 let opening = dialogue.begin(
                     DialogueRequest(current.invocation, until: moment.wallClock + wall.milliseconds))
             else { return [] }
-            actions = opening.isLast ? [.write(opening.bytes), .closeInput] : [.write(opening.bytes)]
+            switch opening {
+            case .input(let bytes, let isLast): actions = isLast ? [.write(bytes), .closeInput] : [.write(bytes)]
+            case .reply(let reply, let connection): actions = [.reply(reply, to: connection)]
+            }
             // It is on its way: held twice, it would count twice.
             serving?.invocation.event.bytes = ByteBuffer()
             serving?.isSent = true
@@ -193,14 +185,23 @@ struct WorkerMachine {
     private mutating func take(_ bytes: ByteBuffer, _ moment: Moment) -> [Action] {
         // Of one that ends, nothing is read any more once the outcome is known.
         if case .ending = state, serving == nil || serving?.cause != nil { return [] }
+        return take(dialogue.receive(bytes), moment)
+    }
+
+    private mutating func take(_ events: [DialogueEvent], _ moment: Moment) -> [Action] {
         var actions: [Action] = []
-        for event in dialogue.receive(bytes) { actions += take(event, moment) }
+        for event in events { actions += take(event, moment) }
         return actions + answerIfDone(moment)
     }
 
     private mutating func take(_ event: DialogueEvent, _ moment: Moment) -> [Action] {
         switch event {
         case .ready: return becameReady(moment)
+        case .asksAgain: return prepared(.asking, moment)
+        case .reply(let reply, let connection): return [.reply(reply, to: connection)]
+        case .failedStart(let error):
+            let failure = Ending.raised(error, by: "the runtime could not start:")
+            return (serving == nil ? [.note(failure.detail)] : []) + blame(failure)
         case .part(let part):
             guard serving != nil, serving?.cause == nil else { return [] }
             if serving?.invocation.stream != nil { return [.part(part)] }
@@ -211,8 +212,7 @@ struct WorkerMachine {
             serving?.answer = gathered ?? Completion.Output(body: body, kind: kind)
             return []
         case .error(let error):
-            let detail = "the handler raised \(error.type): \(error.message.prefix(bytes: 500))"
-            return blame(Failure(.error(error), detail), kill: false)
+            return blame(Ending.raised(error, by: "the handler raised"), kill: false)
         case .tooLong:
             let isStreamed = serving?.invocation.stream != nil
             return blame(Ending.outputExceeded(version.manifest, streamed: isStreamed))
@@ -225,13 +225,17 @@ struct WorkerMachine {
 
     /// An invocation of one that speaks is over with its answer; the process lives on unless something else is wrong.
     private mutating func answerIfDone(_ moment: Moment) -> [Action] {
-        guard case .ready = state, dialogue.saysReady, dialogue.isIdle, let current = serving, current.began != nil,
+        guard case .ready = state, dialogue.saysReady, !dialogue.isBusy, let current = serving, current.began != nil,
             current.answer != nil || current.cause != nil
         else { return [] }
         let actions = finish(moment)
         switch version.manifest.mode {
         case .command: return actions + kill()
-        case .reactor: return actions + becomeIdle(moment)
+        case .reactor:
+            guard !dialogue.isIdle else { return actions + becomeIdle(moment) }
+            state = .preparing(.asking)
+            watch.askingUntil = current.began.map { $0 + wall(of: current.invocation).duration }
+            return actions
         case .snapshot:
             state = .preparing(.clear)
             return actions + [.clear]
@@ -261,7 +265,12 @@ struct WorkerMachine {
         guard case .exited(let exit) = state, open.isDisjoint(with: .streams) else { return [] }
         var actions: [Action] = []
         if let current = serving {
-            if current.cause == nil, current.answer == nil { judge(exit, cpuUsed: exit.cpu - current.cpuAtBegin) }
+            if current.cause == nil, current.answer == nil {
+                switch Ending.judge(exit, limits: limits, cpuUsed: exit.cpu - current.cpuAtBegin, &dialogue) {
+                case .success(let answer): serving?.answer = answer
+                case .failure(let failure): serving?.cause = failure
+                }
+            }
             actions = finish(moment)
         }
         if open == .end {
@@ -270,26 +279,6 @@ struct WorkerMachine {
         }
         return actions
     }
-
-    /// Tells the outcome of an invocation from the end of its process.
-    private mutating func judge(_ exit: CellExit, cpuUsed: Duration) {
-        if var failure = Ending.failure(of: exit, limits: limits, cpuUsed: cpuUsed) {
-            if failure.outcome == .exit || failure.outcome == .signal {
-                failure.ends = Failure.Ends(stdout: dialogue.tail(Self.longestEnd))
-            }
-            serving?.cause = failure
-            return
-        }
-        switch dialogue.ended() {
-        case .result(let body, let kind): serving?.answer = Completion.Output(body: body, kind: kind)
-        case .violation(let what, _): serving?.cause = Failure(.protocolError, what)
-        case .ready, .part, .error, .tooLong:
-            serving?.cause = Failure(.protocolError, "the worker exited without answering")
-        }
-    }
-
-    /// What is told of a failed one's output, in bytes.
-    private static let longestEnd = 4 << 10
 
     private mutating func finish(_ moment: Moment) -> [Action] {
         guard let current = serving else { return [] }

@@ -12,6 +12,8 @@ enum WorkerMachineInput {
     /// All that could be read at once.
     case output(ByteBuffer)
     case outputClosed
+    /// What a client of the Runtime API did.
+    case called(RuntimeCall)
     case logClosed
     case exited(CellExit)
     case gone
@@ -42,6 +44,8 @@ enum WorkerMachineAction {
     /// The event; its bytes are the worker's from now on.
     case write(ByteBuffer)
     case closeInput
+    /// To its client, on this connection.
+    case reply(RuntimeReply, to: Int)
     case kill
     /// It has run for so long that it goes on as one among equals.
     case demote
@@ -64,6 +68,27 @@ enum WorkerMachineAction {
     case becameIdle
     /// Nothing is left of the worker.
     case ended
+}
+
+/// Where its process is in its life. An invocation may be assigned in any of them: see `serving`.
+enum WorkerMachineState {
+    /// On its way, or not ready yet.
+    case starting
+    /// Ready, but before it gets an event this is to be done with it.
+    case preparing(WorkerPreparation)
+    /// It can take an event, or has one.
+    case ready
+    /// It was asked to end.
+    case ending
+    case exited(CellExit)
+}
+
+/// When what happened.
+struct WorkerTimes {
+    let launched: ContinuousClock.Instant
+    var started: ContinuousClock.Instant?
+    /// From its launch until it was ready.
+    var initialization: Duration?
 }
 
 /// The invocation that a worker has.
@@ -111,6 +136,8 @@ struct WorkerPreparation: OptionSet {
     static let clear = WorkerPreparation(rawValue: 1)
     /// The second filter of `lock: true`.
     static let lock = WorkerPreparation(rawValue: 2)
+    /// It has answered, and has still to ask for the next.
+    static let asking = WorkerPreparation(rawValue: 4)
 }
 
 /// What may still come of a worker.
@@ -127,11 +154,12 @@ struct OpenParts: OptionSet {
 extension DialogueRequest {
     /// - Parameter deadline: in milliseconds since 1970.
     init(_ invocation: Invocation, until deadline: Int) {
-        let version = invocation.version
+        let version = invocation.version, lambda = invocation.event.lambda
         self.init(
             event: invocation.event.bytes, invocationID: invocation.id, function: version.name.text,
             version: version.shownNumber, deadline: deadline, memoryLimit: version.manifest.limits.memory.bytes >> 20,
-            traceparent: invocation.traceparent, lambda: invocation.event.lambda,
+            traceparent: invocation.traceparent, lambda: lambda,
+            arn: lambda?.arn ?? LambdaLabel.arn(version.name.text, LambdaLabel.region(of: version.manifest)),
             streams: invocation.stream != nil)
     }
 }

@@ -28,6 +28,8 @@ package final class WorkerPool: Sendable {
     package struct Functions: Sendable {
         /// Whether the version is the one that is served: workers of others end instead of waiting.
         package var isCurrent: @Sendable (FunctionVersion) -> Bool
+        /// So many workers of the version are kept started.
+        package var kept: @Sendable (FunctionVersion) -> Int = { $0.manifest.concurrency.warm }
         /// The version's launch plan.
         package var plan: @Sendable (FunctionVersion) throws -> SealedFile
 
@@ -106,6 +108,14 @@ package final class WorkerPool: Sendable {
         }
     }
 
+    /// Workers of this version that have, or can take, an invocation.
+    package func count(of version: FunctionVersion) -> Int {
+        state.withLock { state in
+            let key = state.machine.versions.id(of: version)
+            return state.machine.workers.values.count { $0.version == key && ($0.state == .idle || $0.state == .busy) }
+        }
+    }
+
     package func setFunctions(_ functions: Functions) { state.withLock { $0.functions = functions } }
 
     // MARK: - Invocations
@@ -174,7 +184,8 @@ package final class WorkerPool: Sendable {
     package func serve(_ version: FunctionVersion) {
         act { state in
             // Another upload, or its removal, may have come in between.
-            state.functions.isCurrent(version) ? state.machine.serves(version, now: .now) : []
+            state.functions.isCurrent(version)
+                ? state.machine.serves(version, kept: state.functions.kept(version), now: .now) : []
         }
     }
 

@@ -21,6 +21,8 @@ final class WorkerRunner: Sendable {
         var invocationID: String?
         var reply = Reply()
         var refused = RefusedCalls()
+        /// Where its runtime asks, if it speaks so.
+        var runtime: RuntimeListener?
         /// When the pool will call `tick`; nil: not.
         var tickAt: Instant?
     }
@@ -117,12 +119,17 @@ final class WorkerRunner: Sendable {
     func launch(plan: () throws -> SealedFile, on loop: any EventLoop) {
         do {
             let plan = try plan()
-            let streams = try WorkerStreams(isStreamed: version.manifest.stream && !version.speaksJSONRPC)
-            let cell = try launcher.launch(
-                plan: plan, stdin: streams.childInput, stdout: streams.childOutput, stderr: streams.childLog
-            ) { [self] event in
-                took(event)
-            }
+            let streams = try WorkerStreams(isStreamed: version.manifest.stream && version.speech == .command)
+            let handler: @Sendable (CellEvent) -> Void = { [self] event in took(event, on: loop) }
+            // A custom runtime answers by another way: what it writes is its log, all of it.
+            let cell =
+                version.speech == .runtimeAPI
+                ? try launcher.launch(
+                    plan: plan, stdin: streams.childInput, stdout: streams.childLog, stderr: streams.childLog,
+                    handler: handler)
+                : try launcher.launch(
+                    plan: plan, stdin: streams.childInput, stdout: streams.childOutput, stderr: streams.childLog,
+                    handler: handler)
             let kill = state.withLock {
                 $0.cell = cell
                 return $0.killWanted
@@ -168,11 +175,12 @@ final class WorkerRunner: Sendable {
 
     // MARK: - Events
 
-    private func took(_ event: CellEvent) {
+    private func took(_ event: CellEvent, on loop: any EventLoop) {
         switch event {
-        case .started(_, let meters, _):
+        case .started(_, let meters, let listener):
             state.withLock { $0.meters = meters }
             handle(.started)
+            if let listener { listen(listener, on: loop) }
         case .failed(let error): handle(.failed(error))
         case .refused(let call):
             // The launcher tells totals of this cell; further on they are added up.
@@ -184,6 +192,23 @@ final class WorkerRunner: Sendable {
         case .exited(let exit): handle(.exited(exit))
         case .gone: handle(.gone)
         }
+    }
+
+    private func listen(_ socket: CellSocket, on loop: any EventLoop) {
+        let runtime = RuntimeListener { [self] call in
+            guard case .body(let bytes) = call.act else { return handle(.called(call)) }
+            took(bytes.readableBytes, as: .called(call))
+        }
+        state.withLock {
+            $0.runtime = runtime
+            // It reads nothing.
+            return $0.input.close()
+        }?.begin()
+        runtime.open(socket, on: loop) { [self] error in
+            tell("its runtime cannot be listened to: \(error)", nil)
+            handle(.retire)
+        }
+        if state.withLock({ $0.machine.isOver }) { runtime.end() }
     }
 
     private func handle(_ input: WorkerMachine.Input) {
@@ -198,32 +223,36 @@ final class WorkerRunner: Sendable {
         }
         if let deadline { report(self, .deadline(deadline)) }
         let (due, beginsToHold) = state.withLock { state in
-            state.log.hold(back: actions, awaitsAnswer: version.speaksJSONRPC && state.reply.completion != nil)
+            state.log.hold(back: actions, awaitsAnswer: version.speech != .command && state.reply.completion != nil)
         }
         for action in due { perform(action) }
         if beginsToHold { report(self, .deadline(.now + Self.longestHeld)) }
     }
 
-    private func took(output bytes: ByteBuffer) {
+    private func took(output bytes: ByteBuffer) { took(bytes.readableBytes, as: .output(bytes)) }
+
+    /// What so many bytes bring with them.
+    private func took(_ count: Int, as input: WorkerMachine.Input) {
         let fits = state.withLock { state in
             // What nobody asked for is bounded by the protocol, and ends it.
-            state.reply.charge.map { $0.add(bytes.readableBytes) } ?? true
+            state.reply.charge.map { $0.add(count) } ?? true
         }
-        handle(fits ? .output(bytes) : .crowdedOut)
-        // What has gone on is charged there.
+        handle(fits ? input : .crowdedOut)
+        // What has gone on is charged there; and of what a runtime sends, not all is kept.
         state.withLock { state in
-            guard state.reply.stream?.hasBegun == true else { return }
+            guard state.reply.stream?.hasBegun == true || version.speech == .runtimeAPI else { return }
             state.reply.charge?.reduce(to: state.machine.dialogue.held)
         }
     }
 
     /// Holds up a worker whose answer nobody has room for, or goes on with it.
     private func holdUp(_ isHeldUp: Bool) {
-        let channel = state.withLock { state -> (any Channel)? in
-            guard state.reply.isHeldUp != isHeldUp else { return nil }
+        let (channel, runtime) = state.withLock { state -> ((any Channel)?, RuntimeListener?) in
+            guard state.reply.isHeldUp != isHeldUp else { return (nil, nil) }
             state.reply.isHeldUp = isHeldUp
-            return state.input.channel
+            return (state.input.channel, state.runtime)
         }
+        if let runtime { return runtime.holdUp(isHeldUp) }
         _ = channel?.setOption(.autoRead, value: !isHeldUp)
     }
 
@@ -269,6 +298,12 @@ final class WorkerRunner: Sendable {
         case .write(let bytes):
             state.withLock { $0.input.send(bytes) }.map { write(bytes, to: $0) }
         case .closeInput: state.withLock { $0.input.close() }?.begin()
+        case .reply(let reply, let connection):
+            // The event's goes with the event.
+            let (runtime, charge) = state.withLock {
+                ($0.runtime, reply.status == 200 ? $0.input.takeCharge() : nil)
+            }
+            runtime?.reply(reply, to: connection, charge)
         case .kill:
             let cell = state.withLock { state in
                 state.killWanted = true
@@ -296,8 +331,12 @@ final class WorkerRunner: Sendable {
             }
             report(self, .idle(memory: meters?.memoryPeak))
         case .ended:
-            let channels = state.withLock { [$0.input.channel, $0.logChannel] }
+            let (channels, runtime) = state.withLock { state in
+                defer { state.runtime = nil }
+                return ([state.input.channel, state.logChannel], state.runtime)
+            }
             for channel in channels { channel?.close(promise: nil) }
+            runtime?.end()
             report(self, .ended)
         }
     }

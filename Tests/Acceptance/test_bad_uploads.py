@@ -157,6 +157,10 @@ def test_length_that_is_never_sent(host):
     ("a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
      "d: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\n"
      "g: &g [*f,*f,*f,*f,*f,*f,*f,*f]\nh: &h [*g,*g,*g,*g,*g,*g,*g,*g]\nrun: *h\n", r"line 1\b|alias|function\.yaml"),
+    # As keys, which a parser compares whole: this would take years.
+    ("run: ./run\na0: &k0 { x: y }\n" + "".join(f"a{n}: &k{n} {{ ? [*k{n - 1}, *k{n - 1}] : y }}\n" for n in range(1, 60)),
+     r"(?=.*line 3\b)(?=.*\*k0\b)(?=.*alias)"),
+    ("run: ./run\n" + "".join(f'? "a{chr(0x301) * n}"\n: 1\n' for n in range(99, 240)), r"marks"),
 ])
 def test_manifest(host, manifest, says):
     """An unknown key or a value out of range is never ignored: what was meant as a limit would be none."""

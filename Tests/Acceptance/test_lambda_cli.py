@@ -105,8 +105,9 @@ def test_a_morning_with_the_command_line(aws, command_line, tmp_path):
 
 def test_what_is_not_there_is_told_to_a_person(aws, command_line, tmp_path):
     """And not tried again and again."""
-    printed = command_line.run(aws.host, aws.key, tmp_path, "aws lambda list-layers 2>&1 || true")
-    assert "(NotImplementedException) when calling the ListLayers operation" in printed and "ListLayers" in printed.split("operation", 1)[1]
+    printed = command_line.run(aws.host, aws.key, tmp_path, "aws lambda list-code-signing-configs 2>&1 || true")
+    assert "(NotImplementedException) when calling the ListCodeSigningConfigs operation" in printed
+    assert "ListCodeSigningConfigs" in printed.split("operation", 1)[1]
 
 
 # -- Two APIs, one host -----------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """Secrets: given to functions that name them, and shown to nobody else, wherever one looks."""
 
 import base64
+import errno
 import hashlib
 import io
+import json
 import os
 import resource
 import signal
@@ -15,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import system
-from bulkhead_host import Host, unique_name
+from bulkhead_host import ZIP, Host, unique_name
+from bundles import zip_of
 from conftest import BINARY
 from system import eventually
 from test_events import kill_supervisor
@@ -245,3 +248,162 @@ def test_a_key_of_the_operators(hosts, workspace):
     kill_supervisor(host)
     host.upload("tell", TELL, {"secrets": "DB=db"})
     assert digest(SECRET) in host.invoke("tell", expect="ok").body.decode()
+
+
+# -- Behind a descriptor ----------------------------------------------------------------------------------------------
+
+# What a program finds, and what it may do with it.
+LOOK = b"""#!/usr/bin/python3
+import errno, fcntl, json, os
+fd = int(os.environ["BULKHEAD_SECRETS_FD"])
+
+def refused(act):
+    try:
+        act()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+told = {"fd": fd, "seals": fcntl.fcntl(fd, 1034), "variables": sorted(os.environ)}
+told["refused"] = [refused(lambda: os.write(fd, b"x")), refused(lambda: os.ftruncate(fd, 0)), refused(lambda: open("/dev/fd/3", "r+b"))]
+told["document"] = os.read(fd, 1 << 20).decode()
+told["again"] = open("/dev/fd/3").read() == told["document"] == os.pread(fd, 1 << 20, 0).decode()
+told["given"] = [part.decode() for part in open("/proc/self/environ", "rb").read().split(b"\\0")]
+os.close(fd)
+told["closed"] = refused(lambda: os.fstat(fd))
+print(json.dumps(told))
+"""
+SEALS = 0xF  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE
+DESCRIPTOR = {"secretsAs": "descriptor"}
+
+
+def behind_a_descriptor(host, source, mode, secret):
+    """A Python function that is given the secret as DB."""
+    name = unique_name("behind")
+    manifest = f"runtime: python\nhandler: app.handler\nmode: {mode}\nsecrets: {{ DB: {secret} }}\nsecretsAs: descriptor\n"
+    host.upload(name, zip_of({"function.yaml": manifest.encode(), "app.py": source}), content_type=ZIP)
+    return name
+
+
+def test_behind_a_descriptor(host):
+    """Sealed, from its beginning on in each process, closable; and in no environment."""
+    name, secret = unique_name("look"), unique_name("db")
+    put(host, secret, SECRET)
+    host.upload(name, LOOK, {"secrets": f"DB={secret}", "warm": "1", **DESCRIPTOR})
+    assert host.get(f"/v1/functions/{name}").json()["manifest"]["secretsAs"] == "descriptor"
+    for _ in range(4):  # in a new cell, in one started ahead, in those that serve again
+        told = host.invoke(name, expect="ok").json()
+        assert json.loads(told["document"]) == {"DB": SECRET} and told["again"], told
+        assert told["fd"] == 3 and told["seals"] & SEALS == SEALS, told
+        assert told["refused"] == ["EPERM", "EPERM", "EACCES"] and told["closed"] == "EBADF", told
+        assert "DB" not in told["variables"] and not shows("\0".join(told["given"]).encode()), told
+
+
+def test_without_it_there_is_no_descriptor(host):
+    name, secret = unique_name("look"), unique_name("db")
+    put(host, secret, SECRET)
+    host.upload(name, b"#!/bin/sh\necho \"${BULKHEAD_SECRETS_FD-none} $DB\"; if (: <&3) 2>/dev/null; then echo open; fi\n",
+                {"secrets": f"DB={secret}"})
+    assert "secretsAs" not in host.get(f"/v1/functions/{name}").json()["manifest"]
+    assert host.invoke(name, expect="ok").body.decode() == f"none {SECRET}\n"
+
+
+def test_a_shell_reads_its_descriptor(host):
+    """A changed one is what the next invocation gets, warm workers or not; without it nothing starts."""
+    name, secret = unique_name("cat"), unique_name("db")
+    put(host, secret, "first")
+    host.upload(name, b"#!/bin/sh\ncat <&3\n", {"secrets": f"DB={secret}", "warm": "2", **DESCRIPTOR})
+    assert host.invoke(name, expect="ok").json() == {"DB": "first"}
+    put(host, secret, "second")
+    assert host.invoke(name, expect="ok").json() == {"DB": "second"}
+    assert host.request("DELETE", f"/v1/secrets/{secret}").status == 204
+    failed = eventually(lambda: (reply := host.invoke(name)).outcome == "launch_failed" and reply, 5, "it cannot start any more")
+    assert (failed.json()["stage"], failed.json()["errno"]) == ("secrets", "ENOENT"), failed
+
+
+def test_bytes_that_no_variable_can_carry(host):
+    """NUL bytes, and such as are no text."""
+    secrets = {"NUL": b"a\0b", "BYTES": b"\xff\0\xfe", "TEXT": 'say "\u00e4"\n'.encode(), "LONG": bytes(range(256)) * 256}
+    names = {variable: unique_name(variable.lower()) for variable in secrets}
+    for variable, value in secrets.items():
+        assert put(host, names[variable], value).status == 201
+    function = unique_name("cat")
+    tables = [f"{variable}={name}" for variable, name in names.items()]
+    host.upload(function, b"#!/bin/sh\ncat <&3\n", {"secrets": tables, **DESCRIPTOR})
+    told = host.invoke(function, expect="ok").json()
+    assert told["NUL"] == "a\0b" and told["TEXT"] == 'say "\u00e4"\n', told
+    for variable in ("BYTES", "LONG"):
+        assert set(told[variable]) == {"base64"} and base64.b64decode(told[variable]["base64"]) == secrets[variable]
+    # Another of the longest is more than a cell takes.
+    refused = host.upload(function, b"#!/bin/sh\ncat <&3\n", {"secrets": [*tables, f"AGAIN={names['LONG']}"], **DESCRIPTOR}, expect=())
+    assert refused.status == 400 and "descriptor" in refused.json()["detail"], refused
+
+
+def test_a_reactor_reads_it_once(host):
+    """As its module loads, for all of its invocations; with another secret, another reactor."""
+    secret = unique_name("db")
+    put(host, secret, "first")
+    source = b"import json, os\nGIVEN = json.loads(os.read(3, 1 << 20))\nos.close(3)\ndef handler(event, context):\n    return [GIVEN, 'DB' in os.environ]\n"
+    name = behind_a_descriptor(host, source, "reactor", secret)
+    for start in ("cold", "reused"):
+        reply = host.invoke(name, expect="ok")
+        assert reply.json() == [{"DB": "first"}, False] and reply["Bulkhead-Start"] == start, reply
+    put(host, secret, "second")
+    assert host.invoke(name, expect="ok").json() == [{"DB": "second"}, False]
+
+
+def test_forks_of_a_snapshot_share_it(host):
+    """Before it is ready, and in each fork: whose bytes none of them can change."""
+    secret = unique_name("db")
+    put(host, secret, "first")
+    source = b"""import json, os
+LOADED = json.loads(os.pread(3, 1 << 20, 0))
+
+def handler(event, context):
+    try:
+        os.pwrite(3, b"x" * 8, 0)
+    except OSError as error:
+        return [LOADED, json.loads(os.pread(3, 1 << 20, 0)), error.errno, "DB" in os.environ]
+"""
+    name = behind_a_descriptor(host, source, "snapshot", secret)
+    for start in ("cold", "forked", "forked"):
+        reply = host.invoke(name, expect="ok")
+        assert reply.json() == [{"DB": "first"}, {"DB": "first"}, errno.EPERM, False], reply
+        assert reply["Bulkhead-Start"] == start
+    put(host, secret, "second")
+    assert host.invoke(name, expect="ok").json()[:2] == [{"DB": "second"}] * 2
+
+
+def test_what_is_read_there_is_hidden_too(host):
+    """In logs and failures, also as it stands in the document."""
+    name, secret = unique_name("leak"), unique_name("db")
+    put(host, secret, f'{SECRET}"\\ and\nmore of it')
+    host.upload(name, b"#!/bin/sh\ncat <&3 >&2\necho >&2\nbase64 -w0 /dev/fd/3 >&2\nexit 3\n", {"secrets": f"DB={secret}", **DESCRIPTOR})
+    reply = host.invoke(name, expect="exit")
+    assert '{"DB":"[secret]"}' in reply.json()["log"] and not shows(reply.body), reply
+    lines = eventually(lambda: host.logs(name), 5, "it has said something")
+    assert not shows(json.dumps(lines).encode()), lines
+
+
+def test_its_policy_says_so(host):
+    name, secret = unique_name("look"), unique_name("db")
+    put(host, secret, SECRET)
+    told = []
+    for how in ({}, DESCRIPTOR):
+        host.upload(name, LOOK, {"secrets": f"DB={secret}", **how})
+        told.append(" ".join(host.get(f"/v1/functions/{name}/policy").json()["sentences"]))
+    assert "variables and DB." in told[0] and "BULKHEAD_SECRETS_FD" not in told[0], told[0]
+    assert "variables only. Its secrets (DB) are not in there" in told[1] and "BULKHEAD_SECRETS_FD" in told[1], told[1]
+
+
+def test_descriptors_that_cannot_be(host, bulkhead, workspace):
+    """A word that is none, nothing to stand there; and `run`, which knows no secrets, says so instead of running without."""
+    secret = unique_name("db")
+    put(host, secret, SECRET)
+    for query, said in (({"secrets": f"DB={secret}", "secretsAs": "file"}, "environment, descriptor"), (DESCRIPTOR, "without secrets")):
+        refused = host.upload(unique_name("f"), TELL, query, expect=())
+        assert refused.status == 400 and said in refused.json()["detail"], refused
+    program = workspace / unique_name("run")
+    program.write_bytes(LOOK)
+    program.chmod(0o755)
+    done = bulkhead("run", program, "--set", f"secrets=DB={secret}", "--set", "secretsAs=descriptor", "--data", "null")
+    assert done.returncode == 2 and f'no secret "{secret}"' in done.stderr and done.stdout == "", done

@@ -1,4 +1,5 @@
-"""What Lambda's API costs: a warm reactor by its Invoke, each request's signature checked, and by the host's own route."""
+"""What Lambda's API costs: a warm reactor by its Invoke, each request's signature checked, and by the host's own route. And what a
+custom runtime's start costs: a fresh process that asks for its event by HTTP, and one that finds it on its stdin."""
 
 import hmac
 import json
@@ -8,7 +9,7 @@ from hashlib import sha256
 
 from host import EVENT, Host
 from load import load
-from programs import REACTOR
+from programs import BOOTSTRAP, ECHO, REACTOR
 
 CONNECTIONS = 16
 PATH = "/2015-03-31/functions/reactor/invocations"
@@ -29,8 +30,22 @@ def measure(settings):
             for name, options in asked.items():
                 result = load(**options)
                 found[name].append(result["rps"] if not result["errors"] else 0)
+        starts = cold(host, settings)
     median = {name: statistics.median(rates) for name, rates in found.items()}
-    return {"rps": found, "median": median, "command": result["command"]}
+    return {"rps": found, "median": median, "command": result["command"], "starts": starts}
+
+
+def cold(host, settings):
+    """Microseconds, each the median of some p50s: one connection, a fresh process in a fresh cell for each request."""
+    host.deploy("command", ECHO)
+    host.deploy("custom", BOOTSTRAP, runtime="provided")
+    found = {"command": [], "custom": []}
+    for _ in range(settings.pick(7, 3)):
+        for name, times in found.items():
+            result = load(**host.invocations(name), connections=1, seconds=settings.pick(5, 2), warmup=1, body=EVENT)
+            assert not result["errors"], result
+            times.append(result["p50_us"])
+    return {name: statistics.median(times) for name, times in found.items()} | {"command_line": result["command"]}
 
 
 def signed(key):

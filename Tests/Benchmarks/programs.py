@@ -19,6 +19,7 @@ FLOOR = f"{BUILT}/floor"
 LOAD = f"{BUILT}/load"
 ECHO = f"{BUILT}/echo"
 REACTOR = f"{BUILT}/reactor"
+BOOTSTRAP = f"{BUILT}/provided-c"
 
 
 class Failed(Exception):

@@ -252,6 +252,11 @@ def add_lambda(table):
         return median["lambda"] / median["native"], f"{median['lambda']:,.0f} and {median['native']:,.0f}/s", found["command"]
     table.add("lambda", "a reused reactor by Lambda's Invoke, signed, over the host's own route", "", compute, least=0.6)
 
+    def cold(results):
+        found = results.at("lambda")["starts"]
+        return (found["custom"] - found["command"]) / 1000, f"{found['custom']:,.0f} − {found['command']:,.0f} µs", found["command_line"]
+    table.add("lambda", "a custom runtime's fresh process above a command's, at one connection", "ms", cold, most=3)
+
 
 def add_queue(table):
     def rate(name):

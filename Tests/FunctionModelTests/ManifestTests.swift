@@ -43,7 +43,8 @@ import Testing
         ("run: a\nallow: { files.read: [\"/etc/../\u{301}a\"] }", "files.read"),
         ("run: \"a/../\u{301}b\"", "run"),
         ("run: a\nallow: { net: [x] }", "allow.net"), ("run: a\nenv: { BULKHEAD_X: y }", "env"),
-        ("run: a\nenv: { 1A: y }", "env"),
+        ("run: a\nenv: { 1A: y }", "env"), ("run: a\nsecretsAs: descriptor", "without secrets"),
+        ("run: a\nsecrets: { A: b }\nsecretsAs: file", "environment, descriptor"),
         ("run: a\nconcurrency: { warm: 5, max: 2 }", "warm"), ("- a", "mapping"), ("run: [a]", "line 1"),
         ("a: &x [*x]", ""),
         ("run: a\nlimits: { processes: 0 }", "processes"), ("run: a\nmode: daemon", "command, reactor"),
@@ -60,6 +61,16 @@ import Testing
             yaml += "\(name): &\(name) [" + Array(repeating: "*\(last)", count: 9).joined(separator: ",") + "]\n"
         }
         #expect(throws: ManifestError.self) { try Manifest(yaml: yaml) }
+    }
+
+    /// Nor as keys, which Yams compares whole; and what only looks like aliases is none.
+    @Test func refusesAliasesAsKeys() throws {
+        var yaml = "run: x\na0: &k0 { x: y }\n"
+        for level in 1..<60 { yaml += "a\(level): &k\(level) { ? [*k\(level - 1), *k\(level - 1)] : y }\n" }
+        let error = #expect(throws: ManifestError.self) { try Manifest(yaml: yaml) }
+        #expect(error?.message.contains("line 3") == true, "\(error?.message ?? "")")
+        let plain = try Manifest(yaml: "run: x\nargs: ['*.txt', 'a&b', '2 * 3', R&D, '*all']\n")
+        #expect(plain.args == ["*.txt", "a&b", "2 * 3", "R&D", "*all"])
     }
 
     @Test func queryAndYAMLAgree() throws {
@@ -93,6 +104,8 @@ import Testing
                 auth: none
                 lock: true
                 env: { A: "1: 2" }
+                secrets: { DB: db }
+                secretsAs: descriptor
                 limits: { wall: 1500ms, cpu: 1s, memory: 64MiB, processes: 2, threads: 9, output: 1KiB, log: 2KiB, scratch: 0 }
                 concurrency: { max: 10, warm: 2, reuse: 5, idle: 90s }
                 allow: { files.read: [/usr/share] }

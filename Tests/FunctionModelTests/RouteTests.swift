@@ -46,8 +46,11 @@ import Testing
     @Test func readAndWritten() throws {
         let plain = try route("")
         #expect(plain.alias == "live" && plain.auth == .token && plain.host == nil && plain.cors == nil)
+        // As older hosts have written them.
+        #expect(plain.payload == .v2)
         for members in [
             "", #""host": "*.Example.com", "alias": "b", "rate": "10/s", "timeout": "1.5s", "auth": "none""#,
+            #""payload": "1.0""#, #""payload": "2.0""#,
             #""cors": {"origins": ["https://*.example.com"], "methods": ["GET"], "headers": ["X-A"], "maxAge": "10m", "credentials": true}"#,
             #""auth": {"hmac": {"header": "X-Hub-Signature-256", "secret": "it is one", "prefix": "sha256="}}"#,
             #""auth": {"jwt": {"issuer": "i", "audience": ["a"], "jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC0xMg"}]}, "scopes": ["s"]}}"#,
@@ -60,6 +63,7 @@ import Testing
             #expect(!shown.contains("it is one") && !shown.contains("c2VjcmV0"))
         }
         #expect(try route(#""host": "*.Example.com""#).host == "*.example.com")
+        #expect(try route(#""payload": "1.0""#).payload == .v1)
     }
 
     @Test(arguments: [
@@ -78,6 +82,7 @@ import Testing
         #""host": "a/b""#, #""host": """#, #""host": "a:80""#, #""rate": "10""#, #""timeout": "0s""#,
         #""timeout": "1d""#, #""timeout": "16m""#,
         #""alias": "a b""#, #""unknown": 1"#, #""alias": 5"#,
+        #""payload": "3.0""#, #""payload": "1""#, #""payload": 1.0"#, #""payload": """#, #""payload": ["1.0"]"#,
     ])
     func wrongOnes(_ members: String) {
         let failure = #expect(throws: Failure.self) { try route(members) }

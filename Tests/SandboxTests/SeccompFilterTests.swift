@@ -73,7 +73,7 @@ import Testing
         let base = Set(profile.rules.filter { $0.action == .allow }.map(\.syscall))
         #expect(locked.rules.allSatisfy { $0.action == .allow && base.contains($0.syscall) })
         for name in [
-            "open", "openat", "execve", "execveat", "fork", "clone", "kill", "tgkill", "socketpair", "sendmsg",
+            "open", "openat", "execve", "execveat", "fork", "clone", "kill", "tgkill", "socketpair", "recvmsg",
         ] {
             #expect(!locked.rules.contains { $0.syscall == name }, "\(name)")
         }

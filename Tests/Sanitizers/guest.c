@@ -1,8 +1,11 @@
 // What the cells of requests.py run: argv[0] says what to do.
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,9 +59,31 @@ static int serve(void) {
     return read(0, &byte, 1) != 0;
 }
 
+/// Whether as many bytes as they should be are behind the descriptor of its secrets, and nobody can change them.
+static int secrets(long size) {
+    enum { SECRETS = 3, SEAL_AND_SIZE_AND_BYTES = 0xF };
+    struct stat info;
+    if (fcntl(SECRETS + 1, F_GETFD) >= 0) return 10;
+    if (size == 0) return fcntl(SECRETS, F_GETFD) >= 0 || errno != EBADF;
+    if (fcntl(SECRETS, F_GETFD) != 0) return 11;
+    if ((fcntl(SECRETS, 1034 /* F_GET_SEALS */) & SEAL_AND_SIZE_AND_BYTES) != SEAL_AND_SIZE_AND_BYTES) return 12;
+    if (fstat(SECRETS, &info) < 0 || info.st_size != size || (info.st_mode & 0777) != 0444) return 13;
+    unsigned char byte;
+    if (write(SECRETS, &byte, 1) >= 0 || errno != EPERM) return 14;
+    if (geteuid() == info.st_uid || fchmod(SECRETS, 0666) == 0) return 15;
+    for (long i = 0; i < size; i++)
+        if (read(SECRETS, &byte, 1) != 1 || byte != i * 7 % 256) return 16;
+    // By its name, once more from the beginning; not to write to it.
+    int again = open("/proc/self/fd/3", O_RDONLY);
+    if (again < 0 || read(again, &byte, 1) != 1 || byte != 0) return 17;
+    if (open("/proc/self/fd/3", O_RDWR) >= 0 || errno != EACCES) return 18;
+    return read(SECRETS, &byte, 1) != 0;
+}
+
 int main(int argc, char **argv) {
     if (argc < 1) return 4;
     if (strcmp(argv[0], "limits") == 0) return limits();
+    if (strcmp(argv[0], "secrets") == 0) return argc < 2 ? 4 : secrets(atol(argv[1]));
     if (strcmp(argv[0], "serve") == 0) return serve();
     if (strcmp(argv[0], "open") == 0) return lock(0);
     if (strcmp(argv[0], "fork") == 0) return lock(1);

@@ -12,14 +12,15 @@ HEADER_FILE = os.path.join(os.path.dirname(__file__), "../../sandbox/abi/include
 with open(HEADER_FILE) as text:
     ABI = text.read()
 VERSION, MOUNTS_MAX = (int(re.search(rf"#define {name} (\d+)u", ABI)[1]) for name in ("BH_ABI_VERSION", "BH_MOUNTS_MAX"))
+SECRETS_MAX = int(re.search(r"#define BH_SECRETS_MAX \((\d+)u \* 1024\)", ABI)[1]) * 1024
 MAGIC = 0x42484B44
 EVENT = "=IIQIiiiIIQQQQQQqQQQ5Q"
-HEADER = "=IIIIQQ" + "I" * 14
+HEADER = "=IIIIQQ" + "I" * 16
 PLAN_SIZE = struct.calcsize(HEADER) + 16 * 16 + MOUNTS_MAX * 8
 LAUNCH, KILL, CLEAR, LOCK, CONNECT = 1, 2, 4, 5, 6
 STARTED, FAILED, EXITED, GONE, LOCKED, CONNECTED = 2, 3, 4, 5, 8, 9
 DENIED, LISTENER = 2, 8  # BH_FLAG_*
-OWN_NETWORK = 2  # BH_PLAN_OWN_NETWORK
+OWN_NETWORK, ONCE = 2, 32  # BH_PLAN_*
 REQUEST, PLAN, MOUNT_SOURCE, STDIO, SECCOMP = "request", "plan", "mount-source", "stdio", "seccomp"
 DIGEST = "a" * 64
 TRUE = ["host", "/function/true", "/function/true", "A=b", DIGEST, "/function"]
@@ -41,20 +42,21 @@ def granting(path, target="/granted"):
     return make_plan(strings=[*TRUE, path, target], mounts=((1, 0), (2, 0)))
 
 
-def make_plan(strings=None, mounts=((1, 0),), filter_bytes=SOUND_FILTER, limits=(), **fields):
-    """A sound plan, but for what is given. `limits`: pairs of RLIMIT_* and value."""
+def make_plan(strings=None, mounts=((1, 0),), filter_bytes=SOUND_FILTER, limits=(), secrets=b"", **fields):
+    """A sound plan, but for what is given. `limits`: pairs of RLIMIT_* and value. `secrets`: what the worker finds at descriptor 3."""
     if strings is None:
         strings = TRUE
     text = b"".join(item.encode() + b"\0" for item in strings) if isinstance(strings, list) else strings
     values = dict(
-        magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text), flags=0, memory=256 << 20, scratch=0,
+        magic=MAGIC, version=VERSION, size=PLAN_SIZE + len(filter_bytes) + len(text) + len(secrets), flags=0, memory=256 << 20, scratch=0,
         inodes=64, tasks=8, weight=100, args=1, env=1, mount_count=len(mounts), rlimits=len(limits), filters=len(filter_bytes) // 8,
-        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=64, listener=0, reserved=0)
+        filter_at=PLAN_SIZE, strings_at=PLAN_SIZE + len(filter_bytes), strings_size=len(text), cells=64, listener=0,
+        secrets_at=PLAN_SIZE + len(filter_bytes) + len(text) if secrets else 0, secrets_size=len(secrets), reserved=0)
     values.update(fields)
     header = struct.pack(HEADER, *values.values())
     header += b"".join(struct.pack("=IIQ", resource, 0, value) for resource, value in limits).ljust(256, b"\0")
     header += b"".join(struct.pack("=II", *mount) for mount in mounts).ljust(MOUNTS_MAX * 8, b"\0")
-    return header + filter_bytes + text
+    return header + filter_bytes + text + secrets
 
 
 def memory_file(data, seals=0xE):

@@ -17,7 +17,7 @@ import zlib
 
 from filters import CALLS, CONNECTED as WITH_NETWORK, PROFILE, SOUND, TABLE, UNTIL_LOCKED, program, table, wrong_filters
 from launcher import (CLEAR, CONNECT, CONNECTED, DENIED, DIGEST, EXITED, GONE, KILL, LISTENER, LOCK, LOCKED, MAGIC, MOUNT_SOURCE,
-                      OWN_NETWORK, PLAN, PLAN_SIZE, SECCOMP,
+                      ONCE, OWN_NETWORK, PLAN, PLAN_SIZE, SECCOMP, SECRETS_MAX,
                       STARTED, STDIO, TRUE, Launcher, granting, make_plan)
 
 ESCAPE = "/var/tmp/bulkhead-requests-escape"
@@ -41,7 +41,7 @@ def wrong_plans():
     yield make_plan()[:-1]
     yield make_plan() + b"x"
     for field in ("magic", "version", "size", "args", "env", "mount_count", "rlimits", "filters", "filter_at", "strings_at",
-                  "strings_size", "memory", "tasks", "weight"):
+                  "strings_size", "memory", "tasks", "weight", "secrets_at", "secrets_size"):
         for value in (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 65, 4097, 3):
             is_sound = field in ("weight", "tasks", "rlimits") and value < 10000 or field == "memory" and value > 1 << 20
             plan = make_plan(**{field: value})
@@ -70,6 +70,10 @@ def wrong_plans():
     yield make_plan(strings=["host", "/function/none", "x", "A=b", DIGEST, "/function"])
     yield make_plan(strings=["host", "/dev/null", "x", "A=b", DIGEST, "/function"])
     yield make_plan(flags=64)
+    within = len(make_plan(secrets=b"x"))
+    for at, size in ((PLAN_SIZE - 1, 1), (within - 1, 2), (within, 1), (within + 1, 1), (1 << 31, 1 << 31), (0xFFFFFFFF, 1)):
+        yield make_plan(secrets=b"x", secrets_at=at, secrets_size=size)
+    yield make_plan(secrets=b"x" * (SECRETS_MAX + 1))
     for wrong in (dict(listener=9001), dict(listener=1 << 16, flags=OWN_NETWORK), dict(reserved=1)):
         yield make_plan(**wrong)
 
@@ -237,6 +241,18 @@ def check_network(launcher):
     return 2
 
 
+def check_secrets(launcher):
+    """What a worker is given in secret stands behind one descriptor, sealed, whatever its limits are, in new cells and in those
+    that serve again; and who is given nothing finds nothing there. The guest looks."""
+    for size in (0, 1, 4096, 70_000, SECRETS_MAX):
+        plan = dict(strings=[*TRUE[:2], "secrets", str(size), *TRUE[3:]], args=2, secrets=bytes(i * 7 % 256 for i in range(size)))
+        few = [(resource.RLIMIT_FSIZE, 1), (resource.RLIMIT_NOFILE, 64)]
+        launcher.works(plan=make_plan(**plan, limits=few))
+        for flags in (0, ONCE):
+            for _ in range(4):
+                launcher.works(500 + hash_of(size, flags), make_plan(**plan, flags=flags))
+
+
 def launcher_pid(launcher):
     """Of the keeper's child."""
     with open(f"/proc/{launcher.keeper.pid}/task/{launcher.keeper.pid}/children") as children:
@@ -303,6 +319,7 @@ def main():
             launcher.refused(plan, version=300)
         launcher.works(version=300)
         check_lock(launcher)
+        check_secrets(launcher)
         # Inside the data directory, by its real path: never, whatever it is called.
         strings = ["host", "/function/true", "/function/true", "A=b", folder, "/function"]
         launcher.refused(make_plan(strings=strings, mounts=((2, 0),)))

@@ -22,7 +22,10 @@ import Testing
 
     private func stores() throws -> Stores { try SQLiteStore(path: path).stores }
 
-    private func events(_ workers: FakeWorkers, maxQueued: Int = 10) throws -> Events {
+    private func events(
+        _ workers: FakeWorkers, maxQueued: Int = 10,
+        rules: @escaping @Sendable (FunctionVersion) -> AsyncRules = { $0.manifest.async }
+    ) throws -> Events {
         let stores = try stores(), versions = try stores.catalogue.versions()
         return try Events(
             store: stores.queue, invoker: Invoker(workers: workers, recorder: FakeRecorder()),
@@ -34,7 +37,7 @@ import Testing
                         throw Failure(.notFound, "none")
                     }
                     return version
-                }), logger: logger)
+                }, rules: rules), logger: logger)
     }
 
     private func committed(_ name: String = "f", change: (inout Manifest) -> Void = { _ in }) async throws
@@ -154,6 +157,24 @@ import Testing
         #expect(told[0].contains(#""condition":"Success""#) && told[0].contains(#""requestPayload":[5]"#))
         #expect(told[0].contains(#""responsePayload":7"#) && told[0].contains(#""requestId":"good""#))
         #expect(told[1].contains(#""condition":"RetriesExhausted""#) && told[1].contains(#""errorType":"exit""#))
+    }
+
+    /// What is said of a function wins over what its manifest says, from the next attempt on.
+    @Test func rulesAreThoseOfTheMoment() async throws {
+        let other = try await committed("other"), version = try await committed(change: Self.quick)
+        let workers = FakeWorkers(.failure(Failure(.exit(1), "why")), .success("null"))
+        let events = try events(workers) { version in
+            var rules = version.manifest.async
+            rules.retries = 0
+            rules.onFailure = version.name == other.name ? nil : .function(other.name)
+            return rules
+        }
+        try await events.accept(invocation(version, source: .queue))
+        let runner = Task { await EventRunner(events).work() }
+        while workers.taken.count < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        events.drain()
+        await runner.value
+        #expect(workers.taken.map(\.version.name) == [version.name, other.name], "one attempt, and who is told of it")
     }
 
     @Test func refusesBeforeItIsAnswered() async throws {

@@ -27,6 +27,8 @@ final class FakeWorkers: Workers {
 
     var taken: [Invocation] { state.withLock { $0.taken } }
 
+    func count(of version: FunctionVersion) -> Int { 0 }
+
     func submit(_ invocation: Invocation, completion: @escaping @Sendable (Completion) -> Void) {
         let answer = state.withLock { state -> Result<String, Failure>? in
             // As a worker does that has its event.

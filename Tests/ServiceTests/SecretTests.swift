@@ -56,6 +56,22 @@ import Testing
         }
     }
 
+    /// One object of all of them, whatever their bytes are.
+    @Test func aDocumentHoldsWhatNoVariableCan() async throws {
+        let secrets = try secrets()
+        for (name, bytes) in [
+            ("text", Array("a/\"b\"\nü".utf8)), ("nul", [65, 0, 66]), ("bytes", [0xFF, 0]),
+        ] as [(String, [UInt8])] {
+            _ = try await secrets.put(name, bytes, now: "t")
+        }
+        let document = try #require(secrets.document(["T": "text", "N": "nul", "B": "bytes"]))
+        #expect(
+            String(decoding: document, as: UTF8.self)
+                == #"{"B":{"base64":"/wA="},"N":"A\u0000B","T":"a/\"b\"\nü"}"#)
+        #expect(secrets.document(["T": "text", "X": "none"]) == nil)
+        #expect(secrets.document([:]).map { String(decoding: $0, as: UTF8.self) } == "{}")
+    }
+
     @Test func anotherKeyOpensNothing() async throws {
         _ = try await secrets().put("db", Array("hunter2".utf8), now: "t")
         let path = folder.path + "/secrets.key", moved = path + ".away"
@@ -101,6 +117,9 @@ import Testing
             let end = redactor.redacted(Data("\(prefix)hunter2!".utf8).base64EncodedString())
             #expect(end.hasSuffix("[secret]"), "\(end)")
         }
+        // As the function reads it from its descriptor.
+        let quoted = Redactor([Array("say \"hunter2\"\n".utf8)])
+        #expect(quoted.redacted(#"{"DB":"say \"hunter2\"\n"}"#) == #"{"DB":"[secret]"}"#)
         // Its own mark's word does not go round and round.
         #expect(Redactor([Array("secret".utf8)]).redacted("secret secret") == "[secret] [secret]")
     }

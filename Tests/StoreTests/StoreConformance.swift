@@ -210,6 +210,7 @@ struct StoreConformance {
             updatedAt: "t")
         route.cors = CORSRule(origins: ["https://app.example.com"])
         (route.host, route.rate, route.timeout) = ("*.example.com", Rate("10/s"), .seconds(2))
+        route.payload = .v1
         let told = Told()
         #expect(try await store.put(route, nil) { told.add(1) })
         #expect(try open().routes() == [route] && told.numbers == [1])

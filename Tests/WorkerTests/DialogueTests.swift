@@ -93,7 +93,7 @@ import Testing
 
     /// What is held of a worker is charged as long as it is; behind chunks no line grows to the size of a whole answer.
     @Test func aLineBehindChunksIsNoLongerThanThey() {
-        var dialogue = Dialogue(speaksJSONRPC: true, longestResult: 64 << 20)
+        var dialogue = Dialogue(.jsonRPC, longestResult: 64 << 20)
         #expect(dialogue.receive(ByteBuffer(string: ready)) == [.ready])
         guard let line = dialogue.begin(request("{}"))?.bytes, let id = id(in: line) else {
             Issue.record("it cannot be asked")

@@ -1,3 +1,4 @@
+import Dialogues
 import FunctionModel
 import NIOCore
 import Testing
@@ -157,6 +158,45 @@ import Testing
         }
         #expect(kills(machine.handle(.output(ByteBuffer(string: "late\n")), now: start)))
         #expect(!machine.isIdle)
+    }
+
+    /// A custom runtime's answer goes out at once; it takes no further event before it has asked for one, and has to ask in time.
+    @Test func aCustomRuntimeAsksAgain() throws {
+        let version = try version(.reactor) { $0.runtime = .provided }
+        var machine = WorkerMachine(version: version, now: start, processors: 2)
+        _ = machine.handle(.started, now: start)
+        _ = machine.handle(.called(RuntimeCall(.next, on: 1)), now: start)
+        func serve() -> [WorkerMachine.Action] {
+            let asked = machine.handle(
+                .assign(invocation(of: version), start: .reused, requested: start), now: start)
+            #expect(asked.contains { if case .reply(_, 1) = $0 { true } else { false } })
+            _ = machine.handle(.called(RuntimeCall(.answer(id: "i", isStreamed: false), on: 1)), now: start)
+            return machine.handle(.called(RuntimeCall(.end(failure: nil), on: 1)), now: start)
+        }
+        #expect(machine.isIdle)
+        let answered = serve()
+        #expect(outcome(answered) == .ok && !machine.isIdle && !kills(answered))
+        #expect(!answered.contains { if case .becameIdle = $0 { true } else { false } })
+        let asked = machine.handle(.called(RuntimeCall(.next, on: 1)), now: start)
+        #expect(machine.isIdle && asked.contains { if case .becameIdle = $0 { true } else { false } })
+        #expect(outcome(serve()) == .ok)
+        let wall = version.manifest.limits.wall.duration
+        _ = machine.handle(.tick, now: start + .milliseconds(200))  // its head start is over
+        #expect(machine.nextTick == start + wall)
+        #expect(!kills(machine.handle(.tick, now: start + wall)))
+        #expect(kills(machine.handle(.tick, now: start + wall + .milliseconds(1))))
+        #expect(
+            machine.handle(.called(RuntimeCall(.next, on: 1)), now: start).isEmpty, "nothing is asked of it any more")
+    }
+
+    @Test func aCustomRuntimeThatCannotStart() throws {
+        let version = try version(.reactor) { $0.runtime = .provided }
+        var machine = WorkerMachine(version: version, now: start, processors: 2)
+        _ = machine.handle(.assign(invocation(of: version), start: .cold, requested: start), now: start)
+        _ = machine.handle(.started, now: start)
+        _ = machine.handle(.called(RuntimeCall(.error(id: nil, type: "T"), on: 1)), now: start)
+        #expect(kills(machine.handle(.called(RuntimeCall(.end(failure: nil), on: 1)), now: start)))
+        #expect(end(&machine, exit(9, killed: true)) == .error)
     }
 
     /// CPU time between invocations is nobody's: it would be free.

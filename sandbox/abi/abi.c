@@ -38,6 +38,7 @@ static const char *const stage_names[BH_STAGE_COUNT] = {
     [BH_STAGE_NETWORK] = "network",
     [BH_STAGE_FORK] = "fork",
     [BH_STAGE_SESSION] = "session",
+    [BH_STAGE_SECRETS_DESCRIPTOR] = "secrets-descriptor",
     [BH_STAGE_RLIMITS] = "rlimits",
     [BH_STAGE_PRIORITY] = "priority",
     [BH_STAGE_SECUREBITS] = "securebits",

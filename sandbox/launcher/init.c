@@ -31,7 +31,7 @@
 // -- Descriptors ------------------------------------------------------------------------------------------------------
 
 /// Closes every descriptor that this cell was not given: another worker's pipe held here would never see its EOF.
-/// 0, 1 and 2 (the null device and the launcher's log) stay until the worker's own take their numbers.
+/// 0, 1, 2 (the null device and the launcher's log) and BH_SECRETS_FD stay until the worker's own take their numbers.
 static int close_others(const struct birth *birth) {
     int kept[CGROUP_HIERARCHIES + CGROUP_VIEWS + 5], list[CGROUP_HIERARCHIES + CGROUP_VIEWS + 6], kept_count = 0, count = 0;
     kept[kept_count++] = birth->status;
@@ -43,7 +43,7 @@ static int close_others(const struct birth *birth) {
         kept[kept_count++] = birth->version->ipc;
         for (int i = 0; i < birth->groups->views && birth->version->shows_cgroups; i++) kept[kept_count++] = birth->views[i];
     }
-    list[count++] = 2;
+    list[count++] = BH_SECRETS_FD;
     for (int i = 0; i < kept_count; i++) {
         int fd = kept[i], at = count++;
         for (; at > 0 && list[at - 1] > fd; at--) list[at] = list[at - 1];

@@ -45,6 +45,7 @@
 #define CONTROL 3  // where the supervisor left the keeper's end of the control socket
 #define MADE 5   // where it left the files that every cell has, see made.h
 #define STORE 4    // where it left the bundle store's directory
+_Static_assert(CONTROL == BH_SECRETS_FD, "the launcher keeps one number taken");
 
 #define BYTES_MAX (1ull << 50)
 #define TASKS_MAX (1u << 22)  // the kernel's own: PID_MAX_LIMIT
@@ -130,7 +131,9 @@ static int reopen_store(void) {
 static _Noreturn void launcher(int socket, pid_t keeper, struct cell_options options, struct cgroups *groups) {
     prctl(PR_SET_NAME, "bulkhead-launch", 0, 0, 0);
     if ((errno = tie_to(keeper))) die("die with the keeper");
+    // Its number stays taken: a descriptor of a cell's init on it would make way for the worker's secrets.
     close(CONTROL);
+    if (open("/dev/null", O_RDONLY | O_CLOEXEC) != BH_SECRETS_FD) die("/dev/null");
     // Its own mount table: clones of it go to the cells, and nothing mounted later on the host appears in them.
     if (options.mode.root && unshare(CLONE_NEWNS) < 0) die("unshare mount namespace");
     // One empty network namespace, not even loopback up, for all cells whose filter grants no socket family: nothing in

@@ -47,13 +47,19 @@ static bool is_hostname(const char *text) {
     return length > 0 && length <= 63 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
+static bool secrets_fit(const struct bh_plan *h, size_t size) {
+    if (!h->secrets_size) return !h->secrets_offset;
+    return h->secrets_size <= BH_SECRETS_MAX && h->secrets_offset >= sizeof *h && h->secrets_offset <= size &&
+           h->secrets_size <= size - h->secrets_offset;
+}
+
 static bool counts_fit(const struct bh_plan *h, size_t size) {
     return h->magic == BH_MAGIC && h->version == BH_ABI_VERSION && h->size == size && h->arg_count >= 1 &&
            h->arg_count <= BH_ARGS_MAX && h->env_count <= BH_ENV_MAX && h->mount_count <= BH_MOUNTS_MAX &&
            h->rlimit_count <= BH_RLIMITS_MAX && h->filter_count >= 1 && h->filter_count <= BH_FILTER_MAX &&
            h->filter_offset >= sizeof *h && h->filter_offset % 8 == 0 && h->filter_offset <= size &&
            h->filter_count * sizeof(struct sock_filter) <= size - h->filter_offset && h->strings_offset >= sizeof *h &&
-           h->strings_offset <= size && h->strings_size <= size - h->strings_offset && h->memory_max >= 1 << 20 &&
+           h->strings_offset <= size && h->strings_size <= size - h->strings_offset && secrets_fit(h, size) && h->memory_max >= 1 << 20 &&
            h->tasks_max >= 1 && h->cells_max >= 1 && h->cpu_weight >= 1 && h->cpu_weight <= 10000 &&
            h->listener <= UINT16_MAX && !h->reserved && (!h->listener || h->flags & BH_PLAN_OWN_NETWORK) &&
            !(h->flags & ~(BH_PLAN_CGROUPS | BH_PLAN_OWN_NETWORK | BH_PLAN_LOCK_SPARES_WORKER | BH_PLAN_FORKS | BH_PLAN_LOCKS | BH_PLAN_ONCE));
@@ -106,6 +112,7 @@ int plan_read(int fd, struct plan *plan) {
     for (unsigned i = 0; i < header->env_count; i++)
         if (!(plan->envp[i] = next_string(&cursor, end))) return EINVAL;
     if (!mounts_fit(plan, &cursor, end) || cursor != end) return EINVAL;
+    if (header->secrets_size) plan->secrets = buffer.bytes + header->secrets_offset;
     plan->filter = (struct sock_fprog){
         .len = (unsigned short)header->filter_count,
         .filter = (struct sock_filter *)(void *)(buffer.bytes + header->filter_offset),

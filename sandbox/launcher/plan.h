@@ -20,6 +20,7 @@ struct plan {
     char *envp[BH_ENV_MAX + 1];
     const char *mount_source[BH_MOUNTS_MAX];
     const char *mount_target[BH_MOUNTS_MAX];
+    const char *secrets;  // as many bytes as the header says; NULL: none
     struct sock_fprog filter;
     uint64_t rlimits[RLIM_NLIMITS];  // what the worker gets
     bool limited[RLIM_NLIMITS];      // the others it has from the host

@@ -20,6 +20,10 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u  // Linux 6.3
+#endif
+
 #ifndef SYS_open_tree_attr
 #define SYS_open_tree_attr 467  // Linux 6.15
 #endif

@@ -76,8 +76,8 @@ static pid_t start_worker(const struct birth *birth, struct worker_spec *worker,
     pid_t pid = clone(worker_main, stack + sizeof stack, flags, worker, child ? &child->pid : NULL);
     if (pid < 0) cell_fail(birth, BH_STAGE_FORK, errno);
     if (worker->error) cell_fail(birth, worker->stage, worker->error);
-    // The worker has its own table since exec: these would keep its pipes open for ever.
-    for (int i = 0; i < 3; i++) close(i);
+    // The worker has its own table since exec: these would keep its pipes open for ever, and its secrets in memory.
+    for (int i = 0; i <= BH_SECRETS_FD; i++) close(i);
     return pid;
 }
 

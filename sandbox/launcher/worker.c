@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +15,27 @@
 #include "../abi/packets.h"
 #include "report.h"
 #include "worker.h"
+
+/// Puts what the plan holds in secret behind BH_SECRETS_FD, whose number was kept free for it. All of a worker's processes share
+/// it, forks of a snapshot among them, and so nobody may change it: neither its bytes nor, where it is root's, its mode.
+static int hand_secrets(const struct plan *plan) {
+    if (!plan->secrets) return 0;
+    long file = syscall(SYS_memfd_create, "secrets", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (file < 0 && errno == EINVAL)  // before Linux 6.3
+        file = syscall(SYS_memfd_create, "secrets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file < 0) return errno;
+    for (size_t size = plan->header->secrets_size, done = 0; done < size;) {
+        long written = syscall(SYS_write, file, plan->secrets + done, size - done);
+        if (written <= 0) return written < 0 ? errno : EIO;
+        done += (size_t)written;
+    }
+    if (syscall(SYS_fchmod, file, 0444) < 0) return errno;
+    if (syscall(SYS_fcntl, file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) return errno;
+    if (syscall(SYS_lseek, file, 0, SEEK_SET) < 0) return errno;
+    // The one descriptor beside its streams that outlives exec.
+    if (syscall(SYS_dup3, file, BH_SECRETS_FD, 0) < 0) return errno;
+    return syscall(SYS_close, file) < 0 ? errno : 0;
+}
 
 static int set_rlimits(const struct plan *plan, const struct mode *mode) {
     // A poor stand-in for a memory cgroup, per process and blind to shared memory; doctor calls it degraded.
@@ -117,6 +139,9 @@ int worker_main(void *argument) {
                                            MSG_NOSIGNAL, NULL, 0)));
     STEP(BH_STAGE_SESSION, RESULT(syscall(SYS_setsid)));  // no terminal to push input into (CVE-2017-5226)
     syscall(SYS_umask, 077);
+    // Its memory is the cell's, whose cgroups init has joined. Before the limits, none of which is meant for it, and the identity:
+    // as root's own the worker cannot change its mode.
+    STEP(BH_STAGE_SECRETS_DESCRIPTOR, hand_secrets(plan));
     STEP(BH_STAGE_RLIMITS, set_rlimits(plan, cell->birth->mode));
     STEP(BH_STAGE_PRIORITY, set_priority());
     STEP(BH_STAGE_SECUREBITS, set_securebits());

@@ -39,6 +39,10 @@ static void use(const struct plan *plan) {
         require(target[0] == '/' && !strstr(target, "//") && !strstr(target, "/../"));
     }
     require(sum < BH_PLAN_MAX);
+    // Whoever reads them reads all of them, and nothing beside.
+    require(plan->header->secrets_size <= BH_SECRETS_MAX && !plan->secrets == !plan->header->secrets_size);
+    const char *start = (const char *)plan->header, *end = start + plan->header->size;
+    require(!plan->secrets || (plan->secrets >= start + sizeof *plan->header && plan->secrets + plan->header->secrets_size <= end));
     require(plan->limited[RLIMIT_CORE] && plan->rlimits[RLIMIT_CORE] == 0 && plan->rlimits[RLIMIT_NOFILE] <= plan_caps.files);
 
     static struct sock_filter instructions[BH_FILTER_MAX];

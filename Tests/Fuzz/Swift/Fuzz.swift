@@ -33,6 +33,7 @@ private let targets: [String: @Sendable (UnsafeRawBufferPointer) -> Void] = [
     "log": fuzzLog,
     "manifest": fuzzManifest,
     "protocol": fuzzProtocol,
+    "runtime": fuzzRuntime,
 ]
 
 private let target: @Sendable (UnsafeRawBufferPointer) -> Void = {

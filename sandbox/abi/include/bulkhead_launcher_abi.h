@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BH_MAGIC 0x42484b44u  // "BHKD"
-#define BH_ABI_VERSION 8u
+#define BH_ABI_VERSION 9u
 
 // -- Bounds. The launcher refuses a plan that exceeds any of them. ----------------------------------------------------
 
@@ -19,6 +19,7 @@
 #define BH_RLIMITS_MAX 16u         // one per RLIMIT_*
 #define BH_FILTER_MAX 4096u        // seccomp instructions; the kernel's own bound (BPF_MAXINSNS)
 #define BH_DIGEST_HEX 64u          // a bundle is named by its SHA-256 in lower-case hex
+#define BH_SECRETS_MAX (128u * 1024)  // bytes that a worker finds behind BH_SECRETS_FD
 
 // -- Requests: supervisor to launcher ---------------------------------------------------------------------------------
 
@@ -85,6 +86,10 @@ struct bh_rlimit {
 #define BH_PLAN_LOCK_SPARES_WORKER 4u  // what the lock denies, it denies to the processes that the worker has forked, not to
                                        // the worker's own first thread: for a snapshot's template
 
+// The descriptor behind which a worker finds the plan's secrets: in memory that nobody can change, at its beginning. Without any
+// it is closed.
+#define BH_SECRETS_FD 3
+
 struct bh_plan {
     uint32_t magic;
     uint32_t version;         // BH_ABI_VERSION
@@ -105,6 +110,8 @@ struct bh_plan {
     uint32_t strings_size;    // then source and target of each mount
     uint32_t cells_max;       // cells of the function at once; bounds what all of them together may take
     uint32_t listener;        // with BH_PLAN_OWN_NETWORK: a port of 127.0.0.1 in there that somebody outside is to answer; 0: none
+    uint32_t secrets_offset;  // from the plan's start; 0 without any
+    uint32_t secrets_size;    // bytes that the worker finds behind BH_SECRETS_FD; 0: it has none
     uint32_t reserved;        // 0
     struct bh_rlimit rlimits[BH_RLIMITS_MAX];
     struct bh_mount mounts[BH_MOUNTS_MAX];
@@ -219,6 +226,7 @@ enum bh_stage {
     BH_STAGE_FORK,
     // in the worker, before exec
     BH_STAGE_SESSION,
+    BH_STAGE_SECRETS_DESCRIPTOR,
     BH_STAGE_RLIMITS,
     BH_STAGE_PRIORITY,
     BH_STAGE_SECUREBITS,
