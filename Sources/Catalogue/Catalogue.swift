@@ -111,7 +111,10 @@ package final class Catalogue: Sendable {
     ) async throws -> Value {
         let value = try await self.change(name) { traffic, _ in
             try traffic.require(qualifier, of: name)
-            return try change(&traffic.settings)
+            let before = traffic.settings
+            let value = try change(&traffic.settings)
+            try traffic.settings.checkGrowth(since: before)
+            return value
         }
         settingsChanged.withLock { $0 }(name)
         return value

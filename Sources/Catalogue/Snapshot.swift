@@ -94,8 +94,13 @@ package struct Snapshot: Sendable {
 
     /// The URL that a function has: for an alias, or for itself (`FunctionVersion.latestLabel`).
     package func url(of name: FunctionName, _ qualifier: String) -> FunctionURL? {
-        guard let urls = functions[name]?.traffic.settings.urls, !urls.isEmpty else { return nil }
-        return urls[qualifier]
+        guard let settings = functions[name]?.traffic.settings, !settings.urls.isEmpty,
+            var url = settings.urls[qualifier]
+        else { return nil }
+        if url.awaitsPermission {
+            url.isOpen = url.isOpen && settings.policies[qualifier]?.contains(where: \.opensURL) == true
+        }
+        return url
     }
 
     /// What becomes of asynchronous invocations of this version.

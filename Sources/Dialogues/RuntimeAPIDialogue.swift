@@ -58,6 +58,7 @@ package struct RuntimeAPIDialogue: Sendable {
 
     /// Takes what the client did.
     package mutating func receive(_ call: RuntimeCall) -> [DialogueEvent] {
+        guard state != .over else { return [] }
         let connection = call.connection
         switch call.act {
         case .next: return next(connection)
@@ -89,8 +90,7 @@ package struct RuntimeAPIDialogue: Sendable {
         case .answered:
             state = .waiting(connection)
             return [.asksAgain]
-        case .over: return []
-        case .starting, .waiting, .busy: return [.reply(.outOfTurn, to: connection)]
+        case .starting, .waiting, .busy, .over: return [.reply(.outOfTurn, to: connection)]
         }
     }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What a function has beside its versions.
 package struct FunctionSettings: Sendable, Hashable {
     /// So many of its invocations run at once at most, whatever its versions say; nil: that is theirs to say.
@@ -18,7 +20,22 @@ package struct FunctionSettings: Sendable, Hashable {
     /// Of each kind: what a function has beside its versions is written whole at each change.
     package static let maxQualifiers = 100, maxStatements = 100
 
+    /// All of it, as it is stored, in bytes.
+    package static let maxStored = 128 << 10
+
     package init() {}
+
+    /// - Throws: `Failure` conflict, where it has become larger than it may be; what makes it smaller always may.
+    package func checkGrowth(since before: FunctionSettings) throws(Failure) {
+        // What cannot be encoded is refused where it is stored.
+        func size(_ settings: FunctionSettings) -> Int { (try? JSONEncoder().encode(settings).count) ?? 0 }
+        let now = size(self)
+        guard now > Self.maxStored, now > size(before) else { return }
+        throw Failure(
+            .conflict,
+            "URLs, policies, rules and tags of one function take \(ByteSize(bytes: Self.maxStored)) at most; remove some first"
+        )
+    }
 }
 
 extension FunctionSettings: Codable {
@@ -41,6 +58,8 @@ package struct FunctionURL: Sendable, Hashable, Codable {
     /// Whether everybody may, without a token: AuthType NONE. Else whoever signs with a key that may invoke it.
     package var isOpen: Bool
     package var cors: CORSRule?
+    /// Whether somebody has once permitted everybody to come by it: from then on it is open as long as that is so.
+    package var awaitsPermission = false
     /// InvokeMode RESPONSE_STREAM: kept and shown; what streams, the manifest says.
     package var streams = false
     /// As RFC 3339.
@@ -99,6 +118,13 @@ package struct PolicyStatement: Sendable, Hashable, Codable {
     package var urlAuthType: String?
     /// InvokedViaFunctionUrl.
     package var viaURL: Bool?
+
+    /// Whether it lets everybody come by a URL.
+    package var opensURL: Bool {
+        principal == "*" && ["lambda:InvokeFunctionUrl", "lambda:*", "*"].contains(action)
+            && (urlAuthType == nil || urlAuthType == "NONE") && sourceARN == nil && sourceAccount == nil
+            && organization == nil
+    }
 
     package init(id: String, action: String, principal: String) {
         (self.id, self.action, self.principal) = (id, action, principal)

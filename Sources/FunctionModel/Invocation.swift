@@ -30,7 +30,7 @@ package struct Invocation: Sendable {
     /// Where the answer goes while it is made, if it may.
     package var stream: ResponseStream?
     /// Where the answer is needed: a worker whose pipes live there spares it a hop between threads.
-    package let replyOn: (any EventLoop)?
+    package var replyOn: (any EventLoop)?
 
     package init(
         id: String, version: FunctionVersion, principal: Principal, source: Source, event: ArrivedEvent,

@@ -120,7 +120,7 @@ extension Gateway {
         let table = EndpointTable(front.audience == .all ? served + [description(of: served)] : served)
         let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
         router.add(middleware: ProblemMiddleware(table: table, journal: services.journal))
-        router.add(middleware: LambdaHTTP(services, watch, front))
+        router.add(middleware: LambdaHTTP(self))
         router.add(middleware: RouteHTTP(functions: functionHTTP))
         router.add(middleware: UnknownMethods(gateway: self, table: table))
         for endpoint in table.endpoints {

@@ -19,6 +19,8 @@ struct FunctionDocument: Encodable {
     let manifest: Manifest
     /// Only where one function is asked for.
     var refused: [Refusal]?
+    /// Likewise: who may come by its URLs, which win over what the manifest says of `/fn/`.
+    var urls: [String: String]?
 
     init(_ version: FunctionVersion) {
         name = version.name.text
@@ -79,6 +81,11 @@ struct FunctionAPI: Sendable {
                 let version = try services.catalogue.snapshot.resolve(newest)
                 var document = FunctionDocument(version)
                 document.refused = services.journal.refusals.all(of: reference.name)
+                let snapshot = services.catalogue.snapshot, name = reference.name
+                let urls = snapshot.settings(of: name).urls.keys.map { alias in
+                    (alias, snapshot.url(of: name, alias)?.isOpen == true ? "none" : "token")
+                }
+                if !urls.isEmpty { document.urls = Dictionary(urls) { $1 } }
                 return try Response.json(document).tagged("\(version.revision)")
             },
             Endpoint(

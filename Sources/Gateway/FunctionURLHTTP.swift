@@ -12,7 +12,8 @@ extension FunctionHTTP {
     /// Answers as the function does, and what the host answers itself as URLs of AWS's do.
     func answer(_ request: Request, _ context: GatewayContext, atURL visit: Visit) async throws -> Response {
         guard let url = visit.url else { return try await answer(request, context, visit) }
-        if let cors = url.cors, let asked = Preflight(request) { return asked.answer(by: cors, own: nil) }
+        // As AWS has it: methods that nobody names are not allowed; what needs no asking is not asked for.
+        if let cors = url.cors, let asked = Preflight(request) { return asked.answer(by: cors, own: "") }
         var response: Response
         do {
             response = try await answer(request, context, visit)

@@ -6,6 +6,8 @@ import Glibc
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
+import LambdaAPI
+import Logging
 import NIOCore
 
 /// The HTTP side of the host.
@@ -15,6 +17,7 @@ package struct Gateway: Sendable {
     let intake: EventIntake
     let names: HostNames
     let front: Front
+    let lambda: Lambda
 
     /// Who may reach a listener.
     package enum Audience: Sendable {
@@ -41,6 +44,11 @@ package struct Gateway: Sendable {
     package init(services: Services, front: Front, names: [String]) {
         self.services = services
         self.front = front
+        lambda = Lambda(
+            Lambda.Services(
+                catalogue: services.catalogue, access: services.access, deployment: services.deployment,
+                invoker: services.invoker, journal: services.journal, events: services.events,
+                budget: services.budget, logger: Logger(label: "bulkhead")))
         intake = EventIntake(budget: services.budget, maxEvent: services.maxEvent)
         self.names = HostNames(listener: front.listener, configured: names)
     }

@@ -1,5 +1,6 @@
 import FunctionModel
 import HTTPTypes
+import LambdaAPI
 import NIOCore
 
 /// What a direct invocation is answered with.
@@ -19,6 +20,15 @@ struct InvocationAnswer {
         charge = completion.charge
         // None of them is there yet: to look for each costs more than to write it.
         for field in InvocationHeaders.fields(of: completion, id: id, version: version) { headers.append(field) }
+    }
+
+    init(_ answer: LambdaAnswer) {
+        var headers = HTTPFields()
+        for (name, value) in answer.headers {
+            if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
+        }
+        self.init(status: .init(code: answer.status), headers: headers, body: answer.body)
+        charge = answer.charge
     }
 
     private init(status: HTTPResponse.Status, headers: HTTPFields, body: ByteBuffer) {

@@ -4,6 +4,7 @@ import FunctionModel
 import HTTPTypes
 import Invoker
 import Journal
+import LambdaAPI
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
@@ -42,6 +43,8 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         var passedOver = 0
         var reading: EventReader?
         var cancellation: Cancellation?
+        /// Where it is one of Lambda's.
+        var lambda: PlainLambda?
     }
 
     /// What waits for an answer to be out.
@@ -155,9 +158,14 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func begin(_ invocation: PlainInvocation, _ head: HTTPRequest) {
         let id = InvocationID.make()
         current = Current(id: id)
+        if invocation.isLambda {
+            current.lambda = PlainLambda(head, id: id, gateway)
+            current.reading = gateway.intake.begin(for: invocation.function)
+            return
+        }
         current.traceparent = invocation.traceparent.flatMap(TraceContext.parent)
         let bearer = invocation.authorization.map { header in
-            if let lastBearer, lastBearer.header.isSame(as: header) { lastBearer } else { Bearer(header) }
+            lastBearer.flatMap { $0.header.isSame(as: header) ? $0 : nil } ?? Bearer(header)
         }
         lastBearer = bearer
         var isJSON = true
@@ -202,6 +210,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func run(_ context: ChannelHandlerContext) {
         let event = current.reading?.finish()
         current.reading = nil
+        if let event, let begun = current.lambda?.begin(event, gateway) { return run(begun, context) }
         guard current.failure == nil, let version = current.version, let event else {
             return refuse(current.failure ?? Failure(.notFound, "no version"), closes: false, context)
         }
@@ -210,34 +219,47 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
         } catch {
             return refuse(error, closes: false, context)
         }
-        state = .running
         let id = current.id
-        let cancellation = Cancellation()
-        current.cancellation = cancellation
-        let loop = context.eventLoop
-        let this = NIOLoopBound(self, eventLoop: loop)
-        gateway.services.invoker.submit(
-            Invocation(
-                id: id, version: version, principal: current.principal, source: .direct, event: event,
-                traceparent: current.traceparent, cancellation: cancellation, replyOn: loop)
-        ) { completion in
-            if loop.inEventLoop {
-                this.value.ended(completion, id, version)
-            } else {
-                loop.execute { this.value.ended(completion, id, version) }
-            }
+        let invocation = Invocation(
+            id: id, version: version, principal: current.principal, source: .direct, event: event,
+            traceparent: current.traceparent)
+        submit(invocation, context) { InvocationAnswer($0, id: id, version: version) }
+    }
+
+    private func run(_ begun: PlainInvoke.Begun, _ context: ChannelHandlerContext) {
+        current.lambda = nil
+        switch begun {
+        case .answered(let refusal): answer(InvocationAnswer(refusal), closes: false, context)
+        case .runs(let plain):
+            submit(plain.invocation, context) { [plain = plain.withoutEvent] in InvocationAnswer(plain.answer(to: $0)) }
         }
     }
 
-    private func ended(_ completion: Completion, _ id: String, _ version: FunctionVersion) {
+    private func submit(
+        _ invocation: Invocation, _ context: ChannelHandlerContext,
+        answer make: @escaping @Sendable (Completion) -> InvocationAnswer
+    ) {
+        state = .running
+        let cancellation = Cancellation(), loop = context.eventLoop
+        current.cancellation = cancellation
+        let this = NIOLoopBound(self, eventLoop: loop)
+        var invocation = invocation
+        (invocation.cancellation, invocation.replyOn) = (cancellation, loop)
+        gateway.services.invoker.submit(invocation) { completion in
+            guard !loop.inEventLoop else { return this.value.ended(make(completion)) }
+            loop.execute { this.value.ended(make(completion)) }
+        }
+    }
+
+    private func ended(_ ending: InvocationAnswer) {
         current.cancellation = nil
-        guard let context, case .running = state else { return }
-        answer(InvocationAnswer(completion, id: id, version: version), closes: false, context)
+        if let context, case .running = state { answer(ending, closes: false, context) }
     }
 
     private func refuse(_ failure: Failure, closes: Bool, _ context: ChannelHandlerContext) {
         gateway.services.journal.refused(failure.outcome)
-        answer(InvocationAnswer(failure), closes: closes, context)
+        let aws = current.lambda.map { gateway.lambda.answer(to: failure, $0.request) }
+        answer(aws.map { InvocationAnswer($0) } ?? InvocationAnswer(failure), closes: closes, context)
     }
 
     private func answer(_ answer: InvocationAnswer, closes: Bool, _ context: ChannelHandlerContext) {

@@ -5,7 +5,6 @@ import HTTPTypes
 import HostSystem
 import Hummingbird
 import LambdaAPI
-import Logging
 import NIOCore
 
 /// The paths of AWS Lambda's REST API.
@@ -17,14 +16,9 @@ struct LambdaHTTP: RouterMiddleware {
     let events: EventIntake
     let uploads: EventIntake
 
-    init(_ services: Services, _ watch: ClientWatch, _ front: Gateway.Front) {
-        self.front = front
-        lambda = Lambda(
-            Lambda.Services(
-                catalogue: services.catalogue, access: services.access, deployment: services.deployment,
-                invoker: services.invoker, journal: services.journal, events: services.events, budget: services.budget,
-                logger: Logger(label: "bulkhead")))
-        self.watch = watch
+    init(_ gateway: Gateway) {
+        let services = gateway.services
+        (front, watch, lambda) = (gateway.front, gateway.watch, gateway.lambda)
         // Lambda tells by how much one is too large.
         events = EventIntake(budget: services.budget, maxEvent: Lambda.maxPayload + (64 << 10))
         let code = services.deployment.limits.maxUpload

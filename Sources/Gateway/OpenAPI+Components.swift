@@ -16,6 +16,11 @@ extension OpenAPI {
                     of: refusal,
                     "Only where one function is asked for: system calls that its workers made and were refused, the most frequent first"
                 ),
+                "urls": [
+                    "type": "object", "additionalProperties": .words(["none", "token"]),
+                    "description":
+                        "Only where one function is asked for, and there are any: who may come by its URLs, which Lambda's API makes; they win over the manifest's auth. By alias, $LATEST for /fn/NAME itself",
+                ],
             ], required: ["name", "version", "sha256", "size", "createdAt", "manifest"]),
         "Invocation": .record(
             [

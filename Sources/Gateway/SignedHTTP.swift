@@ -8,11 +8,13 @@ import NIOCore
 extension SignedRequest {
     /// A request as its sender has signed it; what its body is, is said later.
     init(_ request: Request) {
-        var headers = request.headers.map { (name: $0.name.canonicalName, value: $0.value) }
-        headers.append((name: "host", value: request.head.authority ?? ""))
-        self.init(
-            method: request.method.rawValue, path: request.uri.path, query: request.uri.query ?? "", headers: headers,
-            bodyHash: "")
+        self.init(request.head, path: request.uri.path, query: request.uri.query ?? "")
+    }
+
+    init(_ head: HTTPRequest, path: String, query: String) {
+        var headers = head.headerFields.map { (name: $0.name.canonicalName, value: $0.value) }
+        headers.append((name: "host", value: head.authority ?? ""))
+        self.init(method: head.method.rawValue, path: path, query: query, headers: headers, bodyHash: "")
     }
 
     /// With what its body was found to be; of a larger one that is found out elsewhere: see `SlowLane`.

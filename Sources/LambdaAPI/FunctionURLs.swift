@@ -23,6 +23,7 @@ struct FunctionURLOperations: OperationGroup {
             guard settings.urls[place.qualifier] == nil else { throw taken }
             var url = FunctionURL(isOpen: false, createdAt: now)
             wish.change(&url)
+            url.awaitsPermission = settings.policies[place.qualifier]?.contains(where: \.opensURL) == true
             settings.urls[place.qualifier] = url
             try FunctionSettings.check(count: settings.urls.count, of: "URLs")
             return url

@@ -36,8 +36,7 @@ struct InvokeOperation: OperationGroup {
     /// What is to be run, and how its version was named.
     /// - Throws: `LambdaError`, or `Failure`.
     func prepared(_ call: LambdaCall, _ kind: String) async throws -> (Invocation, qualifier: String?) {
-        let request = call.request, id = request.id
-        let (version, qualifier) = try resolved(call, key: id)
+        let request = call.request
         let most = kind == "Event" ? Self.maxAsynchronous : Lambda.maxPayload
         guard request.body.readableBytes <= most else {
             throw LambdaError(
@@ -45,7 +44,17 @@ struct InvokeOperation: OperationGroup {
                 "\(request.body.readableBytes) byte payload is too large for the \(kind) invocation type (limit \(most) bytes)"
             )
         }
-        var event = try await event(of: request)
+        return try invocation(call, kind, try await event(of: request))
+    }
+
+    /// - Parameter arrived: found to be JSON.
+    /// - Throws: `LambdaError`, or `Failure`.
+    func invocation(
+        _ call: LambdaCall, _ kind: String, _ arrived: ArrivedEvent
+    ) throws -> (Invocation, qualifier: String?) {
+        let id = call.request.id
+        let (version, qualifier) = try resolved(call, key: id)
+        var event = arrived
         // A qualifier is out of letters, digits, - , _ and $ alone.
         event.lambda = LambdaAsking(
             arn: call.arn(version.name, try call.named.qualifier), version: qualifier ?? FunctionVersion.latestLabel,
@@ -91,6 +100,14 @@ struct InvokeOperation: OperationGroup {
             invocation.cancellation = cancellation
             return await services.invoker.invoke(invocation)
         }
+        return try answer(to: completion, of: invocation, call, qualifier)
+    }
+
+    /// How an invocation that has ended is answered.
+    /// - Throws: `LambdaError`, for what is no function's failure.
+    func answer(
+        to completion: Completion, of invocation: Invocation, _ call: LambdaCall, _ qualifier: String?
+    ) throws -> LambdaAnswer {
         var answer = LambdaAnswer(status: 200, headers: [("content-type", "application/json")])
         answer.headers.append(("x-amz-executed-version", qualifier ?? FunctionVersion.latestLabel))
         switch completion.result {

@@ -54,8 +54,10 @@ extension InvokeOperation {
 /// The events of one answer, one after another. Let go of before the end, for the client has left, the invocation ends.
 private final class StreamedParts: Sendable {
     private enum State {
-        case parts(first: ResponsePart?)
-        case ending(LambdaValue)
+        /// What the client was given before, and has taken when it asks for the next.
+        case parts(first: ResponsePart?, taken: Int)
+        /// What is left of an answer that came as a whole.
+        case whole(ByteBuffer, MemoryBudget.Charge?, LambdaValue)
         case over
     }
 
@@ -69,40 +71,52 @@ private final class StreamedParts: Sendable {
     ) {
         self.stream = stream
         self.end = end
-        state = Mutex(.parts(first: first))
+        state = Mutex(.parts(first: first, taken: 0))
     }
 
     deinit { stream.end() }
 
+    /// Of an answer that came as a whole; in bytes.
+    private static let longest = 256 << 10
+
     /// For one reader.
     func next() async -> ByteBuffer? {
         let now = state.withLock { state in
-            defer {
-                switch state {
-                case .parts: state = .parts(first: nil)
-                case .ending, .over: state = .over
-                }
-            }
+            defer { state = .over }
             return state
         }
         switch now {
         case .over: return nil
-        case .ending(let document): return EventStreamMessage.complete(document.encoded)
-        case .parts(let first):
+        case .whole(var rest, let charge, let document):
+            guard let slice = rest.readSlice(length: min(rest.readableBytes, Self.longest)), slice.readableBytes > 0
+            else {
+                return EventStreamMessage.complete(document.encoded)
+            }
+            state.withLock { $0 = .whole(rest, charge, document) }
+            return EventStreamMessage.chunk(slice)
+        case .parts(let first, let taken):
+            stream.took(taken)
             var part = first
             if part == nil { part = await stream.next() }
-            while let taken = part {
-                // The client has taken it when it asks for the next one; two pieces at most are here.
-                stream.took(taken.size)
-                if case .body(let bytes) = taken, bytes.readableBytes > 0 { return EventStreamMessage.chunk(bytes) }
+            while let coming = part {
+                let bytes: ByteBuffer
+                switch coming {
+                case .body(let body): bytes = body
+                // As Lambda's runtimes send it: what it begins with, and eight NUL bytes.
+                case .head(let head):
+                    bytes = ByteBuffer(bytes: head.readableBytesView + [UInt8](repeating: 0, count: 8))
+                }
+                if bytes.readableBytes > 0 {
+                    state.withLock { $0 = .parts(first: nil, taken: coming.size) }
+                    return EventStreamMessage.chunk(bytes)
+                }
                 part = await stream.next()
             }
             let (completion, document) = await end()
-            state.withLock { $0 = .ending(document) }
-            guard !stream.hasBegun, case .success(let output) = completion.result, output.body.readableBytes > 0 else {
-                return await next()
-            }
-            return EventStreamMessage.chunk(output.body)
+            var whole = ByteBuffer()
+            if !stream.hasBegun, case .success(let output) = completion.result { whole = output.body }
+            state.withLock { $0 = .whole(whole, completion.charge, document) }
+            return await next()
         }
     }
 }

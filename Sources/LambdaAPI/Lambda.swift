@@ -65,7 +65,7 @@ package struct Lambda: Sendable {
         do {
             return tagged(try await served(request), request)
         } catch {
-            return tagged(LambdaError(error, logger: services.logger, request).answer, request)
+            return refusal(error, request)
         }
     }
 
@@ -75,7 +75,7 @@ package struct Lambda: Sendable {
             request.claim = try services.access.claim(of: request.signed)
             return nil
         } catch {
-            return tagged(LambdaError(error, logger: services.logger, request).answer, request)
+            return refusal(error, request)
         }
     }
 
@@ -89,13 +89,24 @@ package struct Lambda: Sendable {
         return tagged(error.answer, request)
     }
 
-    private func tagged(_ answer: LambdaAnswer, _ request: LambdaRequest) -> LambdaAnswer {
+    func tagged(_ answer: LambdaAnswer, _ request: LambdaRequest) -> LambdaAnswer {
         var answer = answer
         answer.headers.append(("x-amzn-requestid", request.id))
         return answer
     }
 
     private func served(_ request: LambdaRequest) async throws -> LambdaAnswer {
+        let (operation, call) = try identified(request)
+        let answer = try await run(operation, call)
+        if operation.role != .invoke, request.method != "GET" {
+            await note(operation, call.function.map { call.arn($0.name, $0.qualifier) } ?? request.path, call)
+        }
+        return answer
+    }
+
+    /// What is asked for, by whom.
+    /// - Throws: `SignatureRefused`, `LambdaError`.
+    func identified(_ request: LambdaRequest) throws -> (Operation, LambdaCall) {
         // Whoever is not known is told nothing, not even what there is.
         var request = request
         let claim = try request.claim ?? services.access.claim(of: request.signed)
@@ -119,17 +130,14 @@ package struct Lambda: Sendable {
             try call.input.text("FunctionName").map { try FunctionARN($0, call) }
             ?? call.input.text("Resource").map { try FunctionARN($0, isARN: true, call) }
         let who = try principal(key, needing: operation.role, on: name?.name)
-        let answer = try await run(operation, call.by(who, name))
-        if operation.role != .invoke, request.method != "GET" {
-            await note(operation, name.map { call.arn($0.name, $0.qualifier) } ?? request.path, request, who)
-        }
-        return answer
+        return (operation, call.by(who, name))
     }
 
     /// Who changed what. It is done: that it could not be noted undoes nothing.
-    private func note(_ operation: Operation, _ target: String, _ request: LambdaRequest, _ who: Principal) async {
+    private func note(_ operation: Operation, _ target: String, _ call: LambdaCall) async {
         do {
-            try await services.access.note(operation.rawValue, to: target, by: who, from: request.client)
+            try await services.access.note(
+                operation.rawValue, to: target, by: call.principal, from: call.request.client)
         } catch {
             services.logger.warning(
                 "a change is not in the audit log", metadata: ["action": "\(operation.rawValue)", "reason": "\(error)"])

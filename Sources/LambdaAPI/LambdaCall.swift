@@ -6,7 +6,7 @@ import NIOCore
 /// A request that has come to an operation, read and checked by the operation's rules.
 struct LambdaCall: Sendable {
     let operation: Lambda.Operation
-    let request: LambdaRequest
+    private(set) var request: LambdaRequest
     let input: Input
     /// Who asks. Known once it is signed.
     private(set) var principal = Principal.anonymous
@@ -77,6 +77,13 @@ struct LambdaCall: Sendable {
     func by(_ principal: Principal, _ function: FunctionARN?) -> LambdaCall {
         var call = self
         (call.principal, call.function) = (principal, function)
+        return call
+    }
+
+    /// Without what came with it.
+    var withoutBody: LambdaCall {
+        var call = self
+        (call.request.body, call.request.charge) = (ByteBuffer(), nil)
         return call
     }
 

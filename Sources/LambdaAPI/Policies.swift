@@ -33,6 +33,7 @@ struct PolicyOperations: OperationGroup {
                 )
             }
             settings.policies[place.qualifier] = statements
+            if statement.opensURL { settings.urls[place.qualifier]?.awaitsPermission = true }
             try FunctionSettings.check(count: settings.policies.count, of: "policies")
         }
         let text = String(buffer: Self.document(statement, resource).encoded)

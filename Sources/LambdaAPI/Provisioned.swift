@@ -112,8 +112,9 @@ struct ProvisionedOperations: OperationGroup {
         of name: FunctionName, _ qualifier: String, _ wanted: ProvisionedWorkers
     ) -> (allocated: Int, available: Int, word: String) {
         let snapshot = services.catalogue.snapshot
-        let number = snapshot.alias(qualifier, of: name).flatMap(Self.number) ?? qualifier
-        let version = Int(number).flatMap { snapshot.version($0, of: name) }
+        let newest = snapshot.latest(name)?.number ?? 0
+        let number = snapshot.alias(qualifier, of: name)?.main(newest: newest) ?? Int(qualifier)
+        let version = number.flatMap { snapshot.version($0, of: name) }
         let there = min(wanted.count, version.map { services.invoker.workers(of: $0) } ?? 0)
         return (there, there, there < wanted.count ? "IN_PROGRESS" : "READY")
     }

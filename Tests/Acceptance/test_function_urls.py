@@ -327,3 +327,30 @@ def test_urls_outlive_the_host(hosts, boto):
     assert reply.body == b"hello" and allowed(reply) == {"allow-origin": PAGE}
     forbidden(follow(guarded))
     assert signed(aws, guarded).body == b"hello"
+
+
+def test_a_permission_that_is_taken_back_closes_it(aws, host):
+    """Once somebody has permitted everybody, it is open as long as that stands; and what is open the other API says."""
+    name = aws.create(SAY("hello"))
+    url = url_of(aws, name)
+    assert host.get(f"/v1/functions/{name}").json()["urls"] == {"$LATEST": "none"} and follow(url).body == b"hello"
+    aws.client.add_permission(FunctionName=name, StatementId="all", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
+    assert follow(url).body == b"hello"
+    aws.client.remove_permission(FunctionName=name, StatementId="all")
+    forbidden(follow(url))
+    assert host.get(f"/v1/functions/{name}").json()["urls"] == {"$LATEST": "token"}
+    aws.client.add_permission(FunctionName=name, StatementId="again", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
+    assert follow(url).body == b"hello"
+
+
+def test_methods_that_nobody_has_named(aws):
+    url = url_of(aws, aws.create(SAY("hello")), Cors={"AllowOrigins": [PAGE]})
+    asked = follow(url, method="OPTIONS", headers={"Origin": PAGE, "Access-Control-Request-Method": "DELETE"})
+    assert asked["access-control-allow-methods"] is None and asked["access-control-allow-origin"] is None, asked
+    assert follow(url, headers={"Origin": PAGE})["access-control-allow-origin"] == PAGE
+
+
+@pytest.mark.parametrize("query", ["x=a+b", "x=%FF", "x=%2f", "b=1&a=2", "x=%C3%A4&x", "x=a%20b"])
+def test_queries_in_any_spelling(aws, guarded, query):
+    """As whoever signs has written them: AWS's own clients sign a query byte for byte."""
+    assert signed(aws, guarded, "?" + query).status == 200

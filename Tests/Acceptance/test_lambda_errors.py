@@ -259,7 +259,7 @@ def test_bodies_that_are_no_wish(aws, body):
 
 THERE = """CreateFunction GetFunction GetFunctionConfiguration UpdateFunctionCode UpdateFunctionConfiguration DeleteFunction ListFunctions
     Invoke PublishVersion ListVersionsByFunction CreateAlias GetAlias UpdateAlias DeleteAlias ListAliases PutFunctionConcurrency
-    GetFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource ListTags GetAccountSettings InvokeAsync
+    GetFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource ListTags GetAccountSettings InvokeAsync InvokeWithResponseStream
     PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig
     ListFunctionEventInvokeConfigs CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
     ListFunctionUrlConfigs AddPermission GetPolicy RemovePermission PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig

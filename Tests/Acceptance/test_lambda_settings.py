@@ -498,3 +498,20 @@ def test_there_are_no_mappings_and_no_layers(aws, function):
         refused(lambda: call(UUID="00000000-0000-4000-8000-000000000000"), 404, MISSING, "The resource you requested does not exist.")
     refused(lambda: aws.unchecked().client.get_event_source_mapping(UUID="x"), 400, "ValidationException")
     assert client.list_layers()["Layers"] == [] == client.list_layer_versions(LayerName="x")["LayerVersions"]
+
+
+def test_settings_have_a_bound(aws):
+    """All that one function has beside its versions is written at each change: it must not grow without end."""
+    name = aws.create()
+    origins = [f"https://{number}.{'x' * 180}.example.com" for number in range(60)]
+    for number in range(40):
+        aws.client.create_alias(FunctionName=name, Name=f"a{number}", FunctionVersion="$LATEST")
+        try:
+            aws.client.create_function_url_config(FunctionName=name, Qualifier=f"a{number}", AuthType="NONE", Cors={"AllowOrigins": origins})
+        except aws.client.exceptions.ResourceConflictException as error:
+            assert "128KiB" in str(error) and number > 5
+            break
+    else:
+        pytest.fail("there is no bound")
+    aws.client.delete_function_url_config(FunctionName=name, Qualifier="a0")
+    aws.client.create_function_url_config(FunctionName=name, Qualifier=f"a{number}", AuthType="NONE", Cors={"AllowOrigins": origins})

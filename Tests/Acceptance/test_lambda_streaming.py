@@ -99,3 +99,10 @@ def test_who_leaves_ends_it(aws):
     next(iter(reply["EventStream"]))
     reply["EventStream"].close()
     assert aws.host.record_when_done(id)["outcome"] == "cancelled"
+
+
+def test_a_large_answer_comes_in_pieces(aws):
+    """Clients bound what one message may be."""
+    parts, end, _ = streamed(aws, aws.create("def handler(event, context): return 'x' * 3_000_000"))
+    assert json.loads(b"".join(data for data, _ in parts)) == "x" * 3_000_000 and end == {}
+    assert len(parts) > 3 and max(len(data) for data, _ in parts) <= 1 << 20

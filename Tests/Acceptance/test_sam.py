@@ -359,3 +359,22 @@ def test_wrong_types_everywhere(refused, workspace, value):
     file = written(workspace / "types", "".join(lines), more=f"Parameters: {{ P: {{ Default: {value} }} }}\n")
     said = refused(file, "--yes", "--skip-unsupported")
     assert " line " in said and " of it is wrong" in said, said
+
+
+@pytest.mark.parametrize("way", ["the folder", "a folder on the way", "a zip"])
+def test_links_out_of_the_templates_folder(refused, workspace, way):
+    """A stranger's template must not publish its reader's files."""
+    outside, folder = workspace / "outside", workspace / f"links-{way.replace(' ', '-')}"
+    outside.mkdir(exist_ok=True)
+    (outside / "app.py").write_text("def handler(event, context): return 'private'\n")
+    (outside / "private.zip").write_bytes(zip_of({"app.py": b"def handler(event, context): return 'private'\n"}))
+    place = {"the folder": "linked", "a folder on the way": "up/outside", "a zip": "code.zip"}[way]
+    file = written(folder, f"""
+  One:
+    Type: AWS::Serverless::Function
+    Properties: {{ CodeUri: {place}, Handler: app.handler, Runtime: python3.12 }}
+""")
+    (folder / "linked").symlink_to(outside)
+    (folder / "up").symlink_to(workspace)
+    (folder / "code.zip").symlink_to(outside / "private.zip")
+    assert "is a link" in refused(file)

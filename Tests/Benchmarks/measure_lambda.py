@@ -42,7 +42,7 @@ def cold(host, settings):
     found = {"command": [], "custom": []}
     for _ in range(settings.pick(7, 3)):
         for name, times in found.items():
-            result = load(**host.invocations(name), connections=1, seconds=settings.pick(5, 2), warmup=1, body=EVENT)
+            result = load(**host.invocations(name), connections=1, seconds=settings.pick(5, 2), warmup=1)
             assert not result["errors"], result
             times.append(result["p50_us"])
     return {name: statistics.median(times) for name, times in found.items()} | {"command_line": result["command"]}

@@ -1,4 +1,5 @@
 import Foundation
+import FunctionModel
 import Host
 
 /// A template as `apply` is given it.
@@ -54,6 +55,21 @@ struct TemplateFile {
         return values
     }
 
+    /// A link would lead out of the template's folder as well as `..` does, and whoever has written a template may have put it there.
+    private func checkLinks(_ code: String) throws {
+        var place = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        for part in code.utf8.dropFirst(place.utf8.count).split(separator: UInt8(ascii: "/")) {
+            place += "/" + String(decoding: part, as: UTF8.self)
+            let kind = try? FileManager.default.attributesOfItem(atPath: place)[.type] as? FileAttributeType
+            guard kind != .typeSymbolicLink else {
+                throw CommandFailure(
+                    "\(path): \(printable(place)) is a link: a template's code is in its own folder; put it there",
+                    .usage
+                )
+            }
+        }
+    }
+
     /// As CloudFormation takes it.
     private static func stack(named folder: String) -> String? {
         let name = folder.utf8.prefix(128).map { byte -> Character in
@@ -73,7 +89,10 @@ struct TemplateFile {
             complain("\(path) \(isLeftOut ? "leaves out " : "")\(complaint.text)", prefix: "")
         }
         if template.unsaid > 0 { complain("\(path) … and \(template.unsaid) more", prefix: "") }
-        if refused.isEmpty, template.unsaid == 0 { return template.project }
+        if refused.isEmpty, template.unsaid == 0 {
+            for case .path(let code)? in template.project.functions.map(\.bundle?.code) { try checkLinks(code) }
+            return template.project
+        }
         let wrong = refused.count { $0.kind == .wrong }, unsupported = refused.count - wrong
         var parts: [String] = []
         if wrong > 0 { parts.append("\(wrong) of it is wrong") }
