@@ -32,6 +32,7 @@ struct PlainInvocation {
                 contentType = field.value
             case .contentLength: length = max(length, EventIntake.length(field.value))
             case .invocationType: if field.value != "RequestResponse" { return nil }
+            case .logType: return nil  // to look for its lines may take a while
             default: break
             }
         }
@@ -58,5 +59,7 @@ struct PlainInvocation {
 }
 
 extension HTTPField.Name {
-    fileprivate static let invocationType = HTTPField.Name("x-amz-invocation-type") ?? .prefer  // a name that there is
+    // Names that there are.
+    fileprivate static let invocationType = HTTPField.Name("x-amz-invocation-type") ?? .prefer
+    fileprivate static let logType = HTTPField.Name("x-amz-log-type") ?? .prefer
 }

@@ -52,9 +52,8 @@ final class RuntimeListener: Sendable {
                     return state.isClosed
                 }
                 if isLate { channel.close(promise: nil) }
-            case .failure(let error):
-                close(number)
-                failed(error)
+            // The channel has closed it, or has never had it: closed here, it might be somebody else's by now.
+            case .failure(let error): failed(error)
             }
         }
     }
