@@ -253,7 +253,7 @@ struct SignatureV4 {
 
     private static let style = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted)
 
-    /// Of `20261129T030405Z`, by RFC 3339's days of the Gregorian calendar: Foundation takes ten times as long, for each request.
+    /// Of `20261129T030405Z`. By hand: this is on the way of each request, twice.
     private static func seconds(_ text: String) -> Int? {
         let bytes = Array(text.utf8)
         guard bytes.count == 16, bytes[8] == UInt8(ascii: "T"), bytes[15] == UInt8(ascii: "Z") else { return nil }
@@ -267,11 +267,7 @@ struct SignatureV4 {
             let minute = number(11..<13), let second = number(13..<15), (1970...9999).contains(year),
             (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61
         else { return nil }
-        // Years begin in March: then the odd day is their last.
-        let shifted = month > 2 ? year : year - 1, monthFromMarch = (month + 9) % 12
-        let days =
-            shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + (monthFromMarch * 153 + 2) / 5 + day - 719_469
-        return ((days * 24 + hour) * 60 + minute) * 60 + second
+        return ((CivilDay.number(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
     }
 
     private static func text(_ seconds: Int) -> String {

@@ -12,6 +12,9 @@ struct UploadSource {
     /// Out of the manifest, or the file's name made into one.
     let name: FunctionName
 
+    /// In bytes.
+    static let largestFolder = 256 << 20
+
     /// - Parameters:
     ///   - settings: `key=value` pairs in the manifest's words.
     ///   - name: nil to find one.
@@ -25,7 +28,7 @@ struct UploadSource {
         let lower = path.lowercased()
         if isFolder.boolValue {
             do {
-                bytes = try BundlePacker.pack(folder: path, limit: 256 << 20)
+                bytes = try BundlePacker.pack(folder: path, limit: Self.largestFolder)
             } catch {
                 throw CommandFailure("\(path) cannot be packed: \(error)", .usage)
             }
@@ -55,14 +58,19 @@ struct UploadSource {
         return (String(parts[0]), String(parts[1]))
     }
 
+    /// - Throws: `CommandFailure`.
+    static func checked(_ given: String) throws -> FunctionName {
+        guard let name = FunctionName(given) else {
+            throw CommandFailure("\"\(given)\" is no function name; it must be \(FunctionName.rule)", .usage)
+        }
+        return name
+    }
+
     private static func name(
         given: String?, path: String, isFolder: Bool, query: [(name: String, value: String)]
     ) throws -> FunctionName {
         if let given = given ?? query.first(where: { $0.name == "name" })?.value {
-            guard let name = FunctionName(given) else {
-                throw CommandFailure("\"\(given)\" is no function name; it must be \(FunctionName.rule)", .usage)
-            }
-            return name
+            return try Self.checked(given)
         }
         if isFolder,
             let text = Manifest.fileNames.lazy.compactMap({

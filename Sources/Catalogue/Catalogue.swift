@@ -6,7 +6,7 @@ import Synchronization
 package final class Catalogue: Sendable {
     let store: any Store
     private let state: Mutex<Snapshot>
-    private let settingsChanged = Mutex<@Sendable (FunctionName) -> Void>({ _ in })
+    private let provisioned = Mutex<@Sendable (FunctionName) -> Void>({ _ in })
 
     /// Blocks.
     /// - Throws: what the store says.
@@ -28,9 +28,9 @@ package final class Catalogue: Sendable {
     /// How many workers of this version are kept started, while it is served.
     package func keptWorkers(of version: FunctionVersion) -> Int { state.withLock { $0.keptWorkers(of: version) } }
 
-    /// - Parameter settingsChanged: told when what a function has beside its versions is another than before.
-    package func tell(_ settingsChanged: @escaping @Sendable (FunctionName) -> Void) {
-        self.settingsChanged.withLock { $0 = settingsChanged }
+    /// - Parameter provisioned: told when other workers of a function are to be kept started than before.
+    package func tell(_ provisioned: @escaping @Sendable (FunctionName) -> Void) {
+        self.provisioned.withLock { $0 = provisioned }
     }
 
     func change(_ change: (inout Snapshot) -> Void) { state.withLock { change(&$0) } }
@@ -109,14 +109,14 @@ package final class Catalogue: Sendable {
         of name: FunctionName, for qualifier: String = FunctionVersion.latestLabel,
         _ change: @escaping @Sendable (inout FunctionSettings) throws -> Value
     ) async throws -> Value {
-        let value = try await self.change(name) { traffic, _ in
+        let (value, isProvisionedAnew) = try await self.change(name) { traffic, _ in
             try traffic.require(qualifier, of: name)
             let before = traffic.settings
             let value = try change(&traffic.settings)
             try traffic.settings.checkGrowth(since: before)
-            return value
+            return (value, traffic.settings.provisioned != before.provisioned)
         }
-        settingsChanged.withLock { $0 }(name)
+        if isProvisionedAnew { provisioned.withLock { $0 }(name) }
         return value
     }
 

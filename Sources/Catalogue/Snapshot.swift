@@ -59,8 +59,6 @@ package struct Snapshot: Sendable {
         return entry.versions.filter { numbers.contains($0.number) }
     }
 
-    package func liveVersions(of name: FunctionName) -> [FunctionVersion] { functions[name].map(Self.live) ?? [] }
-
     /// All versions of a function, in ascending order; empty when there is no such function.
     package func versions(of name: FunctionName) -> [FunctionVersion] { functions[name]?.versions ?? [] }
 

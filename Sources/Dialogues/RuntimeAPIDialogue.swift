@@ -191,10 +191,9 @@ package struct RuntimeAPIDialogue: Sendable {
 
     /// A trace's id as AWS X-Ray writes it.
     private static func trace(_ traceparent: String) -> String? {
-        let parts = traceparent.split(separator: "-")
-        guard parts.count == 4, parts[1].utf8.count == 32 else { return nil }
-        let isSampled = UInt8(parts[3], radix: 16).map { $0 & 1 == 1 } ?? false
-        return "Root=1-\(parts[1].prefix(8))-\(parts[1].suffix(24));Parent=\(parts[2]);Sampled=\(isSampled ? 1 : 0)"
+        guard let caller = TraceParent(traceparent) else { return nil }
+        let (epoch, rest) = (caller.traceID.prefix(8), caller.traceID.suffix(24))
+        return "Root=1-\(epoch)-\(rest);Parent=\(caller.spanID);Sampled=\(caller.isSampled ? 1 : 0)"
     }
 
     /// Sound JSON as one line: line ends are white space there, and within a text they cannot be. What is no ASCII is written as JSON

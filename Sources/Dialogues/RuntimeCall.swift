@@ -1,8 +1,8 @@
 package import NIOCore
 
 /// What a client of Lambda's Runtime API does, and on which of its connections.
-package struct RuntimeCall: Sendable, Equatable {
-    package enum Act: Sendable, Equatable {
+package struct RuntimeCall: Sendable {
+    package enum Act: Sendable {
         /// It asks for its next event, whole.
         case next
         /// It begins to answer the invocation with this id.
@@ -16,17 +16,6 @@ package struct RuntimeCall: Sendable, Equatable {
         /// It asks for something that is not there, whole.
         case unknown
         case hungUp
-
-        package static func == (one: Act, other: Act) -> Bool {
-            switch (one, other) {
-            case (.next, .next), (.unknown, .unknown), (.hungUp, .hungUp): true
-            case (.answer(let a, let b), .answer(let c, let d)): a == c && b == d
-            case (.error(let a, let b), .error(let c, let d)): a == c && b == d
-            case (.body(let a), .body(let b)): a == b
-            case (.end(let a), .end(let b)): a?.type == b?.type && a?.body == b?.body
-            default: false
-            }
-        }
     }
 
     package let connection: Int

@@ -195,6 +195,15 @@ package struct CivilDay {
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     }
 
+    /// The number of a day; what is no day (February 30) is one of the next month.
+    /// - Parameters: month from 1 to 12, and a year from 0 on.
+    package static func number(_ year: Int, _ month: Int, _ day: Int) -> Int {
+        let year = month <= 2 ? year - 1 : year
+        let era = year / 400, yearOfEra = year - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    }
+
     /// 0 is Sunday.
     var weekday: Int { ((number % 7) + 11) % 7 }
 

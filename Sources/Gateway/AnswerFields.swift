@@ -52,12 +52,7 @@ struct AnswerFields {
     ///   - known: what is not added again.
     /// - Throws: `Failure` protocol_error.
     private mutating func add(members: ByteBuffer?, but known: [(HTTPField.Name, String)] = []) throws(Failure) {
-        guard let members, !JSONMembers.says(members, "null") else { return }
-        guard let headers = JSONMembers(members, most: HTTPEventAnswer.maxFields) else {
-            throw Failure(
-                .protocolError,
-                "the result's headers must be an object with at most \(HTTPEventAnswer.maxFields) members")
-        }
+        guard let headers = try Self.object(members, called: "headers") else { return }
         // As API Gateway does: a header that is null is none.
         for name in headers.names where !headers.says(name, "null") {
             let text = headers.scalar(name, longest: HTTPEventAnswer.maxFieldBytes)
@@ -73,12 +68,7 @@ struct AnswerFields {
     /// - Parameter lists: the answer's `multiValueHeaders`: an object of arrays of strings, numbers and booleans.
     /// - Throws: `Failure` protocol_error.
     private mutating func add(lists: ByteBuffer?) throws(Failure) {
-        guard let lists, !JSONMembers.says(lists, "null") else { return }
-        guard let headers = JSONMembers(lists, most: HTTPEventAnswer.maxFields) else {
-            throw Failure(
-                .protocolError,
-                "the result's multiValueHeaders must be an object with at most \(HTTPEventAnswer.maxFields) members")
-        }
+        guard let headers = try Self.object(lists, called: "multiValueHeaders") else { return }
         for name in headers.names where !headers.says(name, "null") {
             guard let raw = headers.bytes(name), raw.readableBytes <= 2 * HTTPEventAnswer.maxFieldBytes,
                 let values = try? JSONDecoder().decode(HeaderValues.self, from: Data(raw.readableBytesView))
@@ -90,6 +80,17 @@ struct AnswerFields {
             }
             for text in values.texts { try add(name.text, text) }
         }
+    }
+
+    /// - Returns: nil where there is none, or null.
+    private static func object(_ bytes: ByteBuffer?, called name: String) throws(Failure) -> JSONMembers? {
+        guard let bytes, !JSONMembers.says(bytes, "null") else { return nil }
+        guard let members = JSONMembers(bytes, most: HTTPEventAnswer.maxFields) else {
+            throw Failure(
+                .protocolError,
+                "the result's \(name) must be an object with at most \(HTTPEventAnswer.maxFields) members")
+        }
+        return members
     }
 
     /// - Parameter cookies: the answer's `cookies`: an array of strings.

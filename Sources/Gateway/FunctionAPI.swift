@@ -78,10 +78,10 @@ struct FunctionAPI: Sendable {
             ) { call in
                 let reference = try call.reference
                 let newest = FunctionReference(reference.name, .alias(Alias.latest))
-                let version = try services.catalogue.snapshot.resolve(newest)
-                var document = FunctionDocument(version)
-                document.refused = services.journal.refusals.all(of: reference.name)
                 let snapshot = services.catalogue.snapshot, name = reference.name
+                let version = try snapshot.resolve(newest)
+                var document = FunctionDocument(version)
+                document.refused = services.journal.refusals.all(of: name)
                 let urls = snapshot.settings(of: name).urls.keys.map { alias in
                     (alias, snapshot.url(of: name, alias)?.isOpen == true ? "none" : "token")
                 }

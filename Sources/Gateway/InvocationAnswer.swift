@@ -23,11 +23,7 @@ struct InvocationAnswer {
     }
 
     init(_ answer: LambdaAnswer) {
-        var headers = HTTPFields()
-        for (name, value) in answer.headers {
-            if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
-        }
-        self.init(status: .init(code: answer.status), headers: headers, body: answer.body)
+        self.init(status: .init(code: answer.status), headers: HTTPFields(answer), body: answer.body)
         charge = answer.charge
     }
 

@@ -28,10 +28,7 @@ extension SignedRequest {
 
 extension Response {
     init(_ answer: LambdaAnswer) {
-        var headers = HTTPFields()
-        for (name, value) in answer.headers {
-            if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
-        }
+        let headers = HTTPFields(answer)
         let status = HTTPResponse.Status(code: answer.status)
         guard let next = answer.next else {
             self.init(status: status, headers: headers, body: .charged(answer.body, to: answer.charge))
@@ -45,5 +42,14 @@ extension Response {
                 }
                 try await writer.finish(nil)
             })
+    }
+}
+
+extension HTTPFields {
+    init(_ answer: LambdaAnswer) {
+        self.init()
+        for (name, value) in answer.headers {
+            if let name = HTTPField.Name(name) { append(HTTPField(name: name, value: value)) }
+        }
     }
 }

@@ -161,17 +161,9 @@ package struct UsageDay: Sendable, Hashable {
             (1...12).contains(month), (1...31).contains(day)
         else { return nil }
         // What is no day (February 30) is written otherwise.
-        let number = Self.number(year, month, day)
+        let number = CivilDay.number(year, month, day)
         guard Self(number: number).text == text.prefix(10) else { return nil }
         self.number = number
-    }
-
-    /// https://howardhinnant.github.io/date_algorithms.html#days_from_civil
-    private static func number(_ year: Int, _ month: Int, _ day: Int) -> Int {
-        let year = month <= 2 ? year - 1 : year
-        let era = year / 400, yearOfEra = year - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     }
 
     private var civil: CivilDay { CivilDay(number: number) }

@@ -17,7 +17,6 @@ final class RuntimeListener: Sendable {
         var connections: [Int: any Channel] = [:]
         var next = 0
         var isClosed = false
-        var isHeldUp = false
     }
 
     private let state = Mutex(State())
@@ -67,10 +66,7 @@ final class RuntimeListener: Sendable {
 
     /// Reads nothing more, or goes on.
     func holdUp(_ isHeldUp: Bool) {
-        let channels = state.withLock { state in
-            state.isHeldUp = isHeldUp
-            return Array(state.connections.values)
-        }
+        let channels = state.withLock { Array($0.connections.values) }
         for channel in channels { _ = channel.setOption(.autoRead, value: !isHeldUp) }
     }
 

@@ -38,7 +38,7 @@ import Testing
             deployment.tell(
                 .init(
                     served: { [weak self] name in
-                        let number = self?.catalogue.snapshot.liveVersions(of: name).first?.number
+                        let number = self?.catalogue.snapshot.warmVersions(of: name).first?.number
                         self?.told.withLock { $0.served.append(number ?? 0) }
                     },
                     warm: { [weak self] version in

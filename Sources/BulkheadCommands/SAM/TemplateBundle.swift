@@ -17,14 +17,9 @@ struct TemplateBundle: Hashable {
 }
 
 extension UploadSource {
-    static let largestFolder = 256 << 20
-
     /// - Throws: `CommandFailure`.
     init(_ bundle: TemplateBundle, name given: String) throws {
-        guard let name = FunctionName(given) else {
-            throw CommandFailure("\"\(given)\" is no function name; it must be \(FunctionName.rule)", .usage)
-        }
-        self.name = name
+        name = try Self.checked(given)
         (format, contentType, query) = (.archive, "application/gzip", [])
         switch bundle.code {
         case .inline(let code):
