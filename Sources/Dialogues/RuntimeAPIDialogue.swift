@@ -10,7 +10,8 @@ package struct RuntimeAPIDialogue: Sendable {
         case starting
         /// This connection waits for one.
         case waiting(Int)
-        case busy(id: String)
+        /// Whether somebody takes the answer while it is made.
+        case busy(id: String, on: Int, streams: Bool)
         /// It has answered this one, and not asked for the next.
         case answered(id: String)
         /// Nothing more is read of it.
@@ -35,8 +36,10 @@ package struct RuntimeAPIDialogue: Sendable {
 
     private var state = State.starting
     private var upload: Upload?
-    /// What is said to whoever goes on sending what is not taken, at its end.
-    private var refusals: [Int: RuntimeReply] = [:]
+    /// How often it was refused something since its last event.
+    private var refused = 0
+    /// Beyond this it is no runtime that has erred: each call is work of the host's.
+    private static let maxRefused = 1000
     private let longestResult: Int
     /// Of an error this much is looked at.
     private static let longestError = 256 << 10
@@ -50,7 +53,8 @@ package struct RuntimeAPIDialogue: Sendable {
 
     package mutating func begin(_ request: DialogueRequest) -> DialogueOpening? {
         guard case .waiting(let connection) = state else { return nil }
-        state = .busy(id: request.invocationID)
+        state = .busy(id: request.invocationID, on: connection, streams: request.streams)
+        refused = 0
         return .reply(Self.event(request), to: connection)
     }
 
@@ -62,23 +66,20 @@ package struct RuntimeAPIDialogue: Sendable {
         let connection = call.connection
         switch call.act {
         case .next: return next(connection)
-        case .unknown: return [.reply(.nothingThere, to: connection)]
-        case .answer(let id, let isStreamed):
-            begin(isStreamed ? .streamed : .answer, of: id, connection)
-            return []
-        case .error(let id?, let type):
-            begin(.error(type: type), of: id, connection)
-            return []
+        case .unknown: return refuse(.nothingThere, connection)
+        case .answer(let id, let isStreamed): return begin(isStreamed ? .streamed : .answer, of: id, connection)
+        case .error(let id?, let type): return begin(.error(type: type), of: id, connection)
         case .error(nil, let type):
-            if state == .starting, upload == nil {
-                upload = Upload(connection: connection, kind: .failedStart(type: type))
-            } else {
-                refusals[connection] = .outOfTurn
-            }
+            guard state == .starting, upload == nil else { return refuse(.outOfTurn, connection) }
+            upload = Upload(connection: connection, kind: .failedStart(type: type))
             return []
         case .body(let bytes): return take(bytes, connection)
         case .end(let failure): return end(connection, failure)
         case .hungUp: return hungUp(connection)
+        case .unsent:
+            guard case .busy(_, connection, _) = state else { return [] }
+            over()
+            return [.violation("the runtime hung up before it had its event", wrote: "")]
         }
     }
 
@@ -90,18 +91,29 @@ package struct RuntimeAPIDialogue: Sendable {
         case .answered:
             state = .waiting(connection)
             return [.asksAgain]
-        case .starting, .waiting, .busy, .over: return [.reply(.outOfTurn, to: connection)]
+        case .starting, .waiting, .busy, .over: return refuse(.outOfTurn, connection)
         }
     }
 
-    private mutating func begin(_ kind: Upload.Kind, of id: String, _ connection: Int) {
+    private mutating func begin(_ kind: Upload.Kind, of id: String, _ connection: Int) -> [DialogueEvent] {
         switch state {
-        case .busy(let own) where own.isSame(as: id) && upload == nil:
+        case .busy(let own, _, _) where own.isSame(as: id) && upload == nil:
             upload = Upload(connection: connection, kind: kind)
-        case .busy(let own) where own.isSame(as: id), .answered(let own) where own.isSame(as: id):
-            refusals[connection] = .outOfTurn
-        case .starting, .waiting, .busy, .answered, .over: refusals[connection] = .wrongID
+            return []
+        case .busy(let own, _, _) where own.isSame(as: id), .answered(let own) where own.isSame(as: id):
+            return refuse(.outOfTurn, connection)
+        case .starting, .waiting, .busy, .answered, .over: return refuse(.wrongID, connection)
         }
+    }
+
+    /// What it still sends of it is nobody's.
+    private mutating func refuse(_ reply: RuntimeReply, _ connection: Int) -> [DialogueEvent] {
+        refused += 1
+        guard refused > Self.maxRefused else { return [.reply(reply, to: connection)] }
+        over()
+        return [
+            .violation("the runtime was refused \(Self.maxRefused) calls between two events, and went on", wrote: "")
+        ]
     }
 
     private mutating func take(_ bytes: ByteBuffer, _ connection: Int) -> [DialogueEvent] {
@@ -113,15 +125,20 @@ package struct RuntimeAPIDialogue: Sendable {
             if size <= Self.longestError { upload?.bytes.writeImmutableBuffer(bytes) }
             return []
         case .answer:
-            guard size <= min(longestResult, Manifest.longestWhole.bytes) else { return tooLong(connection) }
+            guard size <= longestWhole else { return tooLong(connection) }
             upload?.bytes.writeImmutableBuffer(bytes)
             upload?.reader.read(bytes)
             return []
         case .streamed:
-            guard size <= longestResult else { return tooLong(connection) }
+            guard size <= longestStreamed else { return tooLong(connection) }
             return [.part(.body(bytes))]
         }
     }
+
+    private var longestWhole: Int { min(longestResult, Manifest.longestWhole.bytes) }
+
+    /// Where nobody takes the parts they are held until all have come, as any answer is.
+    private var longestStreamed: Int { if case .busy(_, _, true) = state { longestResult } else { longestWhole } }
 
     private mutating func tooLong(_ connection: Int) -> [DialogueEvent] {
         over()
@@ -131,11 +148,9 @@ package struct RuntimeAPIDialogue: Sendable {
     private mutating func over() {
         state = .over
         upload = nil
-        refusals = [:]
     }
 
     private mutating func end(_ connection: Int, _ failure: (type: String, body: String)?) -> [DialogueEvent] {
-        if let refusal = refusals.removeValue(forKey: connection) { return [.reply(refusal, to: connection)] }
         guard let ended = upload, ended.connection == connection else { return [] }
         upload = nil
         let taken = DialogueEvent.reply(.accepted, to: connection)
@@ -143,7 +158,7 @@ package struct RuntimeAPIDialogue: Sendable {
             over()
             return [taken, .failedStart(Self.error(ended.bytes, type))]
         }
-        guard case .busy(let id) = state else { return [] }  // not reached: it began while that was so
+        guard case .busy(let id, _, _) = state else { return [] }  // not reached: it began while that was so
         state = .answered(id: id)
         switch ended.kind {
         case .error(let type): return [taken, .error(Self.error(ended.bytes, type))]
@@ -157,7 +172,6 @@ package struct RuntimeAPIDialogue: Sendable {
     }
 
     private mutating func hungUp(_ connection: Int) -> [DialogueEvent] {
-        refusals[connection] = nil
         if state == .waiting(connection) {
             over()
             return [.violation("the runtime hung up where it should wait for its next event", wrote: "")]

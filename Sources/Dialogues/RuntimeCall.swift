@@ -16,6 +16,8 @@ package struct RuntimeCall: Sendable {
         /// It asks for something that is not there, whole.
         case unknown
         case hungUp
+        /// Its event could not be sent to it: the connection was gone.
+        case unsent
     }
 
     package let connection: Int

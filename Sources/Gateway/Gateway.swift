@@ -48,7 +48,7 @@ package struct Gateway: Sendable {
             Lambda.Services(
                 catalogue: services.catalogue, access: services.access, deployment: services.deployment,
                 invoker: services.invoker, journal: services.journal, events: services.events,
-                budget: services.budget, logger: Logger(label: "bulkhead")))
+                budget: services.budget, maxEvent: services.maxEvent, logger: Logger(label: "bulkhead")))
         intake = EventIntake(budget: services.budget, maxEvent: services.maxEvent)
         self.names = HostNames(listener: front.listener, configured: names)
     }

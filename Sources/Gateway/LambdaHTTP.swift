@@ -20,7 +20,7 @@ struct LambdaHTTP: RouterMiddleware {
         let services = gateway.services
         (front, watch, lambda) = (gateway.front, gateway.watch, gateway.lambda)
         // Lambda tells by how much one is too large.
-        events = EventIntake(budget: services.budget, maxEvent: Lambda.maxPayload + (64 << 10))
+        events = EventIntake(budget: services.budget, maxEvent: lambda.maxPayload + (64 << 10))
         let code = services.deployment.limits.maxUpload
         uploads = EventIntake(budget: services.budget, maxEvent: code / 3 * 4 + (1 << 20))
     }
@@ -42,10 +42,12 @@ struct LambdaHTTP: RouterMiddleware {
         unread.scheme = front.scheme
         // Whoever has no key does not get to send 64 MiB.
         if let refused = lambda.refusal(of: &unread) { return Response(refused) }
-        let intake = Lambda.isEvent(signed.method, path) ? events : uploads
+        let invoked = Lambda.invoked(signed.method, path)
         let body: ArrivedEvent
         do {
-            body = try await intake.event(of: request, context, for: nil, isJSON: false)
+            // Only a name that there can be has a share of what the host holds.
+            body = try await (invoked == nil ? uploads : events).event(
+                of: request, context, for: invoked.flatMap(FunctionName.init)?.text, isJSON: false)
         } catch let failure as Failure {
             return Response(lambda.answer(to: failure, unread))
         }

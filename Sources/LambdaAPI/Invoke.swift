@@ -37,7 +37,7 @@ struct InvokeOperation: OperationGroup {
     /// - Throws: `LambdaError`, or `Failure`.
     func prepared(_ call: LambdaCall, _ kind: String) async throws -> (Invocation, qualifier: String?) {
         let request = call.request
-        let most = kind == "Event" ? Self.maxAsynchronous : Lambda.maxPayload
+        let most = kind == "Event" ? min(Self.maxAsynchronous, services.maxPayload) : services.maxPayload
         guard request.body.readableBytes <= most else {
             throw LambdaError(
                 .entityTooLarge,

@@ -21,11 +21,13 @@ package struct Lambda: Sendable {
         let journal: Journal
         let events: Events
         let budget: MemoryBudget
+        let maxPayload: Int
         let logger: Logger
 
+        /// - Parameter maxEvent: the operator's limit, in bytes; AWS's own holds beside it.
         package init(
             catalogue: Catalogue, access: Access, deployment: Deployment, invoker: Invoker, journal: Journal,
-            events: Events, budget: MemoryBudget, logger: Logger
+            events: Events, budget: MemoryBudget, maxEvent: Int, logger: Logger
         ) {
             self.catalogue = catalogue
             self.access = access
@@ -34,14 +36,18 @@ package struct Lambda: Sendable {
             self.journal = journal
             self.events = events
             self.budget = budget
+            maxPayload = min(maxEvent, Lambda.maxPayload)
             self.logger = logger
         }
     }
 
     package init(_ services: Services) { self.services = services }
 
+    /// AWS's own.
+    private static let maxPayload = 6_291_456
+
     /// What an invocation brings at most, in bytes.
-    package static let maxPayload = 6_291_456
+    package var maxPayload: Int { services.maxPayload }
 
     // MARK: - One request
 
@@ -56,8 +62,15 @@ package struct Lambda: Sendable {
 
     /// Whether a request for this path brings an event, and not a function.
     package static func isEvent(_ method: String, _ path: String) -> Bool {
-        guard case .known(let matched)? = OperationMatch(method, path) else { return false }
-        return Operation(rawValue: matched.name)?.takesEvent == true
+        invoked(method, path) != nil
+    }
+
+    /// The function that it is for, as the client calls it; nil: it brings no event.
+    package static func invoked(_ method: String, _ path: String) -> String? {
+        guard case .known(let matched)? = OperationMatch(method, path),
+            Operation(rawValue: matched.name)?.takesEvent == true
+        else { return nil }
+        return matched.parameters["FunctionName"]
     }
 
     /// Answers a request. Never throws: whatever goes wrong is an answer, too.
@@ -85,7 +98,7 @@ package struct Lambda: Sendable {
             return tagged(LambdaError(failure).answer, request)
         }
         let error = LambdaError(
-            .entityTooLarge, "the payload is too large for an invocation (limit \(Self.maxPayload) bytes)")
+            .entityTooLarge, "the payload is too large for an invocation (limit \(maxPayload) bytes)")
         return tagged(error.answer, request)
     }
 

@@ -6,9 +6,9 @@ extension PoolMachine {
     mutating func launch(
         _ key: VersionTable.ID, for ticket: Ticket, on loop: Int, _ now: Instant, _ actions: inout [Action]
     ) -> Bool {
-        guard canStart, let version = versions[key]?.version, let expected = versions[key]?.expectedMemory else {
-            return false
-        }
+        guard canStart, let version = versions[key]?.version, let expected = versions[key]?.expectedMemory,
+            mayHaveMore(version)
+        else { return false }
         // Looked at before anybody is asked to go: not in vain.
         var leaving: [WorkerID] = []
         var freed = 0
@@ -17,7 +17,7 @@ extension PoolMachine {
             return left > 0 && (left >= options.maxWorkers || load.memory - freed + expected > options.memory)
         }
         if lacksRoom() {
-            for id in expendable() {
+            for id in versions.expendable(workers, now) {
                 leaving.append(id)
                 freed += workers[id]?.memory ?? 0
                 if !lacksRoom() { break }
@@ -29,9 +29,14 @@ extension PoolMachine {
         return true
     }
 
-    private var canStart: Bool {
-        load.starting < options.maxStarting && load.launching < options.maxLaunching
+    /// Those that have answered and do not wait again are as much of `concurrency.max` as those at work: else a function that answers
+    /// and goes on would have every place.
+    private func mayHaveMore(_ version: FunctionVersion) -> Bool {
+        let atWork = admitted.count(of: version.name) - line.count(of: version.name)
+        return atWork + versions.returning(of: version.name) < version.manifest.concurrency.max
     }
+
+    private var canStart: Bool { load.starting < options.maxStarting && load.launching < options.maxLaunching }
 
     mutating func start(
         _ version: FunctionVersion, _ key: VersionTable.ID, for ticket: Ticket?, on loop: Int, _ expected: Int,
@@ -80,8 +85,8 @@ extension PoolMachine {
     }
 
     mutating func returned(_ id: WorkerID) {
-        guard let worker = workers[id], worker.isReturning else { return }
-        workers[id]?.isReturning = false
+        guard let worker = workers[id], worker.returningSince != nil else { return }
+        workers[id]?.returningSince = nil
         versions[worker.version]?.returning -= 1
     }
 
@@ -91,19 +96,6 @@ extension PoolMachine {
         workers[id]?.idleSince = nil
         versions[key]?.noteAheadIsUsed(workers[id]?.isAhead == true)
         return id
-    }
-
-    /// Workers without an invocation, the first to go first: those that have waited for longest, then those that are to be
-    /// kept warm, then those that are still starting ahead of need.
-    func expendable() -> [WorkerID] {
-        func waiting(_ states: [VersionState]) -> [WorkerID] {
-            states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
-                .sorted { $0.1 < $1.1 }.map(\.0)
-        }
-        let warm = versions.all.filter { $0.idle.count <= $0.target }
-        let other = versions.all.filter { $0.idle.count > $0.target }
-        let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
-        return waiting(other) + waiting(warm) + starting
     }
 
     mutating func leaveIdle(_ id: WorkerID) {

@@ -16,7 +16,7 @@ struct PoolMachine: Sendable {
     let options: Options
     var workers: [WorkerID: Worker] = [:]
     var versions = VersionTable()
-    private var admitted = Admissions()
+    private(set) var admitted = Admissions()
     private(set) var line = WaitingLine()
     var nextWorker = 1
     var load = PoolLoad()
@@ -78,21 +78,24 @@ struct PoolMachine: Sendable {
     ///   - memory: bytes that it used at most.
     ///   - isSound: whether it went well.
     ///   - survives: whether the worker will wait for another one, if its mode has it so.
+    /// - Returns: whether it waits already: `becameIdle` has been told before, from another thread, and is to be told again.
     mutating func finished(
         _ id: WorkerID, wall: Duration, memory: Int, isSound: Bool, survives: Bool, now: Instant
-    ) {
-        guard let worker = workers[id], worker.ticket != nil else { return }
+    ) -> Bool {
+        guard let worker = workers[id], worker.ticket != nil else { return false }
         let key = worker.version
         workers[id]?.ticket = nil
         workers[id]?.served += 1
+        workers[id]?.isIdleEarly = false
         if survives, versions[key]?.isReused == true {
-            workers[id]?.isReturning = true
+            workers[id]?.returningSince = now
             versions[key]?.leftToReturn(now)
         }
         if let name = versions[key]?.name { admitted.leave(name) }
         pace.finished(now)
         _ = versions[key]?.used(memory)
         versions[key]?.finished(wall: wall, isSound: isSound)
+        return worker.isIdleEarly
     }
 
     // MARK: - Workers
@@ -115,9 +118,13 @@ struct PoolMachine: Sendable {
     ///   - used: bytes that it uses by now, if that is known.
     ///   - isCurrent: whether its version is still served.
     mutating func becameIdle(_ id: WorkerID, memory used: Int?, isCurrent: Bool, now: Instant) -> [Action] {
-        guard let worker = workers[id], worker.state != .retiring, worker.ticket == nil,
-            let name = versions[worker.version]?.name
-        else { return [] }
+        guard let worker = workers[id], worker.state != .retiring, let name = versions[worker.version]?.name else {
+            return []
+        }
+        guard worker.ticket == nil else {
+            workers[id]?.isIdleEarly = true
+            return []
+        }
         let wasStarting = leaveStart(id)
         returned(id)
         if let used, let expected = versions[worker.version]?.used(used) {

@@ -59,8 +59,10 @@ struct PooledWorker {
     var isAhead: Bool
     var ticket: PoolMachine.Ticket?
     var served = 0
-    /// Whether it has answered and will wait in a moment.
-    var isReturning = false
+    /// Since when it has answered and does not wait yet.
+    var returningSince: ContinuousClock.Instant?
+    /// Whether it said that it waits before its invocation's end was told.
+    var isIdleEarly = false
     /// What it counts against the memory budget.
     var memory: Int
     var idleSince: ContinuousClock.Instant?
@@ -76,5 +78,10 @@ struct PooledWorker {
         self.ticket = ticket
         self.memory = memory
         isAhead = ticket == nil
+    }
+
+    /// Whether it should wait by now.
+    func isLate(_ now: ContinuousClock.Instant) -> Bool {
+        returningSince.map { now - $0 > VersionState.longestReturn } == true && state != .retiring
     }
 }

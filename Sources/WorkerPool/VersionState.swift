@@ -124,7 +124,7 @@ struct VersionState: Sendable {
     }
 
     /// About as long as a quick start takes.
-    private static let longestReturn = Duration.milliseconds(20)
+    static let longestReturn = Duration.milliseconds(20)
     /// Whoever was frugal for long may use its limit at any time: all at once, that is so many times the budget at most. The
     /// cells' own cgroup then bounds what the machine gives.
     private static let maxOvercommitted = 8

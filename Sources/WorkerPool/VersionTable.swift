@@ -49,6 +49,11 @@ struct VersionTable: Sendable {
         forget(id)
     }
 
+    /// The function's workers that have answered and do not wait yet.
+    func returning(of name: FunctionName) -> Int {
+        byName[name]?.reduce(0) { $0 + (states[$1]?.returning ?? 0) } ?? 0
+    }
+
     /// Of this function only these versions are kept warm.
     mutating func coolDown(_ name: FunctionName, except kept: Set<RevisionID>) {
         for id in byName[name] ?? [] {
@@ -63,6 +68,20 @@ struct VersionTable: Sendable {
     }
 
     var keepsAny: Bool { !kept.isEmpty }
+
+    /// Workers without an invocation, the first to go first: those that have waited for longest, then those that are to be
+    /// kept warm, then those that have answered and should wait by now, then those that are still starting ahead of need.
+    func expendable(_ workers: [PoolMachine.WorkerID: PooledWorker], _ now: Instant) -> [PoolMachine.WorkerID] {
+        func waiting(_ states: [VersionState]) -> [PoolMachine.WorkerID] {
+            states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
+                .sorted { $0.1 < $1.1 }.map(\.0)
+        }
+        let warm = all.filter { $0.idle.count <= $0.target }
+        let other = all.filter { $0.idle.count > $0.target }
+        let late = workers.filter { $0.value.isLate(now) }.keys.sorted()
+        let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
+        return waiting(other) + waiting(warm) + late + starting
+    }
 
     var ids: [ID] { Array(numbers.values) }
     var all: [VersionState] { states.compactMap { $0 } }

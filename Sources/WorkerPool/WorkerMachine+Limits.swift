@@ -12,17 +12,23 @@ struct LimitWatch {
     var nextCPU: Instant?
     /// Since when an idle worker is watched, its CPU time then, and when to look again.
     var idle: (since: Instant, cpu: Duration, next: Instant)?
-    /// One that has answered asks for its next event until then.
-    var askingUntil: Instant?
+    /// One that has answered asks for its next event until then; what it does so long is still of the invocation's CPU time, which
+    /// began at so much.
+    private(set) var asking: (until: Instant, cpuAtBegin: Duration)?
+    /// CPU time when it had asked.
+    var cpuAtReturn: Duration?
 
     mutating func began(_ now: Instant, allowance: Duration, processors: Int) {
         idle = nil
+        cpuAtReturn = nil
         nextCPU = now + allowance / processors
     }
 
+    mutating func asks(until end: Instant, cpuAtBegin: Duration) { asking = (end, cpuAtBegin) }
+
     mutating func becameIdle(_ now: Instant, cpu: Duration) {
         nextCPU = nil
-        askingUntil = nil
+        asking = nil
         idle = (now, cpu, now + Self.firstIdleLook)
     }
 
@@ -31,6 +37,21 @@ struct LimitWatch {
         guard let used else { return false }
         nextCPU = now + max((allowance - used) / processors, Self.grain)
         return used > allowance
+    }
+
+    /// A worker's first moments come before others' long work; most invocations are over by then.
+    /// - Returns: true once, when they are over.
+    mutating func isDemoted(
+        since started: Instant?, _ moment: WorkerMachineMoment, _ processors: Int
+    ) -> Bool {
+        guard isPreferred, let started else { return false }
+        let age = moment.now - started
+        // No use asking before the allowance could have been used up, even on all processors.
+        let isAsked = age * processors >= Self.headStartCPU && age < Self.headStart
+        let used = isAsked ? moment.meters?.cpu : nil
+        guard age >= Self.headStart || used ?? .zero > Self.headStartCPU else { return false }
+        isPreferred = false
+        return true
     }
 
     /// Limits are watched at this grain: an invocation may run so much longer than its limit.
@@ -45,7 +66,7 @@ struct LimitWatch {
 extension WorkerMachine {
     mutating func tick(_ moment: Moment) -> [Action] {
         guard isAlive else { return [] }
-        return demoteIfDue(moment) + enforce(moment)
+        return (watch.isDemoted(since: times.started, moment, processors) ? [.demote] : []) + enforce(moment)
     }
 
     /// The next time at which one of the limits can have been reached.
@@ -57,27 +78,20 @@ extension WorkerMachine {
             due.append(now < first ? first : min(started + LimitWatch.headStart, now + LimitWatch.grain))
         }
         if let current = serving, current.cause == nil {
-            due.append(current.began.map { $0 + wall.duration } ?? initializationEnd)
+            due.append(current.end(limits) ?? initializationEnd)
             due.append(watch.nextCPU ?? firstCPULook)
         } else if !isStarting {
-            if let next = watch.askingUntil ?? watch.idle?.next { due.append(next) }
+            if let asking = watch.asking {
+                due.append(asking.until)
+                if let next = watch.nextCPU { due.append(next) }
+            } else if let next = watch.idle?.next {
+                due.append(next)
+            }
         } else {
             due.append(initializationEnd)
             due.append(watch.nextCPU ?? firstCPULook)
         }
         return due.min()
-    }
-
-    /// A worker's first moments come before others' long work; most invocations are over by then.
-    private mutating func demoteIfDue(_ moment: Moment) -> [Action] {
-        guard watch.isPreferred, let started = times.started else { return [] }
-        let age = moment.now - started
-        // No use asking before the allowance could have been used up, even on all processors.
-        let isAsked = age * processors >= LimitWatch.headStartCPU && age < LimitWatch.headStart
-        let used = isAsked ? moment.meters?.cpu : nil
-        guard age >= LimitWatch.headStart || used ?? .zero > LimitWatch.headStartCPU else { return [] }
-        watch.isPreferred = false
-        return [.demote]
     }
 
     private mutating func enforce(_ moment: Moment) -> [Action] {
@@ -90,17 +104,18 @@ extension WorkerMachine {
         if moment.now - began > wall.duration {
             return blame(wall < limits.wall ? Ending.timeout(of: wall) : Ending.timeout("wall", limits.wall))
         }
-        guard let next = watch.nextCPU, moment.now >= next else { return [] }
-        let used = moment.meters?.cpu.map { $0 - current.cpuAtBegin }
-        let allowance = limits.effectiveCPU.duration
-        let isExceeded = watch.isExceeded(moment.now, used: used, allowance: allowance, processors: processors)
-        return isExceeded ? blame(Ending.cpuExceeded(limits)) : []
+        return exceedsCPU(moment, since: current.cpuAtBegin) ? blame(Ending.cpuExceeded(limits)) : []
+    }
+
+    private mutating func exceedsCPU(_ moment: Moment, since begin: Duration) -> Bool {
+        guard let next = watch.nextCPU, moment.now >= next else { return false }
+        let used = moment.meters?.cpu.map { $0 - begin }
+        return watch.isExceeded(
+            moment.now, used: used, allowance: limits.effectiveCPU.duration, processors: processors)
     }
 
     /// Of the invocation that it serves.
-    var wall: TimeLimit { serving.map { wall(of: $0.invocation) } ?? limits.wall }
-
-    func wall(of invocation: Invocation) -> TimeLimit { min(limits.wall, invocation.timeout ?? limits.wall) }
+    var wall: TimeLimit { serving?.wall(limits) ?? limits.wall }
 
     private var isStarting: Bool { if case .starting = state { true } else { false } }
 
@@ -126,10 +141,13 @@ extension WorkerMachine {
 
     /// And one that computes on.
     private mutating func tickIdle(_ moment: Moment) -> [Action] {
-        if let until = watch.askingUntil {
-            guard moment.now > until else { return [] }
-            return [.note("ended: it has answered, and did not ask for its next event in the time that it had")]
-                + kill()
+        if let asking = watch.asking {
+            let what =
+                moment.now > asking.until
+                ? "did not ask for its next event in the time that it had"
+                : exceedsCPU(moment, since: asking.cpuAtBegin)
+                    ? "computed for longer than the CPU time that it had before it asked for its next event" : nil
+            return what.map { [.note("ended: it has answered, and \($0)")] + kill() } ?? []
         }
         guard let idle = watch.idle, moment.now >= idle.next else { return [] }
         // A command is started ahead so that it can do what comes before its first read.

@@ -51,6 +51,9 @@ struct WorkerMachine {
         }
     }
 
+    /// Bytes of the answer under way that are here and not with who has asked; nil: none is under way.
+    var held: Int? { serving.map { dialogue.held + $0.held } }
+
     /// Whether nothing is left of it.
     var isOver: Bool { open == [] }
 
@@ -145,7 +148,7 @@ struct WorkerMachine {
     }
 
     private mutating func becomeIdle(_ moment: Moment) -> [Action] {
-        let used = served > 0 ? cpuAtEnd : dialogue.saysReady ? moment.meters?.cpu : nil
+        let used = served > 0 ? watch.cpuAtReturn ?? cpuAtEnd : dialogue.saysReady ? moment.meters?.cpu : nil
         watch.becameIdle(moment.now, cpu: used ?? .zero)
         return [.becameIdle]
     }
@@ -175,7 +178,8 @@ struct WorkerMachine {
             // Of a command that was started for this invocation, all is its own.
             if dialogue.saysReady || current.start != .cold {
                 // What it used while it waited is looked at elsewhere, and is little: see `tickIdle`.
-                serving?.cpuAtBegin = served > 0 ? cpuAtEnd : moment.meters?.cpu ?? .zero
+                serving?.cpuAtBegin = served > 0 ? watch.cpuAtReturn ?? cpuAtEnd : moment.meters?.cpu ?? .zero
+                serving?.cpuBefore = served > 0 ? (watch.cpuAtReturn ?? cpuAtEnd) - cpuAtEnd : .zero
             }
             watch.began(moment.now, allowance: limits.effectiveCPU.duration, processors: processors)
         }
@@ -197,7 +201,9 @@ struct WorkerMachine {
     private mutating func take(_ event: DialogueEvent, _ moment: Moment) -> [Action] {
         switch event {
         case .ready: return becameReady(moment)
-        case .asksAgain: return prepared(.asking, moment)
+        case .asksAgain:
+            watch.cpuAtReturn = moment.meters?.cpu
+            return prepared(.asking, moment)
         case .reply(let reply, let connection): return [.reply(reply, to: connection)]
         case .failedStart(let error):
             let failure = Ending.raised(error, by: "the runtime could not start:")
@@ -208,7 +214,7 @@ struct WorkerMachine {
             serving?.gather(part)
             return []
         case .result(let body, let kind):
-            let gathered = serving?.gathered
+            let gathered = serving?.takeGathered()
             serving?.answer = gathered ?? Completion.Output(body: body, kind: kind)
             return []
         case .error(let error):
@@ -234,7 +240,7 @@ struct WorkerMachine {
         case .reactor:
             guard !dialogue.isIdle else { return actions + becomeIdle(moment) }
             state = .preparing(.asking)
-            watch.askingUntil = current.began.map { $0 + wall(of: current.invocation).duration }
+            watch.asks(until: current.end(limits) ?? moment.now, cpuAtBegin: current.cpuAtBegin)
             return actions
         case .snapshot:
             state = .preparing(.clear)
@@ -289,7 +295,7 @@ struct WorkerMachine {
         var usage = Usage()
         usage.wall = current.began.map { moment.now - $0 } ?? .zero
         cpuAtEnd = exit?.cpu ?? moment.meters?.cpu ?? .zero
-        usage.cpu = cpuAtEnd - current.cpuAtBegin
+        usage.cpu = cpuAtEnd - current.cpuAtBegin + current.cpuBefore
         usage.memoryBytes = exit?.memoryPeak ?? moment.meters?.memoryPeak ?? 0
         // A worker that breaks a limit at once can be gone before its start was reported: then all of it was start-up.
         if current.start == .cold {

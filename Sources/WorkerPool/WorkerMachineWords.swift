@@ -101,11 +101,18 @@ struct ServedInvocation {
     /// When the worker had it: when it was there, and the event sent.
     var began: ContinuousClock.Instant?
     var cpuAtBegin = Duration.zero
+    /// What its worker has used since its last answer, before that: of no limit of this one's, but of the function's bill.
+    var cpuBefore = Duration.zero
     /// The first cause; nothing later overrides it.
     var cause: Failure?
     var answer: Completion.Output?
     /// What has come in parts, where nobody takes it so.
     var parts: (bytes: ByteBuffer, kind: ResultKind.Reader)?
+
+    func wall(_ limits: Manifest.Limits) -> TimeLimit { min(limits.wall, invocation.timeout ?? limits.wall) }
+
+    /// When that is over; nil: it has not begun.
+    func end(_ limits: Manifest.Limits) -> ContinuousClock.Instant? { began.map { $0 + wall(limits).duration } }
 
     /// Status and headers are of no use to whoever wants a result.
     mutating func gather(_ part: ResponsePart) {
@@ -116,10 +123,14 @@ struct ServedInvocation {
     }
 
     /// All of that, at its end.
-    var gathered: Completion.Output? {
-        guard var parts else { return nil }
-        return Completion.Output(body: parts.bytes, kind: parts.kind.finish())
+    mutating func takeGathered() -> Completion.Output? {
+        guard var gathered = parts else { return nil }
+        parts = nil
+        return Completion.Output(body: gathered.bytes, kind: gathered.kind.finish())
     }
+
+    /// Bytes of its answer that are here, beside what the dialogue has.
+    var held: Int { (parts?.bytes.readableBytes ?? 0) + (answer?.body.readableBytes ?? 0) }
 
     func completion(_ usage: Usage, _ now: ContinuousClock.Instant) -> Completion {
         let output = answer ?? Completion.Output(body: ByteBuffer(), kind: .json)

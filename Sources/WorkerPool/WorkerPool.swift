@@ -159,12 +159,13 @@ package final class WorkerPool: Sendable {
             var completion = completion
             completion.queueTime = now - arrived
             cancellation.finish()
-            state.withLock {
+            let waitsAlready = state.withLock {
                 $0.machine.finished(
                     worker.id, wall: completion.usage.wall, memory: completion.usage.memoryBytes,
                     isSound: completion.outcome == .ok,
                     survives: completion.outcome == .ok || completion.outcome == .error, now: .now)
             }
+            if waitsAlready { took(.idle(memory: nil), from: worker) }
             complete(completion)
         }
         if isTaken { cancellation.onCancel { worker.cancel(id) } }

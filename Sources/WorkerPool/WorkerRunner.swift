@@ -195,7 +195,8 @@ final class WorkerRunner: Sendable {
     }
 
     private func listen(_ socket: CellSocket, on loop: any EventLoop) {
-        let runtime = RuntimeListener { [self] call in
+        let charge = { @Sendable [budget, version] in budget.charge(of: version.name.text) }
+        let runtime = RuntimeListener(charge: charge) { [self] call in
             guard case .body(let bytes) = call.act else { return handle(.called(call)) }
             took(bytes.readableBytes, as: .called(call))
         }
@@ -238,10 +239,9 @@ final class WorkerRunner: Sendable {
             state.reply.charge.map { $0.add(count) } ?? true
         }
         handle(fits ? input : .crowdedOut)
-        // What has gone on is charged there; and of what a runtime sends, not all is kept.
+        // What has gone on is charged there, and not all that comes is kept. An answer that is whole keeps its charge.
         state.withLock { state in
-            guard state.reply.stream?.hasBegun == true || version.speech == .runtimeAPI else { return }
-            state.reply.charge?.reduce(to: state.machine.dialogue.held)
+            if let held = state.machine.held { state.reply.charge?.reduce(to: held) }
         }
     }
 

@@ -208,14 +208,16 @@ def test_connections_that_come_and_go(host):
 FLOOD = """
     def misbehave(id, event):
         raw = b"GET /nothing HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n" * 100 + (beginning("x", "Content-Length: 1") + b"1") * 100
-        with socket.create_connection(PLACE) as connection:
-            connection.settimeout(0.5)
-            sent = 0
-            try:
-                while sent < event["bytes"]:
-                    sent += connection.send(raw)
-                    if event["reads"]: connection.recv(1 << 20)
-            except OSError: pass
+        sent = 0
+        while sent < event["bytes"]:
+            with socket.create_connection(PLACE) as connection:
+                connection.settimeout(0.5)
+                try:
+                    while sent < event["bytes"]:
+                        sent += connection.send(raw)
+                        if event["reads"] and not connection.recv(1 << 20): break
+                except OSError: pass
+            if not event["reads"]: break
         answer(id, sent)
     """
 
@@ -232,7 +234,7 @@ def test_a_flood_of_wrong_requests(host):
             assert host.invoke("echo", 1, expect="ok").json() == 1
             assert time.monotonic() - began < SLOWNESS
             asked += 1
-        assert asked > 3 and flood.result().outcome in ("timeout", "cpu_exceeded"), flood.result()
+        assert asked > 3 and flood.result().outcome in ("timeout", "cpu_exceeded", "protocol_error"), flood.result()
     fresh(host, name)
 
 
@@ -302,7 +304,7 @@ def test_a_huge_error(host, case):
     """It is an error still, and what is told of it is of a reasonable length."""
     name = mischief(host, """
         def misbehave(id, event):
-            ask("POST", f"invocation/{id}/error", event.encode(), {"Lambda-Runtime-Function-Error-Type": "T" * 20_000})
+            ask("POST", f"invocation/{id}/error", event.encode(), {"Lambda-Runtime-Function-Error-Type": "T" * 10_000})
         """)
     reply = host.invoke(name, HUGE_ERRORS[case], timeout=60)
     failed(reply, "error")

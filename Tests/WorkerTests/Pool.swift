@@ -20,7 +20,7 @@ final class Pool {
         machine.request(ticket, version, now: now)
     }
     func abandon(_ ticket: Int, _ name: FunctionName) -> Bool { machine.abandon(ticket, name) }
-    func finished(_ id: Int, wall: Duration, isSound: Bool, now: Instant) {
+    @discardableResult func finished(_ id: Int, wall: Duration, isSound: Bool, now: Instant) -> Bool {
         machine.finished(id, wall: wall, memory: 1 << 20, isSound: isSound, survives: isSound, now: now)
     }
     func launched(_ id: Int, now: Instant) -> [Action] { machine.launched(id, now: now) }

@@ -6,9 +6,9 @@ import Testing
 @Suite struct PoolMachineTests {
     typealias Action = PoolMachine.Action
 
-    private let now = ContinuousClock.now
+    let now = ContinuousClock.now
 
-    private func version(
+    func version(
         _ name: String = "f", number: Int = 1, mode: Manifest.Mode = .reactor,
         change: (inout Manifest.Concurrency) -> Void = { _ in }
     ) throws -> FunctionVersion {
@@ -21,7 +21,7 @@ import Testing
             manifest: manifest, executable: .staticELF)
     }
 
-    private func pool(change: (inout PoolMachine.Options) -> Void = { _ in }) -> Pool {
+    func pool(change: (inout PoolMachine.Options) -> Void = { _ in }) -> Pool {
         var options = PoolMachine.Options()
         change(&options)
         return Pool(PoolMachine(options: options))
@@ -195,6 +195,41 @@ import Testing
         #expect(launches(pool.ended(id, now: now)).map(\.1) == [4], "it did not return")
     }
 
+    /// One that has answered and does not come back has its place in `concurrency.max` still, but not for ever a place that others need.
+    @Test func whoDoesNotReturnHasItsPlaceStill() throws {
+        let pool = pool { $0.maxWorkers = 2 }
+        let one = try version { $0.max = 1 }
+        let id = try servedOnce(pool, one, ticket: 1)
+        _ = pool.request(2, one, now: now)
+        pool.finished(id, wall: .zero, isSound: true, now: now)
+        let late = now + .seconds(1)
+        #expect(pool.request(3, one, now: late).isEmpty, "it waits, and no second worker is started")
+        #expect(pool.tick(now: late).isEmpty)
+        let other = try version("g")
+        #expect(launches(pool.request(4, other, now: late)).map(\.1) == [4])
+        let third = pool.request(5, other, now: late)
+        #expect(third.contains(.retire(id)) && launches(third).map(\.1) == [5], "there is no other place")
+        #expect(pool.becameIdle(id, memory: nil, isCurrent: true, now: late).isEmpty, "too late")
+        #expect(pool.workerCount == 3)
+        for busy in [2, 3] { pool.finished(busy, wall: .zero, isSound: false, now: late) }
+        _ = pool.ended(2, now: late)
+        #expect(launches(pool.ended(id, now: late)).map(\.1) == [3], "its place is free")
+    }
+
+    /// That a worker waits and that its invocation is over are told by different threads.
+    @Test func waitsBeforeItsInvocationIsOver() throws {
+        let pool = pool()
+        let one = try version()
+        let id = try servedOnce(pool, one, ticket: 1)
+        _ = pool.request(2, one, now: now)
+        #expect(pool.becameIdle(id, memory: nil, isCurrent: true, now: now).isEmpty)
+        #expect(pool.idleCount == 0)
+        #expect(pool.finished(id, wall: .zero, isSound: true, now: now), "it is to be told again")
+        #expect(pool.becameIdle(id, memory: nil, isCurrent: true, now: now).isEmpty && pool.idleCount == 1)
+        #expect(pool.request(3, one, now: now) == [.assign(3, id, .reused)])
+        #expect(!pool.finished(id, wall: .zero, isSound: true, now: now))
+    }
+
     /// A worker ends in the moment in which it is given an invocation; both are told, in either order. Nobody's place is lost,
     /// and none is given back twice.
     @Test(arguments: [true, false]) func endsWhileItIsAssigned(endIsToldFirst: Bool) throws {
@@ -291,108 +326,5 @@ import Testing
             id = try #require(launches(pool.tick(now: clock)).first?.0)
         }
         #expect(notes == 4, "said at 1, 2, 4 and 8")
-    }
-
-    // MARK: - Everything at once
-
-    /// Random events for a long time: whatever is asked for is answered once, no bound is ever exceeded, nothing is lost.
-    @Test(arguments: 0..<8) func survivesRandomLife(seed: UInt64) throws {
-        var random = Splitmix(state: seed)
-        let pool = pool {
-            $0.maxWorkers = 8
-            $0.maxStarting = 3
-            $0.maxLaunching = 2
-            $0.maxWaiting = 10
-            $0.memory = 100 << 20
-        }
-        let versions = [
-            try version("a", mode: .command) { $0.warm = 2 }, try version("b") { $0.max = 4 },
-            try version("c", mode: .snapshot) { $0.warm = 1 }, try version("d", mode: .command) { $0.max = 3 },
-        ]
-        var clock = now
-        var starting: [Int: FunctionVersion] = [:], idle: [Int: FunctionVersion] = [:], leaving: Set<Int> = []
-        var busy: [Int: (FunctionVersion, Int)] = [:]
-        var open: [Int: FunctionVersion] = [:]
-        func act(_ actions: [Action]) {
-            for action in actions {
-                switch action {
-                case .assign(let ticket, let id, _):
-                    let version = idle.removeValue(forKey: id)
-                    #expect(version == open[ticket], "its own version's, and one that waited")
-                    if let version { busy[id] = (version, ticket) }
-                case .launch(let id, let version, let ticket, _):
-                    starting[id] = version
-                    if let ticket {
-                        #expect(open[ticket] == version)
-                        busy[id] = (version, ticket)
-                    }
-                case .retire(let id):
-                    #expect(busy[id] == nil, "nobody's work is ended")
-                    starting[id] = nil
-                    idle[id] = nil
-                    leaving.insert(id)
-                case .refuse(let ticket, _): #expect(open.removeValue(forKey: ticket) != nil, "answered once")
-                case .note: break
-                }
-            }
-            #expect(starting.count + idle.count + busy.keys.count { starting[$0] == nil } <= 8)
-        }
-        for version in versions { act(pool.serves(version, now: clock)) }
-        for ticket in 0..<4000 {
-            clock += .microseconds(Int64(random.next() % 5000))
-            switch random.next() % 8 {
-            case 0, 1, 2:
-                let version = versions[Int(random.next() % 4)]
-                open[ticket] = version
-                act(pool.request(ticket, version, now: clock))
-            case 3:
-                if let id = starting.keys.max(), random.next() % 2 == 0 { act(pool.launched(id, now: clock)) }
-                guard let (id, _) = starting.min(by: { $0.key < $1.key }) else { break }
-                let version = starting.removeValue(forKey: id)
-                act(pool.started(id, after: .milliseconds(2), now: clock))
-                if let version, busy[id] == nil, !leaving.contains(id) {
-                    idle[id] = version
-                    act(pool.becameIdle(id, memory: 2 << 20, isCurrent: true, now: clock))
-                }
-            case 4, 5:
-                guard let (id, work) = busy.filter({ starting[$0.key] == nil }).min(by: { $0.key < $1.key }) else {
-                    break
-                }
-                busy[id] = nil
-                open[work.1] = nil
-                pool.finished(id, wall: .milliseconds(3), isSound: true, now: clock)
-                if work.0.manifest.mode == .command {
-                    act(pool.ended(id, now: clock))
-                } else {
-                    idle[id] = work.0
-                    act(pool.becameIdle(id, memory: nil, isCurrent: true, now: clock))
-                }
-            case 6:
-                if let id = leaving.min() {
-                    leaving.remove(id)
-                    act(pool.ended(id, now: clock))
-                } else if let (id, _) = idle.min(by: { $0.key < $1.key }), random.next() % 8 == 0 {
-                    idle[id] = nil  // it crashes while it waits
-                    act(pool.ended(id, now: clock))
-                }
-            default: act(pool.tick(now: clock))
-            }
-            let waiting = open.keys.count { ticket in !busy.values.contains { $0.1 == ticket } }
-            #expect(pool.waitingCount == waiting)
-            #expect(pool.runningCount == busy.count)
-            #expect(pool.idleCount == idle.count)
-        }
-    }
-}
-
-private struct Splitmix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

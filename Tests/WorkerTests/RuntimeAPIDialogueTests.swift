@@ -4,11 +4,13 @@ import NIOCore
 import Testing
 
 @Suite struct RuntimeAPIDialogueTests {
-    private func request(_ id: String = "id-1", trace: String? = nil, client: String? = nil) -> DialogueRequest {
+    private func request(
+        _ id: String = "id-1", trace: String? = nil, client: String? = nil, streams: Bool = false
+    ) -> DialogueRequest {
         DialogueRequest(
             event: ByteBuffer(string: "{}"), invocationID: id, function: "f", version: 1, deadline: 5, memoryLimit: 128,
             traceparent: trace, lambda: client.map { LambdaAsking(arn: "arn", version: "1", clientContext: $0) },
-            arn: "arn:f")
+            arn: "arn:f", streams: streams)
     }
 
     /// One that waits on connection 1.
@@ -92,8 +94,9 @@ import Testing
         #expect(status(answer(&dialogue, "id-1", "2", on: 2)) == 403, "while another answers")
         #expect(dialogue.receive(RuntimeCall(.end(failure: nil), on: 1)).last == .result(ByteBuffer(), .text))
         #expect(status(answer(&dialogue, "id-1", "1")) == 403, "twice")
-        #expect(dialogue.receive(RuntimeCall(.error(id: nil, type: nil), on: 1)).isEmpty)
-        #expect(status(dialogue.receive(RuntimeCall(.end(failure: nil), on: 1))) == 403, "an init error too late")
+        #expect(
+            status(dialogue.receive(RuntimeCall(.error(id: nil, type: nil), on: 1))) == 403, "an init error too late")
+        #expect(dialogue.receive(RuntimeCall(.end(failure: nil), on: 1)).isEmpty, "it was answered")
         #expect(dialogue.receive(RuntimeCall(.next, on: 1)) == [.asksAgain])
     }
 
@@ -136,6 +139,45 @@ import Testing
         let part = ByteBuffer(string: "123")
         #expect(streamed.receive(RuntimeCall(.body(part), on: 1)) == [.part(.body(part))])
         #expect(streamed.receive(RuntimeCall(.body(part), on: 1)).last == .tooLong)
+    }
+
+    /// Parts that nobody takes are held, and so no more than of any answer that is.
+    @Test func partsWithoutATaker() {
+        let limit = Manifest.longestWhole.bytes * 2
+        for streams in [false, true] {
+            var dialogue = waiting(limit: limit)
+            _ = dialogue.begin(request(streams: streams))
+            _ = dialogue.receive(RuntimeCall(.answer(id: "id-1", isStreamed: true), on: 1))
+            let half = ByteBuffer(repeating: 0, count: limit / 4)
+            var taken = 0
+            while case .part(.body(let bytes))? = dialogue.receive(RuntimeCall(.body(half), on: 1)).last {
+                taken += bytes.readableBytes
+            }
+            #expect(taken == (streams ? limit : limit / 2))
+        }
+    }
+
+    /// An event whose connection was gone before it was sent is nobody's; of any other connection that is no news.
+    @Test func anEventThatIsNotSent() {
+        var dialogue = busy()
+        #expect(dialogue.receive(RuntimeCall(.unsent, on: 2)).isEmpty)
+        #expect(isViolation(dialogue.receive(RuntimeCall(.unsent, on: 1))))
+        var later = busy()
+        _ = answer(&later, "id-1", "1")
+        #expect(later.receive(RuntimeCall(.unsent, on: 1)).isEmpty, "it had it, for it has answered")
+    }
+
+    /// Refusals are work of the host's, and have an end; each event begins anew.
+    @Test func whoIsRefusedOnAndOn() {
+        var dialogue = waiting()
+        for _ in 0..<3 {
+            _ = dialogue.begin(request())
+            for _ in 0..<1000 { #expect(status(dialogue.receive(RuntimeCall(.unknown, on: 2))) == 404) }
+            _ = answer(&dialogue, "id-1", "1")
+            #expect(dialogue.receive(RuntimeCall(.next, on: 1)) == [.asksAgain])
+        }
+        #expect(isViolation(dialogue.receive(RuntimeCall(.unknown, on: 2))))
+        #expect(dialogue.receive(RuntimeCall(.unknown, on: 2)).isEmpty)
     }
 
     @Test func anErrorBehindPartsOfAnAnswer() {

@@ -182,11 +182,64 @@ import Testing
         #expect(outcome(serve()) == .ok)
         let wall = version.manifest.limits.wall.duration
         _ = machine.handle(.tick, now: start + .milliseconds(200))  // its head start is over
-        #expect(machine.nextTick == start + wall)
+        #expect(try #require(machine.nextTick) <= start + wall)
         #expect(!kills(machine.handle(.tick, now: start + wall)))
         #expect(kills(machine.handle(.tick, now: start + wall + .milliseconds(1))))
         #expect(
             machine.handle(.called(RuntimeCall(.next, on: 1)), now: start).isEmpty, "nothing is asked of it any more")
+    }
+
+    /// What a custom runtime computes behind its answer is of the invocation's CPU time; of the next one's limit it is not.
+    @Test func workBehindAnAnswerIsLimited() throws {
+        let version = try version(.reactor) {
+            $0.runtime = .provided
+            $0.limits.cpu = .seconds(1)
+        }
+        var machine = WorkerMachine(version: version, now: start, processors: 1)
+        _ = machine.handle(.started, now: start)
+        _ = machine.handle(.called(RuntimeCall(.next, on: 1)), now: start, cpu: .zero)
+        func serve(_ cpu: Duration, at now: WorkerMachine.Instant) -> Usage? {
+            _ = machine.handle(
+                .assign(invocation(of: version), start: .reused, requested: now), now: now, cpu: cpu)
+            _ = machine.handle(.called(RuntimeCall(.answer(id: "i", isStreamed: false), on: 1)), now: now, cpu: cpu)
+            let actions = machine.handle(.called(RuntimeCall(.end(failure: nil), on: 1)), now: now, cpu: cpu)
+            for case .finish(let completion) in actions { return completion.usage }
+            return nil
+        }
+        #expect(serve(.zero, at: start)?.cpu == .zero)
+        var now = start + .milliseconds(900)
+        #expect(!kills(machine.handle(.tick, now: now, cpu: .milliseconds(900))))
+        _ = machine.handle(.called(RuntimeCall(.next, on: 1)), now: now, cpu: .milliseconds(900))
+        #expect(machine.isIdle)
+        #expect(serve(.milliseconds(900), at: now)?.cpu == .milliseconds(900), "it is on the bill")
+        now += .milliseconds(900)
+        #expect(!kills(machine.handle(.tick, now: now, cpu: .milliseconds(1800))), "a second of its own")
+        now += .milliseconds(200)
+        let due = try #require(machine.nextTick)
+        #expect(due <= now)
+        #expect(kills(machine.handle(.tick, now: now, cpu: .milliseconds(2000))))
+    }
+
+    /// Bytes that are here are charged, wherever in the machine they are.
+    @Test func whatIsHeldOfAnAnswer() throws {
+        let version = try version(.reactor) {
+            $0.runtime = .provided
+            $0.stream = true
+        }
+        var machine = WorkerMachine(version: version, now: start, processors: 1)
+        _ = machine.handle(.started, now: start)
+        _ = machine.handle(.called(RuntimeCall(.next, on: 1)), now: start)
+        #expect(machine.held == nil)
+        _ = machine.handle(.assign(invocation(of: version), start: .reused, requested: start), now: start)
+        _ = machine.handle(.called(RuntimeCall(.answer(id: "i", isStreamed: true), on: 1)), now: start)
+        for count in 1...3 {
+            _ = machine.handle(.called(RuntimeCall(.body(ByteBuffer(string: "abcd")), on: 1)), now: start)
+            #expect(machine.held == 4 * count)
+            _ = machine.handle(.called(RuntimeCall(.body(ByteBuffer(string: "refused")), on: 2)), now: start)
+            #expect(machine.held == 4 * count, "nobody keeps those")
+        }
+        #expect(outcome(machine.handle(.called(RuntimeCall(.end(failure: nil), on: 1)), now: start)) == .ok)
+        #expect(machine.held == nil, "it goes with the answer")
     }
 
     @Test func aCustomRuntimeThatCannotStart() throws {

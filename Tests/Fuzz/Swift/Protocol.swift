@@ -72,7 +72,7 @@ private let longest = 4096
                 .error(id: step[1] >= 200 ? nil : id, type: step[1] % 2 == 0 ? nil : String(repeating: "é", count: 999))
             case 3, 4: .body(rest.readSlice(length: min(Int(step[1]) * 32, rest.readableBytes)) ?? ByteBuffer())
             case 5: .end(failure: step[1] >= 200 ? ("T", String(buffer: rest)) : nil)
-            case 6: .hungUp
+            case 6: step[1] >= 128 ? .unsent : .hungUp
             default: .unknown
             }
         for event in dialogue.receive(RuntimeCall(act, on: Int(step[2] % 3))) {
