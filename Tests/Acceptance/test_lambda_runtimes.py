@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -326,3 +327,31 @@ def test_awslambdaric_large(aws, ric):
     name = ric("app.large", MemorySize=256, Timeout=30)
     text = "\u00e4" * 500_000  # six letters each, as JSON in ASCII has it
     assert aws.result(name, text) == text + text
+
+
+# -- A handler that brings AWS's own library --------------------------------------------------------------------------
+
+
+def test_a_handler_with_boto3_in_its_zip(aws):
+    """As a tutorial has it: some 15 MB of other people's modules, which a client is made of while the handler is loaded. What it asks AWS
+    for fails, for there is no way out of a cell; what needs no network works."""
+    import boto3
+    folder = Path(boto3.__file__).parent.parent
+    needed = ("boto3/", "botocore/", "s3transfer/", "jmespath/", "dateutil/", "urllib3/", "six.py", "certifi/")
+    files = {name: content for name, content in read_tree(folder).items() if name.startswith(needed) and "__pycache__" not in name}
+    code = b"""
+import boto3
+
+s3 = boto3.client("s3", region_name="eu-central-1", aws_access_key_id="a", aws_secret_access_key="b")
+
+def handler(event, context):
+    if event.get("list"):
+        return s3.list_buckets()
+    return s3.generate_presigned_url("get_object", Params={"Bucket": event["bucket"], "Key": "k"})
+"""
+    name = aws.create(zip_of({**files, "app.py": code}), handler="app.handler", Timeout=30 * SLOWNESS, MemorySize=512)
+    url = json.loads(aws.invoke(name, {"bucket": "mine"})["Payload"])
+    assert url.startswith("https://mine.s3.") and "Signature=" in url, url
+    reply = aws.invoke(name, {"list": True})
+    error = json.loads(reply["Payload"])
+    assert reply["FunctionError"] == "Unhandled" and error["errorType"] == "EndpointConnectionError", error
