@@ -161,7 +161,7 @@ package final class Journal: Sendable {
 
     private func refused(_ version: FunctionVersion, _ call: RefusedCall) {
         guard functions.has(version) else { return }
-        let refusal = refusals.add(call, of: version.name)
+        let refusal = refusals.add(call, of: version)
         let label = meters(of: version.name)?.name ?? Meters.others
         metrics.add(Double(call.count), to: Meters.refusedCalls, [label, refusal.syscall, refusal.errno])
     }

@@ -28,12 +28,14 @@ package final class RefusalLedger: Sendable {
 
     /// - Parameter call: its count is how many came new.
     /// - Returns: the kind as it is counted.
-    func add(_ call: RefusedCall, of name: FunctionName) -> Refusal {
-        functions.withLock { functions in
+    func add(_ call: RefusedCall, of version: FunctionVersion) -> Refusal {
+        let name = version.name
+        return functions.withLock { functions in
             let kinds = functions[name] ?? [:]
             var key = Key(syscall: call.name, errno: call.errnoText)
             if kinds[key] == nil, kinds.count >= Self.maxKinds { key = Key(syscall: "other", errno: "any") }
-            let grant = SeccompProfile.grant(for: key.syscall, refusedWith: key.errno)
+            let grant = SeccompProfile.grant(
+                for: key.syscall, refusedWith: key.errno, under: version.manifest)
             var refusal =
                 kinds[key] ?? Refusal(syscall: key.syscall, errno: key.errno, count: 0, grant: grant)
             refusal.count += call.count

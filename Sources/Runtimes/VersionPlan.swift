@@ -1,13 +1,6 @@
 package import FunctionModel
 package import Sandbox
 
-extension Manifest {
-    /// - Parameter processes: of the cell; a snapshot's template is one more.
-    func traits(processes: Int) -> SeccompProfile.Traits {
-        SeccompProfile.Traits(singleProcess: processes == 1, hasLoopback: hasLoopback)
-    }
-}
-
 extension LaunchPlan {
     /// The plan for one version's workers.
     /// - Parameter runtimeBundle: digest of the Python runtime in the store.

@@ -1,3 +1,4 @@
+package import FunctionModel
 import SandboxProfiles
 
 extension SeccompProfile {
@@ -24,9 +25,10 @@ extension SeccompProfile {
     /// - Throws: as `base`.
     package static func locked() throws -> SeccompProfile { try lock.get() }
 
-    /// What in a manifest would have let a refused call through; nil when nothing would.
-    package static func grant(for syscall: String, refusedWith errno: String) -> String? {
-        guard let profile = try? base(Traits(singleProcess: true)) else { return nil }
+    /// What in a manifest would have let a refused call through; nil when nothing would, or this one has it.
+    package static func grant(for syscall: String, refusedWith errno: String, under manifest: Manifest) -> String? {
+        let traits = manifest.traits(processes: manifest.limits.effectiveProcesses)
+        guard let profile = try? base(traits) else { return nil }
         return profile.rules.first { rule in
             guard rule.syscall == syscall, case .refuse(errno, _) = rule.action else { return false }
             return rule.grant != nil
@@ -39,5 +41,12 @@ extension SeccompProfile {
         if let denying = rules.first(where: { $0.action == .deny }) { return denying.reason }
         // Any other call is only ever denied by the lock.
         return rules.isEmpty ? nil : "after `lock: true` has taken effect"
+    }
+}
+
+extension Manifest {
+    /// - Parameter processes: of the cell; a snapshot's template is one more.
+    package func traits(processes: Int) -> SeccompProfile.Traits {
+        SeccompProfile.Traits(singleProcess: processes == 1, hasLoopback: hasLoopback)
     }
 }

@@ -12,20 +12,20 @@ enum Explanation {
         calls.filter { ($0.name, $0.errnoText) != (news.name, news.errnoText) }.suffix(maxKinds - 1) + [news]
     }
 
-    static func sentence(for call: RefusedCall) -> String {
-        let grant = SeccompProfile.grant(for: call.name, refusedWith: call.errnoText)
+    static func sentence(for call: RefusedCall, under manifest: Manifest) -> String {
+        let grant = SeccompProfile.grant(for: call.name, refusedWith: call.errnoText, under: manifest)
         return "system call \(call.name) was refused: \(call.errnoText)"
             + (grant.map { "; \($0) would allow it" } ?? "; no grant allows it")
     }
 
     /// - Parameter log: its end.
     /// - Returns: a continuation of the failure's sentence; empty where there is nothing to say.
-    static func text(of cause: Failure.Cause, log: String, refused: [RefusedCall]) -> String {
+    static func text(of cause: Failure.Cause, log: String, refused: [RefusedCall], under manifest: Manifest) -> String {
         var exitCode: Int?
         if case .exit(let code) = cause { exitCode = code }
         let hint = hint(exitCode: exitCode, log: log).map { ": \($0)" } ?? ""
         guard let last = refused.last else { return hint }
-        return hint + "; before that, the \(sentence(for: last))"
+        return hint + "; before that, the \(sentence(for: last, under: manifest))"
     }
 
     private static func hint(exitCode: Int?, log: String) -> String? {

@@ -365,7 +365,7 @@ final class WorkerRunner: Sendable {
             case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
                 let log = state.log.lines.tail
                 failure.ends?.log = log
-                failure.detail += Explanation.text(of: failure.cause, log: log, refused: refused)
+                failure.detail += Explanation.text(of: failure.cause, log: log, refused: refused, under: version.manifest)
                 completion.result = .failure(failure)
             case .failure: break
             }
@@ -374,7 +374,7 @@ final class WorkerRunner: Sendable {
         }
         emit(lines, id)
         if case .failure(let failure) = completion.result, failure.outcome.blame == .guest {
-            for call in refused { tell(Explanation.sentence(for: call), id) }
+            for call in refused { tell(Explanation.sentence(for: call, under: version.manifest), id) }
         }
         if let dropped { tell(dropped, id) }
         if let stream {

@@ -170,6 +170,15 @@ def test_without_it_there_is_none(host):
     assert "EAFNOSUPPORT; allow.network: loopback, which reaches the cell itself and nothing else, would allow it" in told["detail"]
 
 
+def test_with_it_nothing_more_is_promised(host):
+    """What no grant allows is not said to be allowed by the one that is there."""
+    name = deploy(host, "#!/usr/bin/python3\nimport socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)\n")
+    told = failed(host.invoke(name, None), "exit")
+    assert "EAFNOSUPPORT; no grant allows it" in told["detail"], told["detail"]
+    refusals = host.get(f"/v1/functions/{name}").json()["refused"]
+    assert "loopback" not in str(refusals) and "socket" in str(refusals), refusals
+
+
 @pytest.mark.parametrize("value", ["all", "true", "[loopback]", "host"])
 def test_other_values(host, value):
     name = unique_name("net")
