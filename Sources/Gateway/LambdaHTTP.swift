@@ -16,6 +16,9 @@ struct LambdaHTTP: RouterMiddleware {
     let events: EventIntake
     let uploads: EventIntake
 
+    /// All together have the share of one function, whose name it cannot be.
+    private static let unverified = "Lambda's API"
+
     init(_ gateway: Gateway) {
         let services = gateway.services
         (front, watch, lambda) = (gateway.front, gateway.watch, gateway.lambda)
@@ -42,12 +45,12 @@ struct LambdaHTTP: RouterMiddleware {
         unread.scheme = front.scheme
         // Whoever has no key does not get to send 64 MiB.
         if let refused = lambda.refusal(of: &unread) { return Response(refused) }
-        let invoked = Lambda.invoked(signed.method, path)
+        let isEvent = Lambda.isEvent(signed.method, path)
         let body: ArrivedEvent
         do {
-            // Only a name that there can be has a share of what the host holds.
-            body = try await (invoked == nil ? uploads : events).event(
-                of: request, context, for: invoked.flatMap(FunctionName.init)?.text, isJSON: false)
+            // Until the body is there nobody knows who has signed it, and so whose functions it may be for.
+            body = try await (isEvent ? events : uploads).event(
+                of: request, context, for: isEvent ? Self.unverified : nil, isJSON: false)
         } catch let failure as Failure {
             return Response(lambda.answer(to: failure, unread))
         }

@@ -62,15 +62,8 @@ package struct Lambda: Sendable {
 
     /// Whether a request for this path brings an event, and not a function.
     package static func isEvent(_ method: String, _ path: String) -> Bool {
-        invoked(method, path) != nil
-    }
-
-    /// The function that it is for, as the client calls it; nil: it brings no event.
-    package static func invoked(_ method: String, _ path: String) -> String? {
-        guard case .known(let matched)? = OperationMatch(method, path),
-            Operation(rawValue: matched.name)?.takesEvent == true
-        else { return nil }
-        return matched.parameters["FunctionName"]
+        guard case .known(let matched)? = OperationMatch(method, path) else { return false }
+        return Operation(rawValue: matched.name)?.takesEvent == true
     }
 
     /// Answers a request. Never throws: whatever goes wrong is an answer, too.

@@ -31,9 +31,14 @@ extension PoolMachine {
 
     /// Those that have answered and do not wait again are as much of `concurrency.max` as those at work: else a function that answers
     /// and goes on would have every place.
-    private func mayHaveMore(_ version: FunctionVersion) -> Bool {
+    func mayHaveMore(_ version: FunctionVersion) -> Bool {
         let atWork = admitted.count(of: version.name) - line.count(of: version.name)
         return atWork + versions.returning(of: version.name) < version.manifest.concurrency.max
+    }
+
+    /// Whether somebody waits for room, and not for workers of its own function.
+    private var isShort: Bool {
+        waitingCount > 0 && line.firsts.contains { versions[$0.version].map { mayHaveMore($0.version) } == true }
     }
 
     private var canStart: Bool { load.starting < options.maxStarting && load.launching < options.maxLaunching }
@@ -57,7 +62,7 @@ extension PoolMachine {
     /// Starts workers ahead of need, as far as there is room that nobody else waits for.
     mutating func replenish(_ key: VersionTable.ID, _ now: Instant) -> [Action] {
         var actions: [Action] = []
-        while !isDraining, waitingCount == 0, canStart, load.live < options.maxWorkers,
+        while !isDraining, !isShort, canStart, load.live < options.maxWorkers,
             versions[key]?.lacks(now) ?? 0 > 0, let state = versions[key],
             load.memory + state.expectedMemory <= options.memory
         {

@@ -39,7 +39,7 @@ struct PoolMachine: Sendable {
         let key = versions.enter(version, now: now)
         versions[key]?.arrived(now)
         guard admitted.count(of: version.name) < version.manifest.concurrency.max else {
-            return [.refuse(ticket, .throttled(retryAfter: versions[key]?.secondsToFree ?? 1))]
+            return [.refuse(ticket, versions[key]?.throttled ?? .throttled(retryAfter: 1))]
         }
         var actions: [Action] = []
         if !line.holds(version.name) {
@@ -218,20 +218,16 @@ struct PoolMachine: Sendable {
         for (id, worker) in workers {
             if let since = worker.startsSince, now - since >= Options.longestStart { _ = leaveStart(id) }
         }
-        for (name, ticket) in line.removeOverdue(now) {
+        for (name, waiting) in line.removeOverdue(now) {
             admitted.leave(name)
-            actions.append(.refuse(ticket, .waitedTooLong(retryAfter: retryAfter)))
+            // Those that were there for it have answered, and do not come back.
+            let why = versions[waiting.version].flatMap { mayHaveMore($0.version) ? nil : $0.throttled }
+            actions.append(.refuse(waiting.ticket, why ?? .waitedTooLong(retryAfter: retryAfter)))
         }
         for key in versions.ids {
             versions[key]?.tick(now)
             guard let state = versions[key] else { continue }
-            let surplus = state.idle.count - state.target
-            let lifetime = state.version.manifest.concurrency.idle.duration
-            // The oldest first; as many as the target says stay.
-            for idle in state.idle.prefix(max(0, surplus))
-            where workers[idle.id]?.idleSince.map({ now - $0 >= lifetime }) == true {
-                actions += retire(idle.id)
-            }
+            for id in state.outlived(workers, now) { actions += retire(id) }
             actions += replenish(key, now)
             versions.forgetIfUnused(key, now, line)
         }

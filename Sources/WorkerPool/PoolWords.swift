@@ -80,8 +80,11 @@ struct PooledWorker {
         isAhead = ticket == nil
     }
 
-    /// Whether it should wait by now.
+    /// Whether it should have come back long ago.
     func isLate(_ now: ContinuousClock.Instant) -> Bool {
-        returningSince.map { now - $0 > VersionState.longestReturn } == true && state != .retiring
+        returningSince.map { now - $0 > Self.longestReturn } == true && state != .retiring
     }
+
+    /// What an honest runtime may have to do behind its answer.
+    private static let longestReturn = Duration.seconds(1)
 }

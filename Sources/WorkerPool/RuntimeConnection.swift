@@ -26,11 +26,27 @@ final class RuntimeConnection: ChannelDuplexHandler {
         case closing
     }
 
-    private let id: Int
-    private let received: @Sendable (RuntimeCall) -> Void
-    private let left: @Sendable () -> Void
+    /// What it belongs to.
+    struct Place {
+        let id: Int
+        let wire: RuntimeWire
+        let pace: RuntimePace
+        let received: @Sendable (RuntimeCall) -> Void
+        let left: @Sendable () -> Void
+    }
+
+    /// What its client may be answered.
+    private struct Manner {
+        var keepsAlive = true
+        /// HEAD is answered without a body (RFC 9110, 9.3.2).
+        var isBodiless = false
+    }
+
+    private let place: Place
     private var state = State.idle
-    private var keepsAlive = true
+    private var manner = Manner()
+    /// Of this read.
+    private var parts = 0
     /// What this read has brought of a body, told as a whole: whoever sends it byte by byte makes no more work.
     private var gathered = ByteBuffer()
     /// Of a request that was answered before all of it came.
@@ -38,51 +54,49 @@ final class RuntimeConnection: ChannelDuplexHandler {
     /// Bytes that nobody takes, of this request; and how many are read past.
     private var passedOver = 0
     private static let longestPassedOver = 64 << 10
-    /// Once it was answered and is to be closed, in bytes.
-    private static let longestLingering = 4 << 20
     /// A question that came before the answer to the last was out.
     private var behind: CircularBuffer<HTTPServerRequestPart> = []
     /// Its head and its end.
     private static let maxBehind = 2
     /// Whether it is to be read on once it has read.
     private var isHeldUp = false
-    private var lingering: Scheduled<Void>?
+    /// Ends it, or goes on reading.
+    private var later: Scheduled<Void>?
 
-    /// What is parsed before anybody sees it; with what a read brings, and the answer's head, that is what a connection holds.
-    static let limits = {
+    private static let limits = {
         var limits = NIOHTTPDecoderLimitConfiguration()
-        (limits.maxHeaderFieldCount, limits.maxHeaderFieldSize, limits.maxHeaderListSize) = (64, 16 << 10, 16 << 10)
+        limits.maxHeaderFieldCount = 64
+        (limits.maxHeaderFieldSize, limits.maxHeaderListSize) = (RuntimeWire.longestHead, RuntimeWire.longestHead)
         return limits
     }()
-    /// Of one read, in bytes.
-    static let longestRead = 16 << 10
-    /// What it may hold, in bytes, of what has no other charge.
-    static let weight = limits.maxHeaderListSize + longestRead
 
     private static let prefix = "/2018-06-01/runtime/"
     /// Of what a client says of itself, in bytes.
     private static let longestType = 256
 
-    init(id: Int, received: @escaping @Sendable (RuntimeCall) -> Void, left: @escaping @Sendable () -> Void) {
-        (self.id, self.received, self.left) = (id, received, left)
-    }
+    init(_ place: Place) { self.place = place }
 
     /// The handlers of a connection, in order, this one last.
     func enter(_ pipeline: ChannelPipeline.SynchronousOperations) throws {
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: Self.limits)
         try pipeline.addHandlers([
-            HTTPResponseEncoder(), ByteToMessageHandler(decoder, maximumBufferSize: Self.weight),
+            HTTPResponseEncoder(), place.wire,
+            ByteToMessageHandler(decoder, maximumBufferSize: RuntimeWire.longestHead + RuntimeWire.longestRead),
             NIOHTTPResponseHeadersValidator(), self,
         ])
     }
 
     // MARK: - Requests
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { take(unwrapInboundIn(data), context) }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let part = unwrapInboundIn(data)
+        parts += 1
+        if case .body(let bytes) = part { place.wire.parsed(bytes.readableBytes) } else { place.wire.parsed() }
+        take(part, context)
+    }
 
     private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
-        case (.closing, .body(let bytes)): passedOver += bytes.readableBytes
         case (.closing, _): break
         case (.idle, .head(let head)): begin(head, context)
         case (.uploading, .body(let bytes)) where refusal == nil: gathered.writeImmutableBuffer(bytes)
@@ -106,20 +120,25 @@ final class RuntimeConnection: ChannelDuplexHandler {
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { tellGathered() }
+    func channelReadComplete(context: ChannelHandlerContext) {
+        place.pace.took(parts, pending: place.wire.pending)
+        parts = 0
+        tellGathered()
+    }
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         // Behind one that asks for another protocol nothing is HTTP any more (RFC 9110, 7.8 and 9.3.6): there is none here.
-        keepsAlive = head.isKeepAlive && !head.headers.contains(name: "Upgrade") && head.method != .CONNECT
+        manner.keepsAlive = head.isKeepAlive && !head.headers.contains(name: "Upgrade") && head.method != .CONNECT
+        manner.isBodiless = head.method == .HEAD
         passedOver = 0
+        if Self.isWord(head.headers.first(name: "Expect"), "100-continue") {
+            context.writeAndFlush(
+                wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+        }
         let act = Self.act(of: head)
         switch act {
         case .answer, .error:
             state = .uploading
-            if Self.isWord(head.headers.first(name: "Expect"), "100-continue") {
-                context.writeAndFlush(
-                    wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
-            }
             tell(act)
         default: state = .asking(act)
         }
@@ -132,7 +151,7 @@ final class RuntimeConnection: ChannelDuplexHandler {
         tell(.body(bytes))
     }
 
-    private func tell(_ act: RuntimeCall.Act) { received(RuntimeCall(act, on: id)) }
+    private func tell(_ act: RuntimeCall.Act) { place.received(RuntimeCall(act, on: place.id)) }
 
     // MARK: - Answers
 
@@ -155,7 +174,7 @@ final class RuntimeConnection: ChannelDuplexHandler {
     ) {
         state = .answering
         refusal = nil
-        let closes = closes || !keepsAlive
+        let closes = closes || !manner.keepsAlive
         var headers = HTTPHeaders(reply.headers.map { ($0.name, $0.value) })
         if !headers.contains(name: "Content-Type") { headers.add(name: "Content-Type", value: "application/json") }
         headers.add(name: "Content-Length", value: "\(reply.body.readableBytes)")
@@ -163,7 +182,7 @@ final class RuntimeConnection: ChannelDuplexHandler {
         let status = HTTPResponseStatus(statusCode: reply.status)
         let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(reply.body))), promise: nil)
+        if !manner.isBodiless { context.write(wrapOutboundOut(.body(.byteBuffer(reply.body))), promise: nil) }
         let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
         written.cascade(to: promise)
         written.assumeIsolated().whenSuccess { [self] in
@@ -179,16 +198,18 @@ final class RuntimeConnection: ChannelDuplexHandler {
         while let part = behind.popFirst() { take(part, context) }
         guard isHeldUp else { return }
         isHeldUp = false
-        context.read()
+        read(context: context)
     }
 
     /// What its client still sends meets no closed socket for a while: the answer would be lost with it.
     private func finish(_ context: ChannelHandlerContext) {
         guard case .answering = state else { return }
         state = .closing
+        place.wire.drop()
         context.close(mode: .output, promise: nil)
         context.read()
-        lingering = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
+        later?.cancel()
+        later = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
     }
 
     // MARK: - The connection
@@ -196,18 +217,24 @@ final class RuntimeConnection: ChannelDuplexHandler {
     func read(context: ChannelHandlerContext) {
         if !behind.isEmpty { return isHeldUp = true }
         switch state {
-        case .idle, .uploading, .asking: context.read()
-        case .closing: if passedOver <= Self.longestLingering { context.read() }
+        case .idle, .uploading, .asking:
+            guard let pause = place.pace.left else { return context.read() }
+            guard later == nil else { return }
+            later = context.eventLoop.assumeIsolated().scheduleTask(in: pause) { [self] in
+                later = nil
+                read(context: context)
+            }
+        case .closing: if place.wire.drops { context.read() }
         // That it hangs up is told without a read.
         case .waiting, .answering: isHeldUp = true
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        lingering?.cancel()
+        later?.cancel()
         tellGathered()
         state = .closing
-        left()
+        place.left()
         tell(.hungUp)
     }
 
@@ -216,6 +243,7 @@ final class RuntimeConnection: ChannelDuplexHandler {
 
     private func close(_ context: ChannelHandlerContext) {
         state = .closing
+        place.wire.drop()
         gathered = ByteBuffer()
         behind = []
         context.close(promise: nil)

@@ -14,7 +14,7 @@ final class RuntimeListener: Sendable {
         var listener: (any Channel)?
         var connections: [Int: Connection] = [:]
         var next = 0
-        var isHeldUp = false
+        var loop: (any EventLoop)?
         var isClosed = false
     }
 
@@ -25,7 +25,9 @@ final class RuntimeListener: Sendable {
     }
 
     private let state = Mutex(State())
+    private let pace = RuntimePace()
     private let charge: @Sendable () -> MemoryBudget.Charge
+    private let isHeldUp: @Sendable () -> Bool
     private let received: @Sendable (RuntimeCall) -> Void
 
     /// A client needs one, and some have one for answers beside it.
@@ -35,9 +37,13 @@ final class RuntimeListener: Sendable {
 
     /// - Parameters:
     ///   - charge: an empty one.
+    ///   - isHeldUp: whether nothing is to be read.
     ///   - received: called on the loop.
-    init(charge: @escaping @Sendable () -> MemoryBudget.Charge, received: @escaping @Sendable (RuntimeCall) -> Void) {
-        (self.charge, self.received) = (charge, received)
+    init(
+        charge: @escaping @Sendable () -> MemoryBudget.Charge, isHeldUp: @escaping @Sendable () -> Bool,
+        received: @escaping @Sendable (RuntimeCall) -> Void
+    ) {
+        (self.charge, self.isHeldUp, self.received) = (charge, isHeldUp, received)
     }
 
     /// Begins to listen.
@@ -45,6 +51,7 @@ final class RuntimeListener: Sendable {
     func open(_ socket: CellSocket, on loop: any EventLoop, failed: @escaping @Sendable (any Error) -> Void) {
         let number = fcntl(socket.descriptor.number, F_DUPFD_CLOEXEC, 3)
         guard number >= 0 else { return failed(SystemError("fcntl")) }
+        state.withLock { $0.loop = loop }
         let bootstrap = ServerBootstrap(group: loop)
             // Those that it accepts have it from there.
             .serverChannelOption(.socketOption(.so_rcvbuf), value: SocketOptionValue(Self.kernelBuffer))
@@ -53,15 +60,17 @@ final class RuntimeListener: Sendable {
             // A turn of the loop is others', too: one read of each connection, and so at most one request.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(
-                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: RuntimeConnection.longestRead)
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: RuntimeWire.longestRead)
             )
             .childChannelInitializer { [self] channel in
-                guard let (id, isHeldUp) = enter(channel) else { return channel.close() }
+                guard let (id, charge) = enter(channel) else { return channel.close() }
                 let opened = channel.eventLoop.makeCompletedFuture {
-                    try RuntimeConnection(id: id, received: received) { [self] in leave(id) }
-                        .enter(channel.pipeline.syncOperations)
+                    let place = RuntimeConnection.Place(
+                        id: id, wire: RuntimeWire(charge), pace: pace, received: received,
+                        left: { [self] in leave(id) })
+                    try RuntimeConnection(place).enter(channel.pipeline.syncOperations)
                 }
-                return isHeldUp ? opened.flatMap { channel.setOption(.autoRead, value: false) } : opened
+                return isHeldUp() ? opened.flatMap { channel.setOption(.autoRead, value: false) } : opened
             }
         bootstrap.withBoundSocket(number).whenComplete { [self] result in
             switch result {
@@ -95,13 +104,13 @@ final class RuntimeListener: Sendable {
         if reply.status == 200 { received(RuntimeCall(.unsent, on: connection)) }
     }
 
-    /// Reads nothing more, or goes on.
-    func holdUp(_ isHeldUp: Bool) {
-        let channels = state.withLock { state in
-            state.isHeldUp = isHeldUp
-            return state.connections.values.map(\.channel)
+    /// Reads nothing more, or goes on: as `isHeldUp` has it by then.
+    func holdUp() {
+        state.withLock { $0.loop }?.execute { [self] in
+            let channels = state.withLock { $0.connections.values.map(\.channel) }
+            let reads = !isHeldUp()
+            for channel in channels { _ = channel.setOption(.autoRead, value: reads) }
         }
-        for channel in channels { _ = channel.setOption(.autoRead, value: !isHeldUp) }
     }
 
     /// The worker is gone.
@@ -114,15 +123,15 @@ final class RuntimeListener: Sendable {
         for channel in channels { channel.close(promise: nil) }
     }
 
-    /// - Returns: its number, and whether nothing is read of it for now; nil: there is no room for it.
-    private func enter(_ channel: any Channel) -> (Int, Bool)? {
+    /// - Returns: its number, and what it is charged to; nil: there is no room for it.
+    private func enter(_ channel: any Channel) -> (Int, MemoryBudget.Charge)? {
         let charge = charge()
-        guard charge.add(RuntimeConnection.weight) else { return nil }
+        guard charge.add(RuntimeWire.weight) else { return nil }
         return state.withLock { state in
             guard !state.isClosed, state.connections.count < Self.maxConnections else { return nil }
             state.next += 1
             state.connections[state.next] = Connection(channel: channel, charge: charge)
-            return (state.next, state.isHeldUp)
+            return (state.next, charge)
         }
     }
 

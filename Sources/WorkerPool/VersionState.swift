@@ -114,6 +114,18 @@ struct VersionState: Sendable {
         return min(limit, max(Self.leastMemory, peakMemory * 2, limit / Self.maxOvercommitted))
     }
 
+    /// Workers that have waited for longer than they need; as many as the target says stay.
+    func outlived(_ workers: [PoolMachine.WorkerID: PooledWorker], _ now: Instant) -> [PoolMachine.WorkerID] {
+        let lifetime = version.manifest.concurrency.idle.duration
+        // The oldest first.
+        return idle.prefix(max(0, idle.count - target)).map(\.id).filter { id in
+            workers[id]?.idleSince.map { now - $0 >= lifetime } == true
+        }
+    }
+
+    /// What is said to whom its bound keeps out.
+    var throttled: PoolRefusal { .throttled(retryAfter: secondsToFree) }
+
     /// Whole seconds until one of the invocations under way should be over.
     var secondsToFree: Int {
         max(1, Int((demand.wall / Double(version.manifest.concurrency.max)).rounded(.up)))
@@ -124,7 +136,7 @@ struct VersionState: Sendable {
     }
 
     /// About as long as a quick start takes.
-    static let longestReturn = Duration.milliseconds(20)
+    private static let longestReturn = Duration.milliseconds(20)
     /// Whoever was frugal for long may use its limit at any time: all at once, that is so many times the budget at most. The
     /// cells' own cgroup then bounds what the machine gives.
     private static let maxOvercommitted = 8

@@ -69,8 +69,8 @@ struct VersionTable: Sendable {
 
     var keepsAny: Bool { !kept.isEmpty }
 
-    /// Workers without an invocation, the first to go first: those that have waited for longest, then those that are to be
-    /// kept warm, then those that have answered and should wait by now, then those that are still starting ahead of need.
+    /// Workers without an invocation, the first to go first: those that have answered long ago and do not come back, then those that
+    /// have waited for longest, then those that are to be kept warm, then those that are still starting ahead of need.
     func expendable(_ workers: [PoolMachine.WorkerID: PooledWorker], _ now: Instant) -> [PoolMachine.WorkerID] {
         func waiting(_ states: [VersionState]) -> [PoolMachine.WorkerID] {
             states.flatMap(\.idle).compactMap { idle in workers[idle.id]?.idleSince.map { (idle.id, $0) } }
@@ -80,7 +80,7 @@ struct VersionTable: Sendable {
         let other = all.filter { $0.idle.count > $0.target }
         let late = workers.filter { $0.value.isLate(now) }.keys.sorted()
         let starting = workers.filter { $0.value.state == .starting && $0.value.isAhead }.keys.sorted()
-        return waiting(other) + waiting(warm) + late + starting
+        return late + waiting(other) + waiting(warm) + starting
     }
 
     var ids: [ID] { Array(numbers.values) }

@@ -18,6 +18,9 @@ struct WaitingLine: Sendable {
     /// Functions with somebody waiting.
     var turns: Int { order.count }
 
+    /// Of each of those, who has waited for longest.
+    var firsts: some Sequence<Waiting> { queues.values.lazy.compactMap(\.first) }
+
     func holds(_ name: FunctionName) -> Bool { queues[name] != nil }
     func count(of name: FunctionName) -> Int { queues[name]?.count ?? 0 }
     func first(of name: FunctionName) -> Waiting? { queues[name]?.first }
@@ -47,11 +50,11 @@ struct WaitingLine: Sendable {
     }
 
     /// Takes out who has waited for too long.
-    mutating func removeOverdue(_ now: ContinuousClock.Instant) -> [(FunctionName, PoolMachine.Ticket)] {
-        var overdue: [(FunctionName, PoolMachine.Ticket)] = []
+    mutating func removeOverdue(_ now: ContinuousClock.Instant) -> [(FunctionName, Waiting)] {
+        var overdue: [(FunctionName, Waiting)] = []
         for (name, queue) in queues {
             for waiting in queue where waiting.until <= now && remove(waiting.ticket, of: name) {
-                overdue.append((name, waiting.ticket))
+                overdue.append((name, waiting))
             }
         }
         return overdue

@@ -40,19 +40,6 @@ final class WorkerRunner: Sendable {
         var charge: MemoryBudget.Charge?
     }
 
-    /// What the pool is told.
-    enum Event {
-        /// Its process is there, but is not ready yet.
-        case launched
-        /// It is ready, so long after its launch.
-        case ready(Duration)
-        /// It waits for an invocation. Its memory is told now and then.
-        case idle(memory: Int?)
-        case ended
-        /// It wants a tick by then.
-        case deadline(Instant)
-    }
-
     /// Asked for once: it reads files.
     private static let processors = System.coreCount
 
@@ -143,16 +130,17 @@ final class WorkerRunner: Sendable {
                 opened: { [self] in attach($0, $1) },
                 logOpened: { [self] channel in state.withLock { $0.logChannel = channel } })
         } catch let error as LaunchError {
-            handle(.failed(error))
-            handle(.gone)
+            failed(error)
         } catch let error as SystemError {
-            handle(.failed(LaunchError(stage: "pipes", number: error.number)))
-            handle(.gone)
+            failed(LaunchError(stage: "pipes", number: error.number))
         } catch {
             tell("no launch plan can be made: \(error)", nil)
-            handle(.failed(LaunchError(stage: "plan", number: EINVAL)))
-            handle(.gone)
+            failed(LaunchError(stage: "plan", number: EINVAL))
         }
+    }
+
+    private func failed(_ error: LaunchError) {
+        for input in [.failed(error), WorkerMachine.Input.gone] { handle(input) }
     }
 
     /// Ends the worker, if this invocation is still its own.
@@ -195,8 +183,10 @@ final class WorkerRunner: Sendable {
     }
 
     private func listen(_ socket: CellSocket, on loop: any EventLoop) {
-        let charge = { @Sendable [budget, version] in budget.charge(of: version.name.text) }
-        let runtime = RuntimeListener(charge: charge) { [self] call in
+        let runtime = RuntimeListener(
+            charge: { [budget, version] in budget.charge(of: version.name.text) },
+            isHeldUp: { [self] in state.withLock { $0.reply.isHeldUp } }
+        ) { [self] call in
             guard case .body(let bytes) = call.act else { return handle(.called(call)) }
             took(bytes.readableBytes, as: .called(call))
         }
@@ -241,7 +231,8 @@ final class WorkerRunner: Sendable {
         handle(fits ? input : .crowdedOut)
         // What has gone on is charged there, and not all that comes is kept. An answer that is whole keeps its charge.
         state.withLock { state in
-            if let held = state.machine.held { state.reply.charge?.reduce(to: held) }
+            let held = state.machine.held ?? (state.reply.completion == nil ? state.machine.dialogue.held : nil)
+            if let held { state.reply.charge?.reduce(to: held) }
         }
     }
 
@@ -252,7 +243,7 @@ final class WorkerRunner: Sendable {
             state.reply.isHeldUp = isHeldUp
             return (state.input.channel, state.runtime)
         }
-        if let runtime { return runtime.holdUp(isHeldUp) }
+        if let runtime { return runtime.holdUp() }
         _ = channel?.setOption(.autoRead, value: !isHeldUp)
     }
 
@@ -365,7 +356,8 @@ final class WorkerRunner: Sendable {
             case .failure(var failure) where failure.outcome == .exit || failure.outcome == .signal:
                 let log = state.log.lines.tail
                 failure.ends?.log = log
-                failure.detail += Explanation.text(of: failure.cause, log: log, refused: refused, under: version.manifest)
+                failure.detail += Explanation.text(
+                    of: failure.cause, log: log, refused: refused, under: version.manifest)
                 completion.result = .failure(failure)
             case .failure: break
             }

@@ -21,3 +21,18 @@ package struct WorkerSinks: Sendable {
         self.lost = lost
     }
 }
+
+extension WorkerRunner {
+    /// What the pool is told.
+    enum Event {
+        /// Its process is there, but is not ready yet.
+        case launched
+        /// It is ready, so long after its launch.
+        case ready(Duration)
+        /// It waits for an invocation. Its memory is told now and then.
+        case idle(memory: Int?)
+        case ended
+        /// It wants a tick by then.
+        case deadline(Instant)
+    }
+}

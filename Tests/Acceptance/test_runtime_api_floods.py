@@ -4,9 +4,12 @@ pieces of a byte, and work behind an answer.
 Each was once the end of a host, or of its patience. After each the host is the same process, holds no more memory, and serves others.
 """
 
+import base64
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -230,13 +233,13 @@ def test_little_parts_of_a_great_answer(host):
         def misbehave(id, event):
             with socket.create_connection(PLACE, 60) as connection:
                 connection.sendall(beginning(id, "Transfer-Encoding: chunked", "Lambda-Runtime-Function-Response-Mode: streaming"))
-                for _ in range(100): connection.sendall(chunk(b"x") * 10_000)
+                for _ in range(20): connection.sendall(chunk(b"x") * 10_000)
                 connection.sendall(b"0\\r\\n\\r\\n")
                 connection.recv(1000)
         """, "mode: reactor\nstream: true\n", limits=LONG_WALL)
     watched = Watched(host)
     reply = watched.during(lambda: host.request("POST", f"/fn/{name}", b"1", timeout=60))
-    assert reply.status == 200 and len(reply.body) == 1_000_000, (reply.status, len(reply.body))
+    assert reply.status == 200 and len(reply.body) == 200_000, (reply.status, len(reply.body))
 
 
 @pytest.mark.parametrize("where", ["ID/response", "none/response", "ID/error", "nothing"])
@@ -274,6 +277,87 @@ def test_a_great_event_for_who_closes(host, version):
         """, limits={"memory": "256MiB", **LONG_WALL})
     for size in (10, 5 * MIB, 5 * MIB, 10):
         assert host.invoke(name, "a" * size, expect="ok", timeout=60).json() == size + 2
+
+
+ENDLESS = {
+    "chunks of what is refused": (b"POST /2018-06-01/runtime/invocation/x/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "requests behind what is refused": (
+        b"POST /2018-06-01/runtime/invocation/x/response HTTP/1.1\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000, b"GET / HTTP/1.1\r\n\r\n"),
+    "chunks of an error": (b"POST /2018-06-01/runtime/invocation/ID/error HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "line ends": (b"", b"\r\n"),
+    "a chunk's extension": (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"aaaa"),
+    "extensions of chunks": (
+        b"POST /2018-06-01/runtime/invocation/ID/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"a" * 5000 + b"\r\nx\r\n"),
+}
+
+
+def processor_time(pid):
+    """Of a process, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_what_costs_the_host_more_than_its_sender(host, case):
+    """On all its connections and on new ones, as fast as it can: the host's own processor time is a small part of what has passed."""
+    head, rest = (base64.b64encode(part).decode() for part in ENDLESS[case])
+    name = mischief(host, """
+        import base64
+        def misbehave(id, event):
+            head, rest = (base64.b64decode(part).replace(b"ID", id.encode()) for part in event)
+            rest *= 200_000 // len(rest)
+            end = time.monotonic() + 4
+            def send_on():
+                while time.monotonic() < end:
+                    try:
+                        with socket.create_connection(PLACE, 5) as connection:
+                            connection.sendall(head)
+                            while time.monotonic() < end: connection.sendall(rest)
+                    except OSError: pass
+            threads = [threading.Thread(target=send_on) for _ in range(7)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            answer(id, "done")
+        """, limits=LONG_WALL)
+    host.invoke(name, expect="ok")
+    pid = host.supervisor.pid
+    before, began = processor_time(pid), time.monotonic()
+    host.invoke(name, [head, rest], timeout=60)
+    spent, passed = processor_time(pid) - before, time.monotonic() - began
+    assert spent < 0.3 * passed + 0.3, (spent, passed)
+
+
+# -- Honest clients ---------------------------------------------------------------------------------------------------
+
+
+def test_an_error_with_a_long_cause(host):
+    """AWS's own clients send the whole trace in a header, too: 80 KB after a recursion without an end."""
+    name = mischief(host, """
+        def misbehave(id, event):
+            headers = {"Lambda-Runtime-Function-Error-Type": "RecursionError", "Lambda-Runtime-Function-XRay-Error-Cause": "x" * event}
+            ask("POST", f"invocation/{id}/error", b'{"errorType":"RecursionError","errorMessage":"too deep","stackTrace":[]}', headers)
+        """)
+    for length in (10, 20_000, 80_000, 120_000):
+        told = failed(host.invoke(name, length), "error")
+        assert told["error"]["type"] == "RecursionError" and told["error"]["message"] == "too deep", told
+    goes_on(host, name)
+
+
+def test_head_and_expect(host):
+    """HEAD has no body, and who asks whether to go on is told so, wherever he sends it."""
+    name = mischief(host, """
+        def misbehave(id, event):
+            connection = opened()
+            connection.request("HEAD", "/")
+            first = connection.getresponse()
+            told = [first.status, len(first.read())]
+            connection.request("GET", "/")
+            told.append(connection.getresponse().status)
+            raw = said(b"POST / HTTP/1.1\\r\\nExpect: 100-Continue\\r\\nContent-Length: 2\\r\\n\\r\\n")
+            answer(id, told + [raw.decode()])
+        """)
+    *told, raw = host.invoke(name, 1, expect="ok").json()
+    assert told == [404, 0, 404] and raw.startswith("HTTP/1.1 100 "), (told, raw)
 
 
 # -- Behind an answer -------------------------------------------------------------------------------------------------
@@ -338,3 +422,19 @@ def test_work_behind_an_answer_is_on_the_functions_bill(host):
     for _ in range(3):
         reply = host.invoke(name, expect="ok")
         assert reply.json() == first.json() and float(reply["Bulkhead-Usage"].split("cpu-ms=")[1].split(",")[0]) > 300, reply
+
+
+def test_who_does_not_ask_again_is_nobody_elses_trouble(host, example_folder):
+    """Whoever waits for its place waits alone: others' workers are kept warm meanwhile, and it is told whose fault it is."""
+    warm, stuck = deploy(host, "serve(lambda event, headers: event)", "concurrency: {warm: 2}\n"), deploy(
+        host, ANSWERS_AND_GOES_ON, "mode: reactor\nconcurrency: {max: 1}\n", limits={"wall": "60s"})
+    host.invoke(stuck, "sleep", expect="ok")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(host.invoke, stuck, "sleep", timeout=60)
+        starts = []
+        while not waiting.done():
+            starts.append(host.invoke(warm, 1, expect="ok")["Bulkhead-Start"])
+            time.sleep(0.5)
+        assert starts[-5:].count("prewarmed") >= 3, starts
+        assert waiting.result().outcome == "throttled", waiting.result()
+    host.delete(stuck)

@@ -202,7 +202,7 @@ import Testing
         let id = try servedOnce(pool, one, ticket: 1)
         _ = pool.request(2, one, now: now)
         pool.finished(id, wall: .zero, isSound: true, now: now)
-        let late = now + .seconds(1)
+        let late = now + .seconds(2)
         #expect(pool.request(3, one, now: late).isEmpty, "it waits, and no second worker is started")
         #expect(pool.tick(now: late).isEmpty)
         let other = try version("g")
