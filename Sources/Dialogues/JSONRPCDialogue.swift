@@ -106,6 +106,12 @@ package struct JSONRPCDialogue: Sendable {
             let longest = chunked == nil ? longestWhole : min(longestWhole, Self.longestChunk)
             let isTooLong = pending.readableBytes > longest + Self.envelope
             guard end != nil else {
+                // A little of much that was read would keep all of that.
+                if pending.readableBytes == 0 {
+                    pending = ByteBuffer()
+                } else if pending.readableBytes * 2 < pending.storageCapacity {
+                    pending = ByteBuffer(bytes: pending.readableBytesView)
+                }
                 if state == .idle, pending.readableBytes > 0 {
                     events.append(violation("the worker wrote without being asked", pending))
                 } else if isTooLong {

@@ -54,34 +54,61 @@ package final class MemoryBudget: Sendable {
         }
     }
 
+    /// What is beyond is another's from now on, if that one has room for it.
+    private func move(_ bytes: Int, from old: String?, to owner: String) -> Bool {
+        let beyond = max(0, bytes - Self.free)
+        guard beyond > 0, old != owner else { return true }
+        return shares.withLock { shares in
+            guard shares[owner, default: 0] + beyond <= limit / 2 else { return false }
+            shares[owner, default: 0] += beyond
+            guard let old else { return true }
+            let left = shares[old, default: 0] - beyond
+            shares[old] = left > 0 ? left : nil
+            return true
+        }
+    }
+
     /// What is held for one purpose; given back when the last who refers to it lets go.
     package final class Charge: Sendable {
+        private struct State {
+            var bytes = 0
+            var owner: String?
+        }
+
         private let budget: MemoryBudget
-        private let owner: String?
-        private let bytes = Mutex(0)
+        private let state: Mutex<State>
 
         fileprivate init(_ budget: MemoryBudget, _ owner: String?) {
             self.budget = budget
-            self.owner = owner
+            state = Mutex(State(owner: owner))
         }
 
         deinit { reduce(to: 0) }
 
         /// Charges more. False, and nothing is charged, when there is no room for it.
         package func add(_ count: Int) -> Bool {
-            bytes.withLock { bytes in
-                guard budget.take(count, having: bytes, owner) else { return false }
-                bytes += count
+            state.withLock { state in
+                guard budget.take(count, having: state.bytes, state.owner) else { return false }
+                state.bytes += count
+                return true
+            }
+        }
+
+        /// It is known by now whose it is. False, and nothing has changed, when that one holds too much already.
+        package func move(to owner: String) -> Bool {
+            state.withLock { state in
+                guard budget.move(state.bytes, from: state.owner, to: owner) else { return false }
+                state.owner = owner
                 return true
             }
         }
 
         /// Gives back all but `count`.
         package func reduce(to count: Int) {
-            bytes.withLock { bytes in
-                guard bytes > count else { return }
-                budget.give(bytes - count, having: bytes, owner)
-                bytes = count
+            state.withLock { state in
+                guard state.bytes > count else { return }
+                budget.give(state.bytes - count, having: state.bytes, state.owner)
+                state.bytes = count
             }
         }
     }

@@ -54,6 +54,7 @@ struct InvokeOperation: OperationGroup {
     ) throws -> (Invocation, qualifier: String?) {
         let id = call.request.id
         let (version, qualifier) = try resolved(call, key: id)
+        guard arrived.charge?.move(to: version.name.text) != false else { throw Failure.crowded }
         var event = arrived
         // A qualifier is out of letters, digits, - , _ and $ alone.
         event.lambda = LambdaAsking(

@@ -29,8 +29,7 @@ extension PoolMachine {
         return true
     }
 
-    /// Those that have answered and do not wait again are as much of `concurrency.max` as those at work: else a function that answers
-    /// and goes on would have every place.
+    /// Those that have answered and do not wait again count as well: else a function that answers and goes on had every place.
     func mayHaveMore(_ version: FunctionVersion) -> Bool {
         let atWork = admitted.count(of: version.name) - line.count(of: version.name)
         return atWork + versions.returning(of: version.name) < version.manifest.concurrency.max
@@ -62,8 +61,8 @@ extension PoolMachine {
     /// Starts workers ahead of need, as far as there is room that nobody else waits for.
     mutating func replenish(_ key: VersionTable.ID, _ now: Instant) -> [Action] {
         var actions: [Action] = []
-        while !isDraining, !isShort, canStart, load.live < options.maxWorkers,
-            versions[key]?.lacks(now) ?? 0 > 0, let state = versions[key],
+        while !isDraining, canStart, load.live < options.maxWorkers,
+            versions[key]?.lacks(now) ?? 0 > 0, !isShort, let state = versions[key],
             load.memory + state.expectedMemory <= options.memory
         {
             let loop = nextWorker % options.loops
@@ -117,6 +116,7 @@ extension PoolMachine {
     mutating func retire(_ id: WorkerID) -> [Action] {
         guard let worker = workers[id], worker.state != .retiring else { return [] }
         leaveIdle(id)
+        returned(id)
         retireQuietly(id)
         return [.retire(id)]
     }

@@ -133,7 +133,7 @@ struct PoolMachine: Sendable {
         }
         if !isCurrent { versions.set(worker.version, kept: 0) }
         guard isCurrent, worker.served < versions[worker.version]?.maxServed ?? 0 else {
-            return retire(id) + (wasStarting ? serve(now) : [])
+            return retire(id) + (wasStarting || waitingCount > 0 ? serve(now) : [])
         }
         workers[id]?.state = .idle
         workers[id]?.idleSince = now
@@ -204,8 +204,10 @@ struct PoolMachine: Sendable {
         for key in versions.ids {
             guard let state = versions[key], isMeant(state.version) else { continue }
             if !isServed { versions.set(key, kept: 0) }
-            for (id, worker) in workers where worker.version == key { workers[id]?.served = state.maxServed }
-            for idle in state.idle { actions += retire(idle.id) }
+            for id in workers.keys.sorted() where workers[id]?.version == key {
+                workers[id]?.served = state.maxServed
+                if workers[id]?.isFree == true { actions += retire(id) }
+            }
             versions.forgetIfUnused(key, now, line)
         }
         return actions
@@ -235,9 +237,7 @@ struct PoolMachine: Sendable {
     }
 
     /// Whether time has to be told: while something waits, idles or is to be kept warm.
-    var needsTicks: Bool {
-        waitingCount > 0 || !workers.isEmpty || versions.keepsAny
-    }
+    var needsTicks: Bool { waitingCount > 0 || !workers.isEmpty || versions.keepsAny }
 
     // MARK: - Serving those who wait
 

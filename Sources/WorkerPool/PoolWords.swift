@@ -80,6 +80,9 @@ struct PooledWorker {
         isAhead = ticket == nil
     }
 
+    /// Whether nobody waits for what it does: it waits, or has answered and should.
+    var isFree: Bool { idleSince != nil || returningSince != nil }
+
     /// Whether it should have come back long ago.
     func isLate(_ now: ContinuousClock.Instant) -> Bool {
         returningSince.map { now - $0 > Self.longestReturn } == true && state != .retiring

@@ -12,21 +12,15 @@ import Synchronization
 final class RuntimeListener: Sendable {
     private struct State {
         var listener: (any Channel)?
-        var connections: [Int: Connection] = [:]
+        var connections: [Int: any Channel] = [:]
         var next = 0
         var loop: (any EventLoop)?
         var isClosed = false
     }
 
-    private struct Connection {
-        let channel: any Channel
-        /// Of what it may hold before it is known whose it is.
-        let charge: MemoryBudget.Charge
-    }
-
     private let state = Mutex(State())
     private let pace = RuntimePace()
-    private let charge: @Sendable () -> MemoryBudget.Charge
+    private let charge: RuntimeCharge
     private let isHeldUp: @Sendable () -> Bool
     private let received: @Sendable (RuntimeCall) -> Void
 
@@ -40,10 +34,10 @@ final class RuntimeListener: Sendable {
     ///   - isHeldUp: whether nothing is to be read.
     ///   - received: called on the loop.
     init(
-        charge: @escaping @Sendable () -> MemoryBudget.Charge, isHeldUp: @escaping @Sendable () -> Bool,
+        charge: MemoryBudget.Charge, isHeldUp: @escaping @Sendable () -> Bool,
         received: @escaping @Sendable (RuntimeCall) -> Void
     ) {
-        (self.charge, self.isHeldUp, self.received) = (charge, isHeldUp, received)
+        (self.charge, self.isHeldUp, self.received) = (RuntimeCharge(charge), isHeldUp, received)
     }
 
     /// Begins to listen.
@@ -63,10 +57,10 @@ final class RuntimeListener: Sendable {
                 .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: RuntimeWire.longestRead)
             )
             .childChannelInitializer { [self] channel in
-                guard let (id, charge) = enter(channel) else { return channel.close() }
+                guard let id = enter(channel) else { return channel.close() }
                 let opened = channel.eventLoop.makeCompletedFuture {
                     let place = RuntimeConnection.Place(
-                        id: id, wire: RuntimeWire(charge), pace: pace, received: received,
+                        id: id, wire: RuntimeWire(charge, pace), pace: pace, received: received,
                         left: { [self] in leave(id) })
                     try RuntimeConnection(place).enter(channel.pipeline.syncOperations)
                 }
@@ -88,7 +82,7 @@ final class RuntimeListener: Sendable {
 
     /// - Parameter charge: what the reply is charged to, until it is on its way.
     func reply(_ reply: RuntimeReply, to connection: Int, _ charge: MemoryBudget.Charge?) {
-        let channel = state.withLock { $0.connections[connection]?.channel }
+        let channel = state.withLock { $0.connections[connection] }
         guard let channel else { return lost(reply, connection) }
         // In a turn of its own: see `RuntimeConnection.write`.
         channel.eventLoop.execute { [self] in
@@ -107,7 +101,7 @@ final class RuntimeListener: Sendable {
     /// Reads nothing more, or goes on: as `isHeldUp` has it by then.
     func holdUp() {
         state.withLock { $0.loop }?.execute { [self] in
-            let channels = state.withLock { $0.connections.values.map(\.channel) }
+            let channels = state.withLock { Array($0.connections.values) }
             let reads = !isHeldUp()
             for channel in channels { _ = channel.setOption(.autoRead, value: reads) }
         }
@@ -118,22 +112,26 @@ final class RuntimeListener: Sendable {
         let channels = state.withLock { state in
             defer { (state.listener, state.connections) = (nil, [:]) }
             state.isClosed = true
-            return (state.listener.map { [$0] } ?? []) + state.connections.values.map(\.channel)
+            return (state.listener.map { [$0] } ?? []) + state.connections.values
         }
         for channel in channels { channel.close(promise: nil) }
     }
 
-    /// - Returns: its number, and what it is charged to; nil: there is no room for it.
-    private func enter(_ channel: any Channel) -> (Int, MemoryBudget.Charge)? {
-        let charge = charge()
+    /// - Returns: its number; nil: there is no room for it.
+    private func enter(_ channel: any Channel) -> Int? {
         guard charge.add(RuntimeWire.weight) else { return nil }
-        return state.withLock { state in
+        let id = state.withLock { state -> Int? in
             guard !state.isClosed, state.connections.count < Self.maxConnections else { return nil }
             state.next += 1
-            state.connections[state.next] = Connection(channel: channel, charge: charge)
-            return (state.next, charge)
+            state.connections[state.next] = channel
+            return state.next
         }
+        if id == nil { charge.give(RuntimeWire.weight) }
+        return id
     }
 
-    private func leave(_ id: Int) { state.withLock { $0.connections[id] = nil } }
+    private func leave(_ id: Int) {
+        state.withLock { $0.connections[id] = nil }
+        charge.give(RuntimeWire.weight)
+    }
 }

@@ -4,11 +4,16 @@ import Synchronization
 
 /// In front of a runtime's HTTP parser: counts what the parser has taken and nothing has come of, which nobody else sees. White space
 /// before a request, and a chunk's extension, have no end of their own.
-final class RuntimeWire: ChannelInboundHandler {
+final class RuntimeWire: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
 
-    private let charge: MemoryBudget.Charge
+    private let charge: RuntimeCharge
+    private let pace: RuntimePace
+    /// Whether what is read was asked for: at its end a connection is read to it, whoever wants that.
+    private var isAsked = false
     /// Bytes of which nothing has come yet.
     private(set) var pending = 0
     /// Bytes of those that have a charge beside `weight`.
@@ -26,14 +31,34 @@ final class RuntimeWire: ChannelInboundHandler {
     private static let overhead = 64
     private static let longestDropped = 256 << 10
 
-    /// - Parameter charge: of the connection; it has `weight` already.
-    init(_ charge: MemoryBudget.Charge) { self.charge = charge }
+    /// - Parameter charge: of the worker's connections; it has this one's `weight` already.
+    init(_ charge: RuntimeCharge, _ pace: RuntimePace) { (self.charge, self.pace) = (charge, pace) }
+
+    func read(context: ChannelHandlerContext) {
+        isAsked = true
+        context.read()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isAsked = false
+        context.fireChannelReadComplete()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        giveBack()
+        context.fireChannelInactive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let count = unwrapInboundIn(data).readableBytes
         guard dropped == nil else {
             dropped? += count
             return
+        }
+        // Else whoever is read slowly would end its connections, and begin others.
+        guard isAsked || pace.left == nil else {
+            drop()
+            return context.close(promise: nil)
         }
         pending += count
         guard pending <= Self.longestHead + Self.longestRead, hold(count) else { return context.close(promise: nil) }
@@ -42,8 +67,9 @@ final class RuntimeWire: ChannelInboundHandler {
 
     private func hold(_ count: Int) -> Bool {
         guard pending > Self.weight else { return true }
+        guard charge.add(count) else { return false }
         charged += count
-        return charge.add(count)
+        return true
     }
 
     /// The parser has made something of it all.
@@ -60,8 +86,8 @@ final class RuntimeWire: ChannelInboundHandler {
 
     private func giveBack() {
         guard charged > 0 else { return }
+        charge.give(charged)
         charged = 0
-        charge.reduce(to: Self.weight)
     }
 
     /// Nothing is parsed any more.
@@ -71,11 +97,35 @@ final class RuntimeWire: ChannelInboundHandler {
     var drops: Bool { dropped ?? 0 <= Self.longestDropped }
 }
 
+/// What a worker's connections hold before it is known for what: one charge for all, of which the first bytes alone are free.
+final class RuntimeCharge: Sendable {
+    private let charge: MemoryBudget.Charge
+    private let bytes = Mutex(0)
+
+    /// - Parameter charge: an empty one.
+    init(_ charge: MemoryBudget.Charge) { self.charge = charge }
+
+    func add(_ count: Int) -> Bool {
+        bytes.withLock { bytes in
+            guard charge.add(count) else { return false }
+            bytes += count
+            return true
+        }
+    }
+
+    func give(_ count: Int) {
+        bytes.withLock { bytes in
+            bytes -= count
+            charge.reduce(to: bytes)
+        }
+    }
+}
+
 /// How fast a worker may be read: parts that are made of a few bytes each cost the host's processor, and not the worker's.
 final class RuntimePace: Sendable {
     private let rest = Mutex(NIODeadline.uptimeNanoseconds(0))
     /// Of one read; more than an honest client's has.
-    private static let free = 64
+    private static let free = 16
     /// So many that are no part cost as much as one.
     private static let bytes = 128
     /// For each part beyond: some fifty times what one costs.

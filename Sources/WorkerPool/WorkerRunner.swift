@@ -184,8 +184,7 @@ final class WorkerRunner: Sendable {
 
     private func listen(_ socket: CellSocket, on loop: any EventLoop) {
         let runtime = RuntimeListener(
-            charge: { [budget, version] in budget.charge(of: version.name.text) },
-            isHeldUp: { [self] in state.withLock { $0.reply.isHeldUp } }
+            charge: budget.charge(of: version.name.text), isHeldUp: { [self] in state.withLock { $0.reply.isHeldUp } }
         ) { [self] call in
             guard case .body(let bytes) = call.act else { return handle(.called(call)) }
             took(bytes.readableBytes, as: .called(call))

@@ -33,6 +33,19 @@ import Testing
         #expect(held.count == 1024)
     }
 
+    /// What was nobody's in particular becomes a function's, whole or not at all.
+    @Test func movesToAnotherOwner() {
+        let budget = MemoryBudget(limit: 16 << 20)
+        let first = budget.charge(of: "unknown"), second = budget.charge(of: "unknown"), third = budget.charge(of: "f")
+        #expect(first.add(8 << 20) && !second.add(1 << 20))
+        #expect(first.move(to: "f") && second.add(1 << 20), "the first has its room again")
+        #expect(!third.add(1 << 20), "and the other has it no more")
+        #expect(!second.move(to: "f") && budget.used == 9 << 20)
+        first.reduce(to: 0)
+        #expect(second.move(to: "f") && third.add(7 << 20) && !third.add(1 << 20))
+        #expect(budget.used == 8 << 20)
+    }
+
     @Test func oneFunctionTakesHalfAtMost() {
         let budget = MemoryBudget(limit: 16 << 20)
         let first = budget.charge(of: "f"), second = budget.charge(of: "f"), other = budget.charge(of: "g")

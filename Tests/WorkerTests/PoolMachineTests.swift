@@ -212,8 +212,25 @@ import Testing
         #expect(pool.becameIdle(id, memory: nil, isCurrent: true, now: late).isEmpty, "too late")
         #expect(pool.workerCount == 3)
         for busy in [2, 3] { pool.finished(busy, wall: .zero, isSound: false, now: late) }
-        _ = pool.ended(2, now: late)
-        #expect(launches(pool.ended(id, now: late)).map(\.1) == [3], "its place is free")
+        #expect(launches(pool.ended(2, now: late)).map(\.1) == [3], "its place is free")
+        #expect(pool.ended(id, now: late).isEmpty)
+    }
+
+    /// Whoever waits for those of its own function keeps nobody's workers from being started ahead, and no new version from its first.
+    @Test func whoWaitsForItsOwnIsNobodyElsesTrouble() throws {
+        let pool = pool()
+        let one = try version { $0.max = 1 }
+        let id = try servedOnce(pool, one, ticket: 1)
+        _ = pool.request(2, one, now: now)
+        pool.finished(id, wall: .zero, isSound: true, now: now)
+        #expect(pool.request(3, one, now: now).isEmpty)
+        let warm = try version("g") { $0.warm = 1 }
+        let first = launches(pool.serves(warm, now: now))
+        #expect(first.map(\.1) == [nil])
+        let mended = try version(number: 2) { $0.max = 1 }
+        #expect(pool.outdated({ $0.number != 1 }, now: now) == [.retire(id)], "nobody waits for it to come back")
+        #expect(pool.abandon(3, one.name))
+        #expect(launches(pool.request(4, mended, now: now)).map(\.1) == [4])
     }
 
     /// That a worker waits and that its invocation is over are told by different threads.
