@@ -103,6 +103,14 @@ package final class MemoryBudget: Sendable {
             }
         }
 
+        /// Gives back so many of those that it has.
+        package func give(_ count: Int) {
+            state.withLock { state in
+                budget.give(count, having: state.bytes, state.owner)
+                state.bytes -= count
+            }
+        }
+
         /// Gives back all but `count`.
         package func reduce(to count: Int) {
             state.withLock { state in

@@ -20,7 +20,8 @@ final class RuntimeListener: Sendable {
 
     private let state = Mutex(State())
     private let pace = RuntimePace()
-    private let charge: RuntimeCharge
+    /// Of what connections hold before it is known for what: one for all, of which the first bytes alone are free.
+    private let charge: MemoryBudget.Charge
     private let isHeldUp: @Sendable () -> Bool
     private let received: @Sendable (RuntimeCall) -> Void
 
@@ -37,7 +38,7 @@ final class RuntimeListener: Sendable {
         charge: MemoryBudget.Charge, isHeldUp: @escaping @Sendable () -> Bool,
         received: @escaping @Sendable (RuntimeCall) -> Void
     ) {
-        (self.charge, self.isHeldUp, self.received) = (RuntimeCharge(charge), isHeldUp, received)
+        (self.charge, self.isHeldUp, self.received) = (charge, isHeldUp, received)
     }
 
     /// Begins to listen.

@@ -10,7 +10,7 @@ final class RuntimeWire: ChannelDuplexHandler {
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
-    private let charge: RuntimeCharge
+    private let charge: MemoryBudget.Charge
     private let pace: RuntimePace
     /// Whether what is read was asked for: at its end a connection is read to it, whoever wants that.
     private var isAsked = false
@@ -32,7 +32,7 @@ final class RuntimeWire: ChannelDuplexHandler {
     private static let longestDropped = 256 << 10
 
     /// - Parameter charge: of the worker's connections; it has this one's `weight` already.
-    init(_ charge: RuntimeCharge, _ pace: RuntimePace) { (self.charge, self.pace) = (charge, pace) }
+    init(_ charge: MemoryBudget.Charge, _ pace: RuntimePace) { (self.charge, self.pace) = (charge, pace) }
 
     func read(context: ChannelHandlerContext) {
         isAsked = true
@@ -95,30 +95,6 @@ final class RuntimeWire: ChannelDuplexHandler {
 
     /// Whether there is still something to be read past.
     var drops: Bool { dropped ?? 0 <= Self.longestDropped }
-}
-
-/// What a worker's connections hold before it is known for what: one charge for all, of which the first bytes alone are free.
-final class RuntimeCharge: Sendable {
-    private let charge: MemoryBudget.Charge
-    private let bytes = Mutex(0)
-
-    /// - Parameter charge: an empty one.
-    init(_ charge: MemoryBudget.Charge) { self.charge = charge }
-
-    func add(_ count: Int) -> Bool {
-        bytes.withLock { bytes in
-            guard charge.add(count) else { return false }
-            bytes += count
-            return true
-        }
-    }
-
-    func give(_ count: Int) {
-        bytes.withLock { bytes in
-            bytes -= count
-            charge.reduce(to: bytes)
-        }
-    }
 }
 
 /// How fast a worker may be read: parts that are made of a few bytes each cost the host's processor, and not the worker's.

@@ -140,7 +140,8 @@ final class WorkerRunner: Sendable {
     }
 
     private func failed(_ error: LaunchError) {
-        for input in [.failed(error), WorkerMachine.Input.gone] { handle(input) }
+        handle(.failed(error))
+        handle(.gone)
     }
 
     /// Ends the worker, if this invocation is still its own.
