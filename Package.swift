@@ -70,11 +70,17 @@ let package = Package(
     ],
     targets: [
         // 1. Values, no I/O: what a function, an invocation, a failure is.
-        .target(name: "FunctionModel", dependencies: ["Yams", .product(name: "NIOCore", package: "swift-nio")]),
+        .target(
+            name: "FunctionModel",
+            dependencies: ["WireText", "Yams", .product(name: "NIOCore", package: "swift-nio")]),
+        // Hostile text, read by its bytes and within bounds.
+        .target(name: "WireText", dependencies: [.product(name: "NIOCore", package: "swift-nio")]),
         // 2. Mechanisms. Metrics in atomics and their Prometheus text; spans and their OTLP:
         .target(
             name: "Telemetry",
-            dependencies: ["FunctionModel", .product(name: "CoreMetrics", package: "swift-metrics"), tracing]),
+            dependencies: [
+                "FunctionModel", "WireText", .product(name: "CoreMetrics", package: "swift-metrics"), tracing,
+            ]),
 
         // The C side. The launcher shares one header with Swift and links no library.
         .target(name: "CLauncherABI", path: "sandbox/abi"),
@@ -95,7 +101,7 @@ let package = Package(
 
         .target(name: "HostSystem", dependencies: ["CHostSystem"]),
         // Going out: the supervisor's side of it.
-        .target(name: "Courier", dependencies: ["FunctionModel", "CHostSystem", "HostSystem"]),
+        .target(name: "Courier", dependencies: ["FunctionModel", "WireText", "CHostSystem", "HostSystem"]),
         .target(
             name: "SandboxProfiles", path: "sandbox/profiles", exclude: ["table.py"],
             resources: [
@@ -107,21 +113,21 @@ let package = Package(
         .target(
             name: "Sandbox",
             dependencies: [
-                "FunctionModel", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging,
+                "FunctionModel", "WireText", "HostSystem", "SandboxProfiles", "CLauncherABI", "CSeccomp", logging,
             ]),
         .target(
             name: "Dialogues",
-            dependencies: ["FunctionModel", "HostSystem", .product(name: "NIOCore", package: "swift-nio")]),
+            dependencies: ["FunctionModel", "WireText", "HostSystem", .product(name: "NIOCore", package: "swift-nio")]),
         .target(
             name: "WorkerPool",
             dependencies: [
-                "FunctionModel", "HostSystem", "Sandbox", "Dialogues", logging,
+                "FunctionModel", "WireText", "HostSystem", "Sandbox", "Dialogues", logging,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ] + nio),
         .target(
             name: "Bundles",
             dependencies: [
-                "FunctionModel", "CHostSystem", "HostSystem", "CArchive",
+                "FunctionModel", "WireText", "CHostSystem", "HostSystem", "CArchive",
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),
         // What outlives the process, as intents; only a driver knows what is behind it.
@@ -129,22 +135,23 @@ let package = Package(
         .target(
             name: "StoreSQLite",
             dependencies: [
-                "FunctionModel", "HostSystem", "Store", .product(name: "GRDB", package: "GRDB.swift"),
+                "FunctionModel", "WireText", "HostSystem", "Store", .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // What differs from runtime to runtime: one file each.
         .target(
             name: "Runtimes",
             dependencies: [
-                "FunctionModel", "CHostSystem", "HostSystem", "Bundles", "Sandbox", "SandboxProfiles", "PythonRuntime",
+                "FunctionModel", "WireText", "CHostSystem", "HostSystem", "Bundles", "Sandbox", "SandboxProfiles",
+                "PythonRuntime",
             ]),
 
         // 4. Services, one noun each. They do not know each other, but for what is said here.
-        .target(name: "Catalogue", dependencies: ["FunctionModel", "Store"]),
+        .target(name: "Catalogue", dependencies: ["FunctionModel", "WireText", "Store"]),
         .target(
             name: "Access",
             dependencies: [
-                "FunctionModel", "HostSystem", "Store", "Courier",
+                "FunctionModel", "WireText", "HostSystem", "Store", "Courier",
                 .product(name: "Crypto", package: "swift-crypto"), .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), logging,
             ]),
@@ -154,14 +161,16 @@ let package = Package(
         .target(
             name: "Journal",
             dependencies: [
-                "FunctionModel", "HostSystem", "Store", "Sandbox", "WorkerPool", "Telemetry", logging, tracing,
+                "FunctionModel", "WireText", "HostSystem", "Store", "Sandbox", "WorkerPool", "Telemetry", logging,
+                tracing,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
             name: "Deployment",
             dependencies: [
-                "FunctionModel", "HostSystem", "Bundles", "Store", "Sandbox", "Runtimes", "Catalogue", logging,
+                "FunctionModel", "WireText", "HostSystem", "Bundles", "Store", "Sandbox", "Runtimes", "Catalogue",
+                logging,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
@@ -169,7 +178,7 @@ let package = Package(
         .target(
             name: "Events",
             dependencies: [
-                "FunctionModel", "HostSystem", "Store", "Courier", "Journal", "Invoker", logging,
+                "FunctionModel", "WireText", "HostSystem", "Store", "Courier", "Journal", "Invoker", logging,
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -180,13 +189,15 @@ let package = Package(
         .target(
             name: "LambdaAPI",
             dependencies: [
-                "FunctionModel", "HostSystem", "Bundles", "Catalogue", "Access", "Journal", "Deployment", "Invoker",
+                "FunctionModel", "WireText", "HostSystem", "Bundles", "Catalogue", "Access", "Journal", "Deployment",
+                "Invoker",
                 "Events", logging,
             ] + nio, exclude: ["generate.py", "OPERATIONS.md"]),
         .target(
             name: "Gateway",
             dependencies: [
-                "FunctionModel", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal", "Deployment",
+                "FunctionModel", "WireText", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal",
+                "Deployment",
                 "Invoker", "Events", "Secrets", "Telemetry", "LambdaAPI", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -206,7 +217,7 @@ let package = Package(
         .target(
             name: "CourierProgram",
             dependencies: [
-                "FunctionModel", "CHostSystem", "HostSystem", "Courier", "Sandbox",
+                "FunctionModel", "WireText", "CHostSystem", "HostSystem", "Courier", "Sandbox",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -224,7 +235,8 @@ let package = Package(
         .target(
             name: "BulkheadCommands",
             dependencies: [
-                "FunctionModel", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry", "Bundles",
+                "FunctionModel", "WireText", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry",
+                "Bundles",
                 "Runtimes", "Access", "Journal", "Deployment", "Events", "Secrets", "Host", "Gateway", "Courier",
                 "CourierProgram",
                 "Yams", logging, tracing,
@@ -251,7 +263,7 @@ let package = Package(
         // Values and policy; what a user sees is tested from outside, in Tests/Acceptance.
         .testTarget(
             name: "FunctionModelTests",
-            dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
+            dependencies: ["FunctionModel", "WireText", .product(name: "NIOCore", package: "swift-nio")]),
         .testTarget(
             name: "TelemetryTests",
             dependencies: [
@@ -294,7 +306,7 @@ let package = Package(
 
 // Built by Tests/Fuzz/run alone: libFuzzer brings the main function, and what is fuzzed is compiled for it.
 if Context.environment["BULKHEAD_FUZZ"] != nil {
-    let fuzzed = ["FunctionModel", "Dialogues", "Bundles", "Access", "LambdaAPI", "Gateway"]
+    let fuzzed = ["FunctionModel", "WireText", "Dialogues", "Bundles", "Access", "LambdaAPI", "Gateway"]
     package.targets.append(
         .executableTarget(
             name: "bulkhead-fuzz",

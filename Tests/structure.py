@@ -13,7 +13,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 FLOORS = [
-    ("values", ["FunctionModel", "CLauncherABI"]),
+    ("values", ["FunctionModel", "WireText", "CLauncherABI"]),
     ("mechanisms", ["HostSystem", "CHostSystem", "Telemetry", "Bundles", "Store", "StoreSQLite", "CArchive", "CSeccomp",
                     "SandboxProfiles", "PythonRuntime", "Courier"]),
     ("engine", ["Sandbox", "Dialogues", "Runtimes", "WorkerPool"]),
@@ -24,6 +24,7 @@ FLOORS = [
 
 # Rooms of one floor that may know each other, and why.
 SIDEWAYS = {
+    ("FunctionModel", "WireText"): "what is read of a stranger's text",
     ("HostSystem", "CHostSystem"): "its C part",
     ("Bundles", "HostSystem"): "files", ("Bundles", "CHostSystem"): "files", ("Bundles", "CArchive"): "archives",
     ("Courier", "HostSystem"): "descriptors", ("Courier", "CHostSystem"): "packets",

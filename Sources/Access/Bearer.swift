@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// An `Authorization` header, and the token in it if it is a `Bearer`'s.
 package struct Bearer: Sendable {

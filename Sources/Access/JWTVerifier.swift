@@ -3,6 +3,7 @@ package import FunctionModel
 import HostSystem
 import JWTKit
 import Synchronization
+import WireText
 
 /// What a JSON Web Token said, once all of it was checked.
 package struct Claims: Sendable, Hashable {

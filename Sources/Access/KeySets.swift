@@ -3,6 +3,7 @@ package import FunctionModel
 import HostSystem
 package import Logging
 import Synchronization
+import WireText
 
 /// JWK sets that stand at URLs (RFC 7517), kept for all routes. The requests themselves are the courier's.
 package final class KeySets: Sendable {

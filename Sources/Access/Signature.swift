@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 package import FunctionModel
 import HostSystem
+import WireText
 
 extension HMACRule {
     /// Checks a body against what its sender has signed.

@@ -2,6 +2,7 @@ import Crypto
 import Foundation
 import FunctionModel
 import HostSystem
+import WireText
 
 /// A request as it was signed.
 package struct SignedRequest: Sendable {

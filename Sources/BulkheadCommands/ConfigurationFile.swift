@@ -1,5 +1,6 @@
 import Foundation
 import FunctionModel
+import WireText
 import Yams
 
 /// The file of `--config`: YAML with the keys of `Setting.all`.

@@ -4,6 +4,7 @@ import FunctionModel
 import Glibc
 import Host
 import NIOHTTP1
+import WireText
 
 struct DevCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@ import Foundation
 import FunctionModel
 import Host
 import NIOHTTP1
+import WireText
 
 struct DeadLettersCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import FunctionModel
 import NIOHTTP1
+import WireText
 
 struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -9,6 +9,7 @@ import Journal
 import Logging
 import NIOCore
 import Sandbox
+import WireText
 
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

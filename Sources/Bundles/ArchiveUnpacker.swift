@@ -2,6 +2,7 @@ import CArchive
 import FunctionModel
 import Glibc
 import HostSystem
+import WireText
 
 /// Unpacks an uploaded zip or tar into a folder. The archive is hostile: libarchive only reads it; every file is made
 /// here, by descriptor, below the folder, following no link.

@@ -1,5 +1,6 @@
 package import FunctionModel
 import Store
+import WireText
 
 extension Catalogue {
     package static let maxRoutes = 20_000

@@ -1,4 +1,5 @@
 package import FunctionModel
+import WireText
 
 /// A request that is to go out, and its bounds.
 package struct Errand: Sendable {

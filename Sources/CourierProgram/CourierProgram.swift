@@ -8,6 +8,7 @@ import HostSystem
 import NIOSSL
 import Sandbox
 import Synchronization
+import WireText
 
 /// The process that makes the host's outgoing requests. It is handed bounded errands by the supervisor, reads what strangers answer,
 /// and has nothing that is worth taking: no data directory, no key, no right.

@@ -8,6 +8,7 @@ package import Runtimes
 import Sandbox
 import Store
 import Synchronization
+import WireText
 
 /// How a function comes and goes: arrive, check, compile its plan, commit, tell whoever serves. What cannot work is refused before
 /// anything is committed.

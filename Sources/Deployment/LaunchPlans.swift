@@ -12,8 +12,14 @@ final class LaunchPlans: Sendable {
         let observes: Bool
     }
 
+    private struct Known {
+        let function: FunctionName
+        let secrets: Set<String>
+        let plan: SealedFile
+    }
+
     private struct State {
-        var plans: [Key: (function: FunctionName, secrets: Set<String>, plan: SealedFile)] = [:]
+        var plans = Generations<Key, Known>(each: LaunchPlans.maxPlans)
         var observes = false
         /// Of secrets.
         var changes = 0
@@ -22,7 +28,7 @@ final class LaunchPlans: Sendable {
     private let runtimes: Runtimes
     private let secrets: Deployment.Secrets
     private let state = Mutex(State())
-    /// Each holds a descriptor.
+    /// Asked for of late; before them as many more are kept. Each holds a descriptor.
     private static let maxPlans = 1000
 
     init(_ runtimes: Runtimes, _ secrets: Deployment.Secrets) { (self.runtimes, self.secrets) = (runtimes, secrets) }
@@ -37,14 +43,13 @@ final class LaunchPlans: Sendable {
     func plan(for version: FunctionVersion) throws -> SealedFile {
         let (observes, changes) = state.withLock { ($0.observes, $0.changes) }
         let key = Key(revision: version.revision, observes: observes)
-        if let known = state.withLock({ $0.plans[key] }) { return known.plan }
+        if let known = state.withLock({ $0.plans.use(key) }) { return known.plan }
         let plan = try make(for: version, observing: observes)
         state.withLock { state in
             // A secret that was changed meanwhile may not be in it.
             guard state.changes == changes else { return }
-            // Old versions make theirs anew when somebody asks for one.
-            if state.plans.count >= Self.maxPlans { state.plans = [:] }
-            state.plans[key] = (version.name, Set(version.manifest.secrets.values), plan)
+            state.plans.keep(
+                Known(function: version.name, secrets: Set(version.manifest.secrets.values), plan: plan), for: key)
         }
         return plan
     }
@@ -65,11 +70,11 @@ final class LaunchPlans: Sendable {
     func forget(secret: String) {
         state.withLock { state in
             state.changes += 1
-            state.plans = state.plans.filter { !$0.value.secrets.contains(secret) }
+            state.plans.forget { $0.secrets.contains(secret) }
         }
     }
 
     func forget(_ name: FunctionName) {
-        state.withLock { state in state.plans = state.plans.filter { $0.value.function != name } }
+        state.withLock { $0.plans.forget { $0.function == name } }
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import FunctionModel
 import HostSystem
 package import NIOCore
+import WireText
 
 /// The host's side of the reactor protocol: JSON-RPC 2.0, one message a line, one invocation at a time.
 /// A value without I/O: bytes in, events out. Whatever the worker writes out of turn ends it.

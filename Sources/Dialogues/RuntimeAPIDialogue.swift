@@ -1,5 +1,6 @@
 import FunctionModel
 import NIOCore
+import WireText
 
 /// The host's side of Lambda's Runtime API (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html): what a client in the
 /// cell asks by HTTP, on however many connections, becomes the events of one invocation after another. A value without I/O.

@@ -4,6 +4,7 @@ import HostSystem
 import Invoker
 import Journal
 package import Store
+import WireText
 
 extension Events {
     /// The newest first.

@@ -4,6 +4,7 @@ import HostSystem
 package import Logging
 package import Store
 import Synchronization
+import WireText
 
 /// Functions that are invoked by the clock: each due time is entered once in the store, together with the invocation that it asks for.
 package final class Schedules: Sendable {

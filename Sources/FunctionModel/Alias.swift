@@ -1,3 +1,5 @@
+import WireText
+
 /// A name for one of a function's versions, or for two of them in shares.
 package struct Alias: Sendable, Hashable, Codable {
     package enum Target: Sendable, Hashable, Codable {

@@ -1,4 +1,5 @@
 package import NIOCore
+import WireText
 
 /// An event that has come, as a whole or but for its `rest`: looked at while it came, and charged for as long as somebody holds it.
 package struct ArrivedEvent: Sendable {

@@ -1,3 +1,5 @@
+import WireText
+
 /// When something is due, by the clock on the wall: five fields as crontab(5) has them, with `L` and `#`.
 package struct CronExpression: Sendable, Hashable {
     /// As it was written.

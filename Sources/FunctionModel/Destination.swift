@@ -1,3 +1,5 @@
+import WireText
+
 /// Where it is told how an asynchronous invocation ended.
 package enum Destination: Sendable, Hashable {
     /// This function is invoked, asynchronously.

@@ -1,3 +1,5 @@
+import WireText
+
 /// One field of the manifest: all that is known of it. Both ways of reading (YAML as `limits.memory`, an upload's query as `memory`),
 /// the JSON of the API and the catalogue, the YAML that `policy learn` writes, and the API's description come from the table below.
 package struct ManifestField: Sendable {

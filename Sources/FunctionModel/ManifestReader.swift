@@ -1,3 +1,4 @@
+import WireText
 import Yams
 
 extension Manifest {

@@ -1,3 +1,5 @@
+import WireText
+
 /// `If-Match` of a request: whoever changes something may say which state of it is meant (RFC 9110, 13.1.1).
 package struct Precondition: Sendable, Hashable {
     /// Without their quotes; nil for `*`: anything that is there.

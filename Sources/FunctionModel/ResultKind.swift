@@ -1,4 +1,5 @@
 package import NIOCore
+import WireText
 
 /// What a command's stdout is, decided once, at its edge.
 package enum ResultKind: String, Sendable, Codable {

@@ -1,3 +1,5 @@
+import WireText
+
 /// A path of the host's own port that a function answers.
 package struct Route: Sendable, Hashable {
     package var id: String

@@ -1,3 +1,5 @@
+import WireText
+
 /// As the API takes and shows it, and the store keeps it: one form for all of them, with every default written out.
 extension Route: Codable {
     private enum Keys: String, CodingKey, CaseIterable {

@@ -1,3 +1,5 @@
+import WireText
+
 /// What a route answers: a method and a path with parameters, such as `GET /users/{id}`. `{name}` stands for one segment, `{name+}`
 /// for all the rest, of which there must be something.
 package struct RoutePattern: Sendable, Hashable, CustomStringConvertible {

@@ -1,3 +1,5 @@
+import WireText
+
 /// From which other origins a browser's pages may use a route (https://fetch.spec.whatwg.org/#http-cors-protocol).
 package struct CORSRule: Sendable, Hashable {
     /// `https://app.example.com`, `https://*.example.com`, or `*`.

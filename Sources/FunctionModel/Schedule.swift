@@ -1,3 +1,5 @@
+import WireText
+
 /// A function that is invoked by the clock.
 package struct Schedule: Sendable, Hashable {
     package enum Timing: Sendable, Hashable {

@@ -1,5 +1,6 @@
 import Foundation
 package import NIOCore
+import WireText
 
 /// As the API takes and shows it, and the store keeps it, every default written out; but for the event, whose bytes stay as they
 /// came: see `init(document:)`.

@@ -1,3 +1,5 @@
+import WireText
+
 extension Decoder {
     /// The members of a body; others than these are refused.
     /// - Parameter taken: what there may be, in a sentence.

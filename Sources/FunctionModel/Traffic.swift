@@ -1,3 +1,5 @@
+import WireText
+
 /// A function's versions and what names them: how they may change, decided on numbers alone. Whoever stores it does so whole.
 package struct Traffic: Sendable, Hashable {
     /// Numbers of the versions, ascending.

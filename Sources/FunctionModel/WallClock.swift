@@ -1,4 +1,5 @@
 import Foundation
+import WireText
 
 /// A zone's clocks: what they show, and when they show it.
 package struct WallClock: Sendable, Hashable {

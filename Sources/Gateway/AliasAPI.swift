@@ -6,6 +6,7 @@ import HTTPTypes
 import HostSystem
 import Hummingbird
 import NIOCore
+import WireText
 
 /// An alias as the API shows it.
 struct AliasDocument: Encodable {

@@ -2,6 +2,7 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
+import WireText
 
 /// The header fields that a function's answer may set, counted and measured before any library sees them.
 struct AnswerFields {

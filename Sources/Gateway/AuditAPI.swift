@@ -4,6 +4,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Store
+import WireText
 
 private struct AuditDocument: Encodable {
     let time: String

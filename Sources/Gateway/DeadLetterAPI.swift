@@ -8,6 +8,7 @@ import Invoker
 import Journal
 import NIOCore
 import Store
+import WireText
 
 private struct DeadLetterDocument: Encodable {
     let id: String

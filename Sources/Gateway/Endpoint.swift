@@ -1,6 +1,7 @@
 import FunctionModel
 import HTTPTypes
 import Hummingbird
+import WireText
 
 /// One thing that this server does: everything about it. The router, what a wrong method is told, the API's description and the
 /// fast transport's match are made from the list of these; see `Gateway.endpoints`.

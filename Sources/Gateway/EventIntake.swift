@@ -4,6 +4,7 @@ import Hummingbird
 import Invoker
 import NIOCore
 import NIOHTTP1
+import WireText
 
 /// Takes events in as they arrive: looks at each piece once, charges it, and bounds how long all of it may take. Clients may be
 /// as hostile as functions, and for a function that is open to all they need no token.

@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What an event's `Content-Type` says of it.
 enum EventType {

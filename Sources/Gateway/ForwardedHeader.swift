@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// One `Forwarded` field (RFC 7239): elements of parameters, whose values may be quoted, commas and semicolons in them too. What is
 /// not as the RFC has it makes the whole field worth nothing: half of it might be a client's.

@@ -8,6 +8,7 @@ import HostSystem
 import Hummingbird
 import Journal
 import NIOCore
+import WireText
 
 /// A version as the API shows it.
 struct FunctionDocument: Encodable {

@@ -7,6 +7,7 @@ import HostSystem
 import Hummingbird
 import Invoker
 import NIOCore
+import WireText
 
 /// `/fn/`: an HTTP request as a function's event, its result as the response.
 struct FunctionHTTP: Sendable {

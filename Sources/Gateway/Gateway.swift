@@ -9,6 +9,7 @@ import HummingbirdCore
 import LambdaAPI
 import Logging
 import NIOCore
+import WireText
 
 /// The HTTP side of the host.
 package struct Gateway: Sendable {

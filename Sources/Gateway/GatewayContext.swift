@@ -3,6 +3,7 @@ import HTTPTypes
 package import Hummingbird
 import NIOCore
 import NIOHTTPTypes
+import WireText
 
 /// What a request carries on its way through the routes.
 package struct GatewayContext: RequestContext {

@@ -4,6 +4,7 @@ import FunctionModel
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import WireText
 
 /// Who may come to a function by HTTP, and by which of its names: `/fn/NAME/`, `/fn/NAME:ALIAS/` where that alias has a URL, or a route.
 struct HTTPAdmission: Sendable {

@@ -1,5 +1,6 @@
 import FunctionModel
 import NIOCore
+import WireText
 
 /// Written member by member: this is on every request's way, and an encoder of any kind of value takes a tenth of it.
 extension HTTPEvent {

@@ -2,6 +2,7 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
+import WireText
 
 /// A handler's result as an HTTP response.
 struct HTTPEventAnswer {

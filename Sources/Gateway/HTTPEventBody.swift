@@ -1,6 +1,7 @@
 import Foundation
 import FunctionModel
 import NIOCore
+import WireText
 
 /// A request's body as an event carries it: text as a JSON string, everything else in base64.
 enum HTTPEventBody {

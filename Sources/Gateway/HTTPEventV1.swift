@@ -1,6 +1,7 @@
 import FunctionModel
 import HTTPTypes
 import NIOCore
+import WireText
 
 /// An HTTP request as API Gateway's payload format 1.0: what REST APIs send, with the `version` of HTTP APIs.
 /// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html

@@ -1,5 +1,6 @@
 import FunctionModel
 import Glibc
+import WireText
 
 /// The names under which this host answers. A page whose own name a stranger points at this machine (DNS rebinding) speaks in
 /// that name, and is refused. Addresses are taken, nobody can point one elsewhere (on a loopback address, only such), and names
@@ -32,6 +33,12 @@ struct HostNames: Sendable {
         if names.contains(host) || Self.isLocalName(host) { return true }
         if Self.isAddress(host) { return !isLocal || Self.isLoopback(host) }
         return suffixes.contains { host.hasSuffix($0) }
+    }
+
+    /// What is said to who asked for another one.
+    static func refusal(of authority: String?) -> String {
+        let name = printable((authority ?? "").prefix(bytes: 80))
+        return "this host does not answer for \"\(name)\"; name it under hosts: in the configuration, or use an address"
     }
 
     /// Without its port, in lower case.

@@ -8,6 +8,7 @@ import Invoker
 import Journal
 import NIOCore
 import Store
+import WireText
 
 /// Invoking directly, and what became of it.
 struct InvocationAPI: Sendable {

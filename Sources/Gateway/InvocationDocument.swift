@@ -6,6 +6,7 @@ import Hummingbird
 import Invoker
 import Journal
 import NIOCore
+import WireText
 
 /// An invocation as the API shows it.
 struct InvocationDocument: Encodable {

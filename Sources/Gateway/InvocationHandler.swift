@@ -8,6 +8,7 @@ import LambdaAPI
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
+import WireText
 
 /// Serves `POST /v1/functions/{name}/invocations` right on the connection's event loop, in front of the HTTP framework,
 /// which serves all the rest: with an idle reactor, routing, tasks and their hops between threads cost more than the
@@ -99,10 +100,7 @@ final class InvocationHandler: ChannelDuplexHandler, RemovableChannelHandler {
             } else if let flaw = Self.flaw(in: head) {
                 refuse(Failure(.invalidRequest, flaw), status: nil, context)
             } else if !accepts(head.authority) {
-                let name = (head.authority ?? "").prefix(bytes: 80)
-                let flaw =
-                    "this host does not answer for \"\(printable(name))\"; name it under hosts: in the configuration, or use an address"
-                refuse(Failure(.invalidRequest, flaw), status: 421, context)
+                refuse(Failure(.invalidRequest, HostNames.refusal(of: head.authority)), status: 421, context)
             } else if passed == 0, let plain = PlainInvocation(head) {
                 state = .reading
                 begin(plain, head)

@@ -1,6 +1,7 @@
 import Foundation
 import FunctionModel
 import NIOCore
+import WireText
 
 /// The members of a JSON object as slices of its bytes, decoded only where one is asked for.
 struct JSONMembers {

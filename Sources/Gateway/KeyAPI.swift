@@ -5,6 +5,7 @@ import HostSystem
 import Hummingbird
 import NIOCore
 import Store
+import WireText
 
 private struct KeyDocument: Encodable {
     let id: String

@@ -6,6 +6,7 @@ import HostSystem
 import Hummingbird
 import Journal
 import NIOCore
+import WireText
 
 /// What functions wrote.
 struct LogAPI: Sendable {

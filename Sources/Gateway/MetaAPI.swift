@@ -4,6 +4,7 @@ import HostSystem
 import Hummingbird
 import NIOCore
 import Telemetry
+import WireText
 
 /// The host itself.
 struct MetaAPI: Sendable {

@@ -1,6 +1,7 @@
 import FunctionModel
 import HTTPTypes
 import Hummingbird
+import WireText
 
 /// A browser's question whether a page may send a request (https://fetch.spec.whatwg.org/#http-cors-protocol), answered for who would
 /// take it; no function is asked, and no token either, since browsers send none here.

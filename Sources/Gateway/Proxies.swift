@@ -1,6 +1,7 @@
 package import FunctionModel
 import HTTPTypes
 import NIOCore
+import WireText
 
 /// Who stands in front of this host, and is believed what it says of a client. Of everybody else such words are a client's own.
 package struct Proxies: Sendable {

@@ -5,6 +5,7 @@ import FunctionModel
 import HostSystem
 import Hummingbird
 import NIOCore
+import WireText
 
 private struct RoutePage: Encodable {
     let routes: [Route]

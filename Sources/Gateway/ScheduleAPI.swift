@@ -7,6 +7,7 @@ import Invoker
 import Journal
 import NIOCore
 import Store
+import WireText
 
 private struct RunDocument: Encodable {
     let due: String

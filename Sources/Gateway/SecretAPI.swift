@@ -4,6 +4,7 @@ import HostSystem
 import Hummingbird
 import NIOCore
 import Secrets
+import WireText
 
 private struct SecretDocument: Encodable {
     let name: String

@@ -6,6 +6,7 @@ import Hummingbird
 import Journal
 import NIOCore
 import Store
+import WireText
 
 private struct UsageRow: Encodable {
     var function: String?

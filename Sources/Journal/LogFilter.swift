@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// How bad a line says that it is.
 package enum LogLevel: Int, Sendable, Comparable, CaseIterable {

@@ -2,6 +2,7 @@ package import FunctionModel
 import HostSystem
 package import Telemetry
 import Tracing
+import WireText
 
 /// Invocations as spans: each with what it waited for, its worker's launch, and its run within it.
 package struct Traces: Sendable {

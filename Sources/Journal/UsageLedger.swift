@@ -3,6 +3,7 @@ package import FunctionModel
 import NIOCore
 package import Store
 import Synchronization
+import WireText
 
 /// What invocations have used, by function, key and day: gathered in memory, and added to the store each second in one go. A host
 /// that is killed loses that second, and no more.

@@ -2,6 +2,7 @@ import Catalogue
 import Foundation
 import FunctionModel
 import HostSystem
+import WireText
 
 /// What becomes of asynchronous invocations: how often they are tried, how old they may be, and who is told.
 struct EventInvokeOperations: OperationGroup {

@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What stands for a function in a request: its name, part of an ARN or a whole one, with or without a qualifier.
 /// https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html

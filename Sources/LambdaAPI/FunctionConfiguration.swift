@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What a client says of a function's configuration, as this host's manifest.
 struct FunctionConfiguration {

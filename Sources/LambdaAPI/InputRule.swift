@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What an operation's model says of one member of its input.
 struct InputRule: Sendable {

@@ -6,6 +6,7 @@ import HostSystem
 import Invoker
 import Journal
 import NIOCore
+import WireText
 
 /// Running functions.
 struct InvokeOperation: OperationGroup {

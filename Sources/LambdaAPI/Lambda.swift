@@ -6,6 +6,7 @@ package import FunctionModel
 package import Invoker
 package import Journal
 package import Logging
+import WireText
 
 /// AWS Lambda's REST API (https://docs.aws.amazon.com/lambda/latest/api/) over the same services as the host's own: it reads what
 /// clients of AWS send, and writes what they expect. What it does not serve it says it does not.

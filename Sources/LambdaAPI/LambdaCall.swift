@@ -2,6 +2,7 @@ import Access
 import Foundation
 import FunctionModel
 import NIOCore
+import WireText
 
 /// A request that has come to an operation, read and checked by the operation's rules.
 struct LambdaCall: Sendable {

@@ -2,6 +2,7 @@ import Access
 import Bundles
 import FunctionModel
 import Logging
+import WireText
 
 /// An error as Lambda tells it: the name in `x-amzn-ErrorType`, the status, and a body of the recorded shape.
 struct LambdaError: Error {

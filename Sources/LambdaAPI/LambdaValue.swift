@@ -1,6 +1,7 @@
 import Foundation
 import FunctionModel
 import NIOCore
+import WireText
 
 /// JSON as Lambda's API reads and writes it.
 enum LambdaValue: Sendable, Equatable {

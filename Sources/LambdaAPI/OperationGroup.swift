@@ -1,6 +1,7 @@
 import Catalogue
 import Foundation
 import FunctionModel
+import WireText
 
 /// Operations that belong together.
 protocol OperationGroup {

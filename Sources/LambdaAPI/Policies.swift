@@ -1,6 +1,7 @@
 import Catalogue
 import FunctionModel
 import NIOCore
+import WireText
 
 /// Who else may, in AWS's words: kept for its clients and shown to them. Who may here, the host's keys say.
 struct PolicyOperations: OperationGroup {

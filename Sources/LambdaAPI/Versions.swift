@@ -2,6 +2,7 @@ import Catalogue
 import Deployment
 import FunctionModel
 import HostSystem
+import WireText
 
 /// Versions and aliases.
 struct VersionOperations: OperationGroup {

@@ -3,6 +3,7 @@ import FunctionModel
 import Glibc
 import HostSystem
 package import Sandbox
+import WireText
 
 /// A root that the operator prepared, so that a host that runs strangers' code need not show its own programs: `roots:` of the
 /// configuration. Looked at once, when the host starts.

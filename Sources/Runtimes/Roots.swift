@@ -1,6 +1,7 @@
 package import FunctionModel
 import Glibc
 package import Sandbox
+import WireText
 
 /// The roots that functions of this host may have.
 package struct Roots: Sendable {

@@ -1,5 +1,6 @@
 package import FunctionModel
 package import Sandbox
+import WireText
 
 extension LaunchPlan {
     /// The plan for one version's workers.

@@ -1,6 +1,7 @@
 import FunctionModel
 import Glibc
 import SandboxProfiles
+import WireText
 
 /// What stands in a cell's root besides the function: see `sandbox/profiles/roots.profile`.
 package struct RootView: Sendable {

@@ -4,6 +4,7 @@ import GRDB
 import Glibc
 import HostSystem
 package import Store
+import WireText
 
 /// The store in one SQLite file, with its write-ahead log.
 package final class SQLiteStore: Store {

@@ -1,5 +1,6 @@
 import FunctionModel
 import Tracing
+import WireText
 
 /// OTLP's traces, in JSON: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 struct OTLP: Encodable {

@@ -2,6 +2,7 @@ import Dialogues
 import FunctionModel
 import Glibc
 import Sandbox
+import WireText
 
 /// Tells the outcome from how a worker's process ended. Each outcome has a source of its own: nothing is guessed.
 enum Ending {

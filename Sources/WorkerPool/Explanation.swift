@@ -1,6 +1,7 @@
 import Dialogues
 import FunctionModel
 import Sandbox
+import WireText
 
 /// What there is to say of why a function failed, beside its status: out of its log's end and of what it was refused.
 enum Explanation {

@@ -3,6 +3,7 @@ import Foundation
 import FunctionModel
 import NIOCore
 import NIOHTTP1
+import WireText
 
 /// One connection of a cell's runtime: HTTP in, calls out. Every byte of it is a function's, and so is how many come, when, and in
 /// which pieces: one request at a time is served, a question may wait behind it, and more than that ends the connection.

@@ -158,9 +158,8 @@ def expected_mounts(host, manifest):
     """{target: (what it is, flags)}. Of host folders only what stands in roots.profile."""
     plain = {"ro", "nosuid", "nodev"}
     nothing = {"ro", "nosuid", "nodev", "noexec"}
-    mounts = {"/": ("tmpfs", {"ro", "nosuid", "noexec"}), "/function": ("bind", plain), "/proc": ("proc", nothing)}
-    made = mounts["/"][1] if host.is_root else nothing  # out of the sealed root, as it is
-    mounts |= {f"/proc/{name}": ("bind", made) for name in ("cpuinfo", "meminfo", "stat", "loadavg", "cgroups")}
+    mounts = {"/": ("tmpfs", nothing), "/function": ("bind", plain), "/proc": ("proc", nothing)}
+    mounts |= {f"/proc/{name}": ("bind", nothing) for name in ("cpuinfo", "meminfo", "stat", "loadavg", "cgroups")}
     mounts["/etc/bulkhead"] = ("tmpfs", {"rw", "nosuid", "nodev"} if manifest.scratch else nothing)
     if manifest.kind != STATIC and host.has_cgroups:
         names = ("memory", "pids", "cpu", "cpuacct", "cpuset/cpuset.cpus")
@@ -179,8 +178,9 @@ def expected_mounts(host, manifest):
                 mounts[words[1]] = ("bind", plain)
     if manifest.scratch:
         mounts["/tmp"] = ("bind", {"rw", "nosuid", "nodev"})
-    if not host.is_root:
-        mounts |= {f"/dev/{name}": ("bind", {"ro", "nosuid", "noexec"}) for name in DEVICES}
+    # As root all cells see one; in a user namespace there are the host's own devices.
+    devices = ["/dev"] if host.is_root else [f"/dev/{name}" for name in DEVICES]
+    mounts |= {path: ("bind", {"ro", "nosuid", "noexec"}) for path in devices}
     return mounts
 
 

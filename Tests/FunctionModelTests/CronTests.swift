@@ -2,6 +2,7 @@ import Foundation
 import FunctionModel
 import NIOCore
 import Testing
+import WireText
 
 @Suite struct CronTests {
     private func instants(_ cron: String, _ zone: String = "UTC", from: String, _ count: Int) throws -> [String] {

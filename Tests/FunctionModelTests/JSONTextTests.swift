@@ -1,5 +1,6 @@
 import FunctionModel
 import Testing
+import WireText
 
 @Suite struct JSONTextTests {
     private func problem(_ text: String) -> String? {

@@ -21,6 +21,9 @@ struct mode {
     bool limits_memory;     // a memory cgroup holds the cells; else RLIMIT_DATA has to
     bool observes;          // for `policy learn`: init may look at path arguments
     bool keeps;             // cells can be kept: counters go back to zero, and so do pids
+    int blank;              // as root: the mount table that cells start from (furniture.h)
+    int last_pid;           // as root: where the kernel keeps the pid that a namespace gave last; -1: it may not be written
+    bool inherits_oom;      // cells are born where oom.h wants them
 };
 
 /// What a version's first cell leaves to those that come after it: a root that is filled and read-only, so that they can share
@@ -30,11 +33,18 @@ struct version {
     char function[64];    // whose it is
     int plan;             // the sealed memfd
     int mounts, hostname, ipc;  // namespaces
+    int furniture;              // a folder in the first of them, below its root (furniture.h)
     struct cgroup_limits limits, together;  // of a cell, and of all cells of the function
     uint32_t cpu_weight;
     bool shows_cgroups;
     bool keeps;             // its cells are kept for the next worker
 };
+
+/// What init sends along when it reports that the worker runs, where its version's next cells can share it.
+struct shared_table {
+    int mounts, furniture;  // as in struct version; both -1: nothing
+};
+#define SHARED_FDS 2
 
 /// What a cell's init is born with. Every descriptor here is open in init; every other one is closed first thing.
 struct birth {

@@ -9,6 +9,7 @@
 #include "grants.h"
 #include "init.h"
 #include "network.h"
+#include "oom.h"
 #include "streams.h"
 
 struct cell cells[CELLS];
@@ -52,19 +53,21 @@ static int start_init(const struct cell_options *options, const struct cgroups *
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
     birth.status = pair[1];
     struct clone_args args = {
-        .flags = CLONE_NEWPID | CLONE_PIDFD | (version ? 0 : CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) |
-                 (options->mode.root ? 0 : CLONE_NEWUSER) | (entry->directory >= 0 ? CLONE_INTO_CGROUP : 0),
+        .flags = CLONE_NEWPID | CLONE_PIDFD | (version ? 0 : CLONE_NEWUTS | CLONE_NEWIPC) |
+                 (options->mode.root ? 0 : CLONE_NEWUSER | CLONE_NEWNS) | (entry->directory >= 0 ? CLONE_INTO_CGROUP : 0),
         .cgroup = entry->directory >= 0 ? (uint64_t)entry->directory : 0,
         .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
         .exit_signal = SIGCHLD,
     };
-    // Its namespaces are its parent's of that moment.
+    // Its namespaces are its parent's of that moment, and its place in the order in which the kernel ends processes.
     long pid = -1;
     error = cell->network >= 0 ? network_enter(cell->network) : 0;
     if (!error) {
-        pid = sys_clone3(&args);
+        error = oom_first();
+        pid = error ? -1 : sys_clone3(&args);
         if (pid == 0) cell_main(&birth);
-        if (pid < 0) error = errno;
+        if (pid < 0 && !error) error = errno;
+        oom_last();
         if (cell->network >= 0) network_leave();
     }
     if (shows_cgroups) close_all(birth.views, (unsigned)groups->views);
@@ -74,17 +77,28 @@ static int start_init(const struct cell_options *options, const struct cgroups *
     return error;
 }
 
-/// Makes the cell's cgroups with what limits them, and starts its init there.
+/// Makes the cell's cgroups, or takes such as an earlier cell of its function has left, with what limits them; starts its init there.
 static struct step build(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
     struct cell *cell = &cells[slot];
     struct cgroup_entry entry;
-    uint32_t stage = BH_STAGE_CGROUP_CREATE;
-    int error = cgroup_create(groups, cell->group, &entry);
+    struct cgroup_limits set = {0};
+    uint32_t weight = 0, stage = BH_STAGE_CGROUP_CREATE;
+    int error;
+    if (function_reuse(cell->function, cell->group, &set, &weight)) {
+        error = cgroup_enter(groups, cell->group, &entry);
+        if (error) cgroup_remove(groups, cell->group);
+    } else {
+        function_path(cell->function, cell->group);
+        size_t length = strlen(cell->group);
+        snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);
+        error = cgroup_create(groups, cell->group, &entry);
+    }
     if (error) return failed(stage, error);
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
     stage = BH_STAGE_CGROUP_LIMIT;
-    error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
-    if (!error) error = cgroup_limit(groups, cell->group, &cell->limits);
+    if (weight != cell->cpu_weight * BH_HEAD_START) error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
+    bool is_limited = set.memory_max == cell->limits.memory_max && set.tasks_max == cell->limits.tasks_max;
+    if (!error && !is_limited) error = cgroup_limit(groups, cell->group, &cell->limits);
     if (!error) {
         stage = BH_STAGE_CLONE;
         error = start_init(options, groups, &entry, slot, version);
@@ -92,6 +106,22 @@ static struct step build(const struct cell_options *options, struct cgroups *gro
     cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
     return failed(stage, error);
+}
+
+#define PIDS_MAX (4u << 20)  // PID_MAX_LIMIT, above which pids.max takes nothing
+
+/// As much as `amount` for each of `count`, but no more than a cgroup takes.
+static uint64_t times(uint64_t amount, uint32_t count, uint64_t most) {
+    uint64_t product;
+    return !__builtin_mul_overflow(amount, (uint64_t)count, &product) && product < most ? product : most;
+}
+
+/// What so many cells of a function may take.
+static struct cgroup_limits together(uint64_t memory_max, uint32_t tasks_max, uint32_t cells_max) {
+    return (struct cgroup_limits){
+        .memory_max = times(memory_max, cells_max, 1ull << 62),
+        .tasks_max = (uint32_t)times(tasks_max + KEPT_TASKS, cells_max, PIDS_MAX),
+    };
 }
 
 struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
@@ -102,6 +132,9 @@ struct step cell_prepare(const struct cell_options *options, struct cgroups *gro
         close_all(&network, 1);
         return failed(BH_STAGE_CGROUP_CREATE, error);
     }
+    // What most functions have, so that it need not be set when one comes.
+    struct cgroup_limits usual = together(BH_PLAN_MEMORY, BH_PLAN_TASKS, BH_PLAN_CELLS);
+    if (!version && !is_awaited) function_expect(groups, function, &usual);
     // One that has no version yet is bound first.
     if (version && (error = function_limit(groups, function, &version->together))) {
         close_all(&network, 1);
@@ -110,7 +143,7 @@ struct step cell_prepare(const struct cell_options *options, struct cgroups *gro
     }
     *cell = (struct cell){
         .generation = cell->generation + 1,
-        .pidfd = -1, .status = -1, .plan = -1, .network = network, .listener = -1,
+        .pidfd = -1, .status = -1, .plan = -1, .network = network, .is_marred = network >= 0, .listener = -1,
         .function = function,
         .version = version ? version->key : 0,
         .is_awaited = is_awaited,
@@ -120,9 +153,6 @@ struct step cell_prepare(const struct cell_options *options, struct cgroups *gro
         .limits = version ? version->limits : (struct cgroup_limits){.memory_max = BH_PLAN_MEMORY, .tasks_max = BH_PLAN_TASKS + OWN_TASKS},
     };
     if (version && version->keeps && is_awaited) cell->limits.tasks_max -= KEPT_TASKS - OWN_TASKS;
-    function_path(function, cell->group);
-    size_t length = strlen(cell->group);
-    snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);
     struct step built = build(options, groups, slot, version);
     if (built.error) {
         cell_forget_network(cell);
@@ -131,8 +161,15 @@ struct step cell_prepare(const struct cell_options *options, struct cgroups *gro
     return built;
 }
 
+/// Whether another cell of the function may have its cgroups, and has room for them.
+static bool leave_group(struct cgroups *groups, const struct cell *cell) {
+    if (cell->is_marred || functions[cell->function].kept_count == KEPT_MAX) return false;
+    if (!cgroup_reset(groups, cell->group, 0, cell->limits.memory_max) || cgroup_saw_oom(groups, cell->group)) return false;
+    return function_keep(cell->function, cell->group, &cell->limits, cell->demoted ? cell->cpu_weight : cell->cpu_weight * BH_HEAD_START);
+}
+
 bool cell_remove(struct cgroups *groups, struct cell *cell) {
-    if (!cgroup_remove(groups, cell->group)) return false;
+    if (!leave_group(groups, cell) && !cgroup_remove(groups, cell->group)) return false;
     function_lose_cell(groups, cell->function);
     return true;
 }
@@ -145,6 +182,7 @@ int cell_demote(struct cgroups *groups, struct cell *cell) {
     if (cell->demoted) return 0;
     cell->demoted = true;
     int error = cgroup_weigh(groups, cell->group, cell->cpu_weight);
+    cell->is_marred = cell->is_marred || error;
     int also = function_demoted(groups, cell->function);
     return error ? error : also;
 }
@@ -169,10 +207,13 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
     struct cell *cell = &cells[slot];
     struct cell kept = *cell;
     *cell = (struct cell){.generation = kept.generation, .pidfd = -1, .status = -1, .plan = -1, .network = -1, .listener = -1, .cpu_weight = kept.cpu_weight,
-                          .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
+                          .is_marred = kept.is_marred, .limits = kept.limits, .version = kept.version, .function = kept.function, .since = monotonic_ns()};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct cgroup_entry entry;
-    if (version->limits.tasks_max != cell->limits.tasks_max && cgroup_limit(groups, cell->group, &version->limits)) return false;
+    if (version->limits.tasks_max != cell->limits.tasks_max && cgroup_limit(groups, cell->group, &version->limits)) {
+        cell->is_marred = true;
+        return false;
+    }
     cell->limits = version->limits;
     if (cgroup_enter(groups, cell->group, &entry)) return false;
     int error = start_init(options, groups, &entry, slot, version);
@@ -183,7 +224,7 @@ bool cell_renew(const struct cell_options *options, struct cgroups *groups, uint
 void cell_again(struct cell *cell) {
     struct cell kept = *cell;
     *cell = (struct cell){.generation = kept.generation, .pidfd = kept.pidfd, .status = kept.status, .init = kept.init, .plan = -1, .network = -1, .listener = -1,
-                          .cpu_weight = kept.cpu_weight, .limits = kept.limits, .version = kept.version,
+                          .cpu_weight = kept.cpu_weight, .is_marred = kept.is_marred, .limits = kept.limits, .version = kept.version,
                           .function = kept.function, .since = monotonic_ns(), .state = CELL_READY};
     memcpy(cell->group, kept.group, sizeof cell->group);
     struct order order = {ORDER_AGAIN};
@@ -271,14 +312,6 @@ struct step cell_reuse(const struct cell_options *options, struct cell *cell, co
     return failed(BH_STAGE_REQUEST, send_descriptors(cell->status, &(struct binding){0}, fds + 1, 3));
 }
 
-#define PIDS_MAX (4u << 20)  // PID_MAX_LIMIT, above which pids.max takes nothing
-
-/// As much as `amount` for each of `count`, but no more than a cgroup takes.
-static uint64_t times(uint64_t amount, uint32_t count, uint64_t most) {
-    uint64_t product;
-    return !__builtin_mul_overflow(amount, (uint64_t)count, &product) && product < most ? product : most;
-}
-
 /// A cell with a network of its own: what it holds in there is counted, and somebody may listen.
 static int bind_network(const struct cell_options *options, struct cgroups *groups, struct cell *cell, const struct bh_plan *plan) {
     if (cell->network < 0) return ENONET;
@@ -314,14 +347,12 @@ struct step cell_bind(const struct cell_options *options, struct cgroups *groups
         bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
         if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
         cell->limits = limits;
-        cell->together = (struct cgroup_limits){
-            .memory_max = times(limits.memory_max, plan->header->cells_max, 1ull << 62),
-            .tasks_max = (uint32_t)times(plan->header->tasks_max + KEPT_TASKS, plan->header->cells_max, PIDS_MAX),
-        };
+        cell->together = together(limits.memory_max, plan->header->tasks_max, plan->header->cells_max);
         if (!error) error = function_limit(groups, cell->function, &cell->together);
         // The usual weight it has already.
         if (!error && cell->cpu_weight != BH_PLAN_WEIGHT)
             error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
+        cell->is_marred = cell->is_marred || error;
         at = failed(BH_STAGE_CGROUP_LIMIT, error);
     }
     if (!at.error && has_network) at = failed(BH_STAGE_NETWORK, bind_network(options, groups, cell, plan->header));

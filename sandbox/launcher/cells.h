@@ -28,6 +28,7 @@ struct cell {
     uint64_t version;     // what it is ready for or bound to and may serve again; 0: none
     int plan;             // of a version that is not known yet; -1: none
     int network;          // a network namespace of the cell's own; -1: none
+    bool is_marred;       // its cgroups may hold what others' do not, and are for no other cell
     int listener;         // in there, until the supervisor has it; -1: none
     uint64_t since;       // monotonic ns; when it became ready for its version
     int init, pidfd, status;
@@ -56,7 +57,7 @@ extern struct cell cells[CELLS];
 struct step cell_prepare(const struct cell_options *options, struct cgroups *groups, uint32_t slot, uint32_t function,
                          const struct version *version, int network, bool is_awaited);
 
-/// Removes the cell's cgroups. Returns false while something still lives in one.
+/// Removes the cell's cgroups, or leaves them to its function's next cell. Returns false while something still lives in one.
 bool cell_remove(struct cgroups *groups, struct cell *cell);
 
 /// The cell is bound, loses its head start, runs no more: what its function may take beside others follows from that.

@@ -14,25 +14,41 @@ void function_path(uint32_t function, char out[16]) { snprintf(out, 16, "f%u", f
 
 uint32_t function_named(const char *name) {
     for (uint32_t i = 0; i < high && name[0]; i++)
-        if (strcmp(functions[i].name, name) == 0) return i;
+        if (functions[i].cells && strcmp(functions[i].name, name) == 0) return i;
+    return NOBODY;
+}
+
+uint32_t function_remembered(const char *name) {
+    for (uint32_t i = 0; i < high && name[0]; i++)
+        if (!functions[i].cells && functions[i].made && strcmp(functions[i].name, name) == 0) return i;
     return NOBODY;
 }
 
 void function_take(uint32_t function, const char *name) {
+    uint32_t before = function_remembered(name);
+    if (before != NOBODY) functions[before].name[0] = 0;  // what it has kept goes when somebody else takes it
     snprintf(functions[function].name, sizeof functions[function].name, "%s", name);
 }
 
 int function_limit(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits) {
     struct cgroup_limits *set = &functions[function].limits, wanted = *limits;
     // Another version of it may be at work, which was promised more.
-    if (wanted.memory_max < set->memory_max) wanted.memory_max = set->memory_max;
-    if (wanted.tasks_max < set->tasks_max) wanted.tasks_max = set->tasks_max;
+    if (wanted.memory_max < set->memory_max && !functions[function].lapsed) wanted.memory_max = set->memory_max;
+    if (wanted.tasks_max < set->tasks_max && !functions[function].lapsed) wanted.tasks_max = set->tasks_max;
+    functions[function].lapsed = false;
     if (wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) return 0;
     char path[16];
     function_path(function, path);
     int error = cgroup_limit_function(groups, path, &wanted);
-    if (!error) *set = wanted;
+    *set = error ? (struct cgroup_limits){0} : wanted;
     return error;
+}
+
+void function_expect(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits) {
+    if (functions[function].name[0]) return;
+    // Where that fails, it is tried again, and told, as soon as somebody comes.
+    function_limit(groups, function, limits);
+    functions[function].lapsed = true;
 }
 
 // -- Weight -----------------------------------------------------------------------------------------------------------
@@ -77,20 +93,58 @@ int function_ended(struct cgroups *groups, uint32_t function, bool was_demoted) 
 
 // -- Directories ------------------------------------------------------------------------------------------------------
 
-/// A directory without a cell: one that is there already, if there is any.
+bool function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight) {
+    struct function *keeper = &functions[function];
+    const char *name = strchr(group, '/');
+    if (!name || keeper->kept_count == KEPT_MAX) return false;
+    struct kept_group *kept = &keeper->kept[keeper->kept_count];
+    if ((size_t)snprintf(kept->name, sizeof kept->name, "%s", name) >= sizeof kept->name) return false;
+    kept->limits = *limits;
+    kept->weight = weight;
+    keeper->kept_count++;
+    return true;
+}
+
+bool function_reuse(uint32_t function, char group[32], struct cgroup_limits *limits, uint32_t *weight) {
+    struct function *keeper = &functions[function];
+    if (!keeper->kept_count) return false;
+    const struct kept_group *kept = &keeper->kept[--keeper->kept_count];
+    function_path(function, group);
+    strcat(group, kept->name);
+    *limits = kept->limits;
+    *weight = kept->weight;
+    return true;
+}
+
+/// What one function's cells leave behind is nothing for another's.
+static void drop_kept(struct cgroups *groups, uint32_t function) {
+    char group[32];
+    struct cgroup_limits limits;
+    uint32_t weight;
+    while (function_reuse(function, group, &limits, &weight)) cgroup_remove(groups, group);
+}
+
+/// A directory without a cell: one that is there already and nobody's, or one to be made, or one that somebody may ask for again.
 static uint32_t find_free(void) {
-    uint32_t unmade = NOBODY;
+    uint32_t unmade = NOBODY, remembered = NOBODY;
     for (uint32_t i = 0; i < high; i++) {
         if (functions[i].cells) continue;
-        if (functions[i].made) return i;
-        if (unmade == NOBODY) unmade = i;
+        if (functions[i].made && !functions[i].name[0]) return i;
+        if (functions[i].made) remembered = i;
+        else if (unmade == NOBODY) unmade = i;
     }
-    return unmade != NOBODY ? unmade : high < FUNCTIONS ? high++ : NOBODY;
+    if (unmade == NOBODY && high < FUNCTIONS) unmade = high++;
+    return unmade != NOBODY ? unmade : remembered;
 }
 
 int function_add_cell(struct cgroups *groups, uint32_t *function) {
-    uint32_t found = *function != NOBODY ? *function : find_free();
-    if (found == NOBODY) return EAGAIN;
+    uint32_t found = *function;
+    if (found == NOBODY) {
+        if ((found = find_free()) == NOBODY) return EAGAIN;
+        functions[found].name[0] = 0;
+        functions[found].limits = (struct cgroup_limits){0};  // the next one to have the directory sets its own
+        drop_kept(groups, found);
+    }
     char path[16];
     function_path(found, path);
     if (!functions[found].made) {
@@ -113,14 +167,16 @@ int function_add_cell(struct cgroups *groups, uint32_t *function) {
 void function_lose_cell(struct cgroups *groups, uint32_t function) {
     struct function *lost = &functions[function];
     if (--lost->cells) return;
-    lost->name[0] = 0;
-    lost->limits = (struct cgroup_limits){0};  // the next one to have the directory sets its own
+    lost->lapsed = true;
     free_count++;
     if (free_count <= FREE_MAX) return;
+    drop_kept(groups, function);
     char path[16];
     function_path(function, path);
     cgroup_remove(groups, path);
     // Also when one of its directories could not be removed: whoever comes here next makes those that are missing.
+    lost->name[0] = 0;
+    lost->limits = (struct cgroup_limits){0};
     lost->made = false;
     free_count--;
 }

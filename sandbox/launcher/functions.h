@@ -15,14 +15,25 @@
 #define FUNCTIONS 8192  // as many as cells: each directory in use holds one at least
 #define NOBODY FUNCTIONS
 
+/// A cell's directories that nothing lives in and nothing is counted in any more.
+struct kept_group {
+    char name[24];                // below the function's
+    struct cgroup_limits limits;  // as they are set
+    uint32_t weight;
+};
+#define KEPT_MAX 4  // of a function: making and removing a cell's directories costs more than looking whether they are as new
+
 struct function {
     char name[64];     // "": nobody's
     bool made;         // its directories are there
+    struct kept_group kept[KEPT_MAX];
+    unsigned kept_count;
     uint32_t cells;    // directories of cells in them
     uint32_t running;  // cells that are bound
     uint32_t leading;  // those of them that have their head start still
     uint32_t weight;   // as it is set
     struct cgroup_limits limits;  // likewise; 0: none yet
+    bool lapsed;                  // they were for cells that are gone
 };
 
 extern struct function functions[FUNCTIONS];
@@ -30,18 +41,30 @@ extern struct function functions[FUNCTIONS];
 /// The function called `name`, or NOBODY when it has no cells.
 uint32_t function_named(const char *name);
 
+/// The directory of a function that has no cells any more and may have some again, or NOBODY.
+uint32_t function_remembered(const char *name);
+
 /// Makes room for one more cell: in the directory of `*function`, or for NOBODY in one that is nobody's, which it then is.
 /// Returns 0, or an errno.
 int function_add_cell(struct cgroups *groups, uint32_t *function);
 
-/// A cell's directories are gone. The last one's makes the function's directory nobody's again.
+/// A cell's directories are gone, or kept. After the last one's another function may take the directory over.
 void function_lose_cell(struct cgroups *groups, uint32_t function);
+
+/// Keeps the directories of a cell, which are as new, for the function's next one. False where there is no room.
+bool function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight);
+
+/// Such directories, the path of which comes to stand in `group`. False where there are none.
+bool function_reuse(uint32_t function, char group[32], struct cgroup_limits *limits, uint32_t *weight);
 
 /// Gives a directory that is nobody's to the function called `name`.
 void function_take(uint32_t function, const char *name);
 
 /// Bounds what all of the function's cells take together: by the most that any of its versions may. Returns 0, or an errno.
 int function_limit(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits);
+
+/// The same for a directory that is nobody's yet: by what its owner probably may.
+void function_expect(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits);
 
 /// The path of a function's directory.
 void function_path(uint32_t function, char out[16]);

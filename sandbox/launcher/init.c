@@ -21,8 +21,10 @@
 #include "../abi/packets.h"
 #include "birth.h"
 #include "filter.h"
+#include "furniture.h"
 #include "init.h"
 #include "landlock.h"
+#include "oom.h"
 #include "own.h"
 #include "report.h"
 #include "root.h"
@@ -33,16 +35,19 @@
 /// Closes every descriptor that this cell was not given: another worker's pipe held here would never see its EOF.
 /// 0, 1, 2 (the null device and the launcher's log) and BH_SECRETS_FD stay until the worker's own take their numbers.
 static int close_others(const struct birth *birth) {
-    int kept[CGROUP_HIERARCHIES + CGROUP_VIEWS + 5], list[CGROUP_HIERARCHIES + CGROUP_VIEWS + 6], kept_count = 0, count = 0;
+    int kept[CGROUP_HIERARCHIES + CGROUP_VIEWS + 7], list[CGROUP_HIERARCHIES + CGROUP_VIEWS + 8], kept_count = 0, count = 0;
     kept[kept_count++] = birth->status;
+    if (birth->mode->last_pid >= 0) kept[kept_count++] = birth->mode->last_pid;
     for (int i = 0; i < birth->procs_count; i++) kept[kept_count++] = birth->procs[i];
     if (birth->version) {
         kept[kept_count++] = birth->version->plan;
         kept[kept_count++] = birth->version->mounts;
+        kept[kept_count++] = birth->version->furniture;
         kept[kept_count++] = birth->version->hostname;
         kept[kept_count++] = birth->version->ipc;
         for (int i = 0; i < birth->groups->views && birth->version->shows_cgroups; i++) kept[kept_count++] = birth->views[i];
     }
+    else if (birth->mode->root) kept[kept_count++] = birth->mode->blank;
     list[count++] = BH_SECRETS_FD;
     for (int i = 0; i < kept_count; i++) {
         int fd = kept[i], at = count++;
@@ -147,8 +152,9 @@ static int enter_version(const struct version *version) {
     if (setns(version->mounts, CLONE_NEWNS) < 0 || setns(version->hostname, CLONE_NEWUTS) < 0 ||
         setns(version->ipc, CLONE_NEWIPC) < 0)
         return errno;
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return errno;
+    if (fchdir(version->furniture) < 0 || unshare(CLONE_NEWNS) < 0) return errno;
     close(version->mounts);
+    close(version->furniture);
     close(version->hostname);
     close(version->ipc);
     return 0;
@@ -172,8 +178,8 @@ static void prepare(const struct birth *birth, struct cell_spec *spec, struct ow
     STEP(BH_STAGE_CGROUP_JOIN, join_cgroups(birth));
     prefer();
     STEP(BH_STAGE_CGROUP_NAMESPACE, unshare(CLONE_NEWCGROUP) < 0 ? errno : 0);
-    // The cell dies before anything else of the host does. Only a raise: needs no privilege.
-    STEP(BH_STAGE_OOM_SCORE, write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "1000"));
+    // Only a raise: needs no privilege.
+    if (!birth->mode->inherits_oom) STEP(BH_STAGE_OOM_SCORE, oom_set());
     prctl(PR_SET_DUMPABLE, 0);
     // As root the launcher has done it for all. A new user namespace begins with the full set. What init holds itself, it
     // holds until the worker runs.
@@ -182,7 +188,7 @@ static void prepare(const struct birth *birth, struct cell_spec *spec, struct ow
     int root = -1;
     require(birth, own_begin(birth, own));
     if (birth->version) STEP(BH_STAGE_ENTER, enter_version(birth->version));
-    else require(birth, root_prepare(birth, &root));
+    else require(birth, furniture_take(birth, &root, &own->pristine.furniture));
     bool keeps_pristine = !birth->version && birth->mode->root && !birth->mode->observes;
     require(birth, own_attach(birth, own, root, keeps_pristine, BH_PLAN_SCRATCH, BH_PLAN_SCRATCH / 4096));
     worker->landlock = make_rules(birth, own);
@@ -237,16 +243,18 @@ static void bind_version(const struct birth *birth, struct cell_spec *spec, stru
     const struct plan *plan = &spec->plan;
     STEP(BH_STAGE_HOSTNAME, sethostname(plan->hostname, strlen(plan->hostname)) < 0 ? errno : 0);
     STEP(BH_STAGE_PROC, own_write_plan(spec, own));
-    if (own->pristine >= 0) {
+    if (own->pristine.mounts >= 0) {
         // Appears in this cell's own table, too, whose root is read-only already.
         STEP(BH_STAGE_ENTER, own_enter_pristine(own));
         require(birth, root_fill(spec, own->base));
-        require(birth, root_seal());
+        require(birth, root_seal(own->base));
+        // What the version's next cells do with copies of it stays theirs.
+        STEP(BH_STAGE_ENTER, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? errno : 0);
         STEP(BH_STAGE_ENTER, own_leave_pristine(own));
-        if (!shares) close(own->pristine), own->pristine = -1;
+        if (!shares) own_forget_pristine(own);
     } else {
         require(birth, root_fill(spec, own->base));
-        require(birth, root_seal());
+        require(birth, root_seal(own->base));
     }
     finish(birth, spec, own, worker);
     for (unsigned i = 0; i < plan->header->mount_count; i++)
@@ -305,7 +313,7 @@ _Noreturn void cell_main(const struct birth *birth) {
     if (!birth->keeps) {
         // The worker's number does not tell which it was. Where that cannot be, no cell is kept.
         if (birth->mode->root && own.last_pid >= 0) own_reset_pids(&own, WATCHER_PID);
-        watch_worker(&spec, &worker, own.pristine, NULL);
+        watch_worker(&spec, &worker, &own.pristine, NULL);
     }
     // Who stays needs no log of the launcher's. The numbers stay taken.
     STEP(BH_STAGE_CLOSE_FDS, dup2(0, 1) < 0 || dup2(0, 2) < 0 ? errno : 0);
@@ -316,7 +324,7 @@ _Noreturn void cell_main(const struct birth *birth) {
         *child = (struct watched_worker){0};
         STEP(BH_STAGE_FORK, own_reset_pids(&own, WATCHER_PID - 1));
         pid_t watcher = (pid_t)sys_clone3(&(struct clone_args){.exit_signal = SIGCHLD});
-        if (watcher == 0) watch_worker(&spec, &worker, -1, child);
+        if (watcher == 0) watch_worker(&spec, &worker, NULL, child);
         STEP(BH_STAGE_FORK, watcher < 0 ? errno : 0);
         // Anything else is made anew, from its namespaces up.
         if (!await_end(birth, watcher, child) || !own_is_untouched(&own)) _exit(0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #define MADE_MAX 64
 
@@ -13,6 +14,7 @@ struct made_file {
     const char *path;  // absolute and plain, as seen inside; what is bound has the same one outside, and may be missing there
     const char *text;  // of a link: where it leads; of a bind: empty
     size_t length;
+    mode_t shown;  // of a bind that the host has: S_IFDIR or S_IFREG
 };
 
 extern struct made_file made_files[MADE_MAX];

@@ -12,6 +12,8 @@
 //             reaps and empties the cell. It watches its worker itself, or, where it stays for the next worker, leaves that to a
 //             child without rights (watcher.c).
 //
+// What all cells see alike stands once, in a mount table without the host's (furniture.h), of which each cell starts from a copy.
+//
 // A cell's life (cells.h): built ahead of need without a version, in a cgroup that its function will own (functions.h), bound to
 // one by a launch. When its worker has ended as it should, init ends what that has left and, if nothing was made in the cell's
 // files, reports it empty; with its cgroup at zero it is asked for another worker (stock.c), which waits right before exec for
@@ -36,9 +38,12 @@
 
 #include "../abi/landlock_abi.h"
 #include "../abi/packets.h"
+#include "furniture.h"
 #include "init.h"
 #include "made.h"
 #include "network.h"
+#include "oom.h"
+#include "own.h"
 #include "server.h"
 #include "ties.h"
 
@@ -145,6 +150,17 @@ static _Noreturn void launcher(int socket, pid_t keeper, struct cell_options opt
     if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);
     // For all cells: nobody here gains a capability by an exec.
     if (options.mode.root && (errno = drop_bounding_set())) die("drop the capability bounding set");
+    struct step furnished = options.mode.root ? furniture_open(&options.mode.blank) : done;
+    if ((errno = furnished.error)) {
+        fprintf(stderr, "bulkhead-launcher: stage %u of what all cells have alike: %s\n", furnished.stage, strerror(errno));
+        exit(1);
+    }
+    own_open();
+    options.mode.inherits_oom = options.mode.root && oom_open();
+    // A container may have it read-only; then a cell serves once.
+    options.mode.last_pid = options.mode.root ? open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC) : -1;
+    // The keeper's business, and each cell's init would have to close them.
+    for (int i = 0; i < groups->count; i++) close(groups->parent[i]), close(groups->instance[i]);
     cgroups_open_views(groups);
     options.store = reopen_store();
     exit(server_run(socket, &options, groups, ready_cells));

@@ -14,7 +14,8 @@
 // What stands here is the whole of procfs that is not a process's. Everything else is hidden by the file system itself, which
 // knows nothing but processes as soon as subset=pid is set: but what is mounted over, or held open, it still finds. So these are
 // looked up before, and what a newer kernel may add is never there.
-static const char *const covered[] = {"meminfo", "stat", "loadavg", "cgroups", "cpuinfo"};  // by files of ours, where there are
+#define MEMINFO "/proc/meminfo"
+static const char *const covered[] = {"/proc/stat", "/proc/loadavg", "/proc/cgroups", "/proc/cpuinfo"};  // by files of ours, where there are; and MEMINFO
 // Links to self/mounts and self/net; how long the machine runs, which clock_gettime(2) tells as well.
 static const char *const pinned[] = {"mounts", "net", "uptime"};
 
@@ -33,10 +34,9 @@ static int proc_begin(const struct birth *birth, struct own *own) {
     return own->proc < 0 ? errno : 0;
 }
 
-static int cover(const char *file, bool is_sealed) {
-    char path[32];
-    snprintf(path, sizeof path, "/proc/%s", file);
-    if (mount(file, path, NULL, MS_BIND, NULL) < 0) return errno == ENOENT ? 0 : errno;
+/// With the file of the same name in the working directory.
+static int cover(const char *path, bool is_sealed) {
+    if (mount(path + sizeof "/proc", path, NULL, MS_BIND, NULL) < 0) return errno == ENOENT ? 0 : errno;
     if (is_sealed) return 0;
     // In a user namespace the worker owns them.
     unsigned long flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -50,7 +50,9 @@ static int proc_attach(const struct birth *birth, struct own *own, bool is_seale
     if (sys_move_mount(own->proc, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
     for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
         if ((own->pins[i] = openat(own->proc, pinned[i], O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0) return errno;
-    if (fchdir(own->folder) < 0) return errno;
+    if (fchdir(own->version) < 0) return errno;
+    error = cover(MEMINFO, is_sealed);
+    if (!error && fchdir(own->folder) < 0) error = errno;
     for (size_t i = 0; !error && i < sizeof covered / sizeof *covered; i++)
         error = cover(covered[i], is_sealed);
     if (chdir("/") < 0 && !error) error = errno;
@@ -72,36 +74,53 @@ static int write_text(int folder, const char *name, const char *text, size_t len
     return error;
 }
 
+// Where few bytes are put together printf is not called: the pages that it needs are the launcher's, and each cell would have to
+// make its own of them first.
+
+/// Copies `text` and returns its end.
+static char *put(char *at, const char *text) { return stpcpy(at, text); }
+
+static char usual_memory[512];  // of most plans, made once
+
 /// Of the cell, whose swap is 0. What of it is free changes, and nobody is told: as much as there is, as it starts.
-static int write_memory(const struct own *own, uint64_t bytes) {
+static void format_memory(char text[512], uint64_t bytes) {
     unsigned long long memory = bytes >> 10;
-    char text[512];
-    int length = snprintf(text, sizeof text,
-                          "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:               0 kB\n"
-                          "Cached:                0 kB\nSwapCached:            0 kB\nActive:                0 kB\nInactive:              0 kB\n"
-                          "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:                 0 kB\nSReclaimable:          0 kB\n",
-                          memory, memory, memory);
-    // No shorter than what stood there: nobody has less.
+    snprintf(text, 512,
+             "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\nBuffers:               0 kB\n"
+             "Cached:                0 kB\nSwapCached:            0 kB\nActive:                0 kB\nInactive:              0 kB\n"
+             "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:                 0 kB\nSReclaimable:          0 kB\n",
+             memory, memory, memory);
+}
+
+void own_open(void) { format_memory(usual_memory, BH_PLAN_MEMORY); }
+
+/// No shorter than what stood there: nobody has less.
+static int write_memory(const struct own *own, const char *text) {
+    ssize_t length = (ssize_t)strlen(text);
     return pwrite(own->meminfo, text, (size_t)length, 0) == length ? 0 : errno;
 }
 
 /// Opens what the plan will be written into: by the table in which it stays writable until then.
 static int made_begin(struct own *own) {
-    if ((own->meminfo = openat(own->base, "proc/meminfo", O_WRONLY | O_CLOEXEC)) < 0) return errno;
+    if ((own->meminfo = openat(own->base, &OWN_MEMINFO[1], O_WRONLY | O_CLOEXEC)) < 0) return errno;
     own->hosts = openat(own->base, "etc/hosts", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
     if (own->hosts < 0 && errno != ENOENT) return errno;
-    return write_memory(own, BH_PLAN_MEMORY);
+    return write_memory(own, usual_memory);
 }
 
 int own_write_plan(const struct cell_spec *spec, const struct own *own) {
-    uint64_t memory = spec->plan.header->memory_max;
-    int error = memory == BH_PLAN_MEMORY ? 0 : write_memory(own, memory);
+    int error = 0;
+    if (spec->plan.header->memory_max != BH_PLAN_MEMORY) {
+        char text[512];
+        format_memory(text, spec->plan.header->memory_max);
+        error = write_memory(own, text);
+    }
     close(own->meminfo);
     if (error || own->hosts < 0) return error;
     // Who asks for the address of its own name (a JVM does) is to get one.
     char text[128];
-    int length = snprintf(text, sizeof text, "127.0.1.1\t%s\n", spec->plan.hostname);
-    error = write(own->hosts, text, (size_t)length) == length ? 0 : errno;
+    size_t length = (size_t)(put(put(put(text, "127.0.1.1\t"), spec->plan.hostname), "\n") - text);
+    error = write(own->hosts, text, length) == (ssize_t)length ? 0 : errno;
     close(own->hosts);
     return error;
 }
@@ -127,15 +146,14 @@ static int set_size(struct own *own, uint64_t bytes, uint32_t inodes, unsigned c
 
 /// The names that its uid and gid have.
 static int write_names(const struct birth *birth, int run) {
-    char text[256];
-    int length = snprintf(text, sizeof text,
-                          "root:x:0:0:root:/:/usr/sbin/nologin\nfunction:x:%u:%u:function:/tmp:/bin/sh\n"
-                          "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-                          birth->id, birth->id);
-    int error = write_text(run, "passwd", text, (size_t)length);
+    char text[256], id[24], *end = text;
+    format_number(id, birth->id);
+    end = put(put(put(put(end, "root:x:0:0:root:/:/usr/sbin/nologin\nfunction:x:"), id), ":"), id);
+    end = put(end, ":function:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    int error = write_text(run, "passwd", text, (size_t)(end - text));
     if (error) return error;
-    length = snprintf(text, sizeof text, "root:x:0:\nfunction:x:%u:\nnogroup:x:65534:\n", birth->id);
-    return write_text(run, "group", text, (size_t)length);
+    end = put(put(put(text, "root:x:0:\nfunction:x:"), id), ":\nnogroup:x:65534:\n");
+    return write_text(run, "group", text, (size_t)(end - text));
 }
 
 static int make_folder(int parent, const char *name, mode_t mode) {
@@ -159,10 +177,9 @@ static int run_attach(const struct birth *birth, struct own *own, uint64_t bytes
 // -- The order of it --------------------------------------------------------------------------------------------------
 
 struct step own_begin(const struct birth *birth, struct own *own) {
-    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .meminfo = -1, .hosts = -1, .last_pid = -1,
-                        .pristine = -1, .mounts = -1, .base = -1};
-    // A container may have it read-only; then a cell serves once.
-    own->last_pid = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .version = -1, .meminfo = -1, .hosts = -1, .last_pid = -1,
+                        .pristine = {-1, -1}, .mounts = -1, .base = -1};
+    own->last_pid = birth->mode->last_pid;
     return failed(BH_STAGE_PROC, proc_begin(birth, own));
 }
 
@@ -171,16 +188,23 @@ struct step own_attach(const struct birth *birth, struct own *own, int root, boo
     uint32_t stage = BH_STAGE_ROOT;
     if (keeps_pristine) {
         // What will be mounted there appears here, but not the other way round.
-        own->pristine = openat(own->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        if (own->pristine < 0 || mount(NULL, "/", NULL, MS_SHARED, NULL) < 0) return failed(stage, errno);
+        own->pristine.mounts = openat(own->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (own->pristine.mounts < 0 || mount(NULL, "/", NULL, MS_SHARED, NULL) < 0) return failed(stage, errno);
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_SLAVE, NULL) < 0) return failed(stage, errno);
         if ((own->mounts = openat(own->proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0) return failed(stage, errno);
     }
+    // Nobody else will take anything from there.
+    if (!keeps_pristine && own->pristine.furniture >= 0) close(own->pristine.furniture), own->pristine.furniture = -1;
     own->base = root;
-    if ((own->folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return failed(stage, errno);
+    // Of the furniture: a working directory goes along into a copied table.
+    if ((own->folder = open("proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 || chdir("/") < 0) return failed(stage, errno);
+    if ((own->version = open(OWN_FOLDER, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return failed(stage, errno);
     if (!birth->version && (error = made_begin(own))) return failed(stage, error);
     if (keeps_pristine) {
-        struct step sealed = root_seal();
+        int copy = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (copy < 0) return failed(stage, errno);
+        struct step sealed = root_seal(copy);
+        close(copy);
         if (sealed.error) return sealed;
     }
     stage = BH_STAGE_SCRATCH;
@@ -188,9 +212,15 @@ struct step own_attach(const struct birth *birth, struct own *own, int root, boo
     return failed(BH_STAGE_PROC, proc_attach(birth, own, keeps_pristine || birth->version));
 }
 
-int own_enter_pristine(const struct own *own) { return setns(own->pristine, CLONE_NEWNS) < 0 ? errno : 0; }
+int own_enter_pristine(const struct own *own) { return setns(own->pristine.mounts, CLONE_NEWNS) < 0 ? errno : 0; }
 
 int own_leave_pristine(const struct own *own) { return setns(own->mounts, CLONE_NEWNS) < 0 ? errno : 0; }
+
+void own_forget_pristine(struct own *own) {
+    close(own->pristine.mounts);
+    close(own->pristine.furniture);
+    own->pristine = (struct shared_table){-1, -1};
+}
 
 static int read_marks(const struct own *own, struct own_marks *marks) {
     struct statfs system;

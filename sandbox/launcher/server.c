@@ -175,20 +175,18 @@ static void send_started(struct cell *cell) {
     close_all(files, count);
 }
 
-#define SHARED_FDS 1
-
 static void on_started(struct cell *cell, int shared[SHARED_FDS], int *count) {
     if (cell->state == CELL_BOUND && !cell->started && !cell->ended) send_started(cell);
     if (cell->started && cell->to_be_locked) cell_lock(cell);
     if (cell->clear_until) clear_cell(cell);
     if (cell->plan < 0 || !cell->init) return;
-    if (*count != 1) return;
+    if (*count != SHARED_FDS) return;
     struct version given = {.key = cell->version, .plan = cell->plan, .limits = cell->limits, .together = cell->together,
                             .cpu_weight = cell->cpu_weight, .shows_cgroups = cell->shows_cgroups,
                             .keeps = options->mode.keeps && cell->serves_once};
     if (given.keeps) given.limits.tasks_max += KEPT_TASKS - OWN_TASKS;
     memcpy(given.function, functions[cell->function].name, sizeof given.function);
-    version_learn(&given, cell->init, shared[0]);
+    version_learn(&given, cell->init, &(struct shared_table){shared[0], shared[1]});
     *count = 0;
     cell_forget_version(cell);
 }

@@ -9,6 +9,7 @@
 #define REMOVE_RETRY_MS 20
 #define WAITING_MAX 64   // cells that wait for one version's next launch, or one function's
 #define WAITING_MS 2000  // and how long they do
+#define YIELDING_MS 200  // after which they make room for others
 
 /// Slots of cells that are ready, the longest waiting first.
 struct waiting {
@@ -43,6 +44,16 @@ static uint32_t take(struct waiting *waiting, unsigned at) {
     return slot;
 }
 
+static bool has_waited(uint32_t slot, uint64_t milliseconds) { return monotonic_ns() - cells[slot].since > milliseconds * 1000000ull; }
+
+static bool is_full(const struct waiting *waiting) { return waiting->count == WAITING_MAX; }
+
+/// Where all places are taken, who has waited longest goes.
+static void add_renewed(uint32_t slot) {
+    if (is_full(&renewed)) cell_kill(&cells[take(&renewed, 0)]);
+    add(&renewed, slot);
+}
+
 /// Strikes a cell off. False when it was not among those that wait.
 static bool strike(struct cell *cell) {
     struct waiting *lists[] = {&owned, &renewed};
@@ -71,6 +82,7 @@ static uint32_t build_cell(const char *name, const struct version *version, int 
         if (cells[slot].state != CELL_EMPTY) continue;
         next = slot;
         uint32_t function = function_named(name);
+        if (function == NOBODY) function = function_remembered(name);
         *why = cell_prepare(options, groups, slot, function, version, network, is_awaited);
         if (why->error) return CELLS;
         if (function == NOBODY) function_take(cells[slot].function, name);
@@ -142,6 +154,7 @@ void stock_lost(struct cell *cell) {
 
 void stock_remove(struct cell *cell) {
     if (!cell_remove(groups, cell)) {
+        cell->is_marred = true;
         cgroup_kill(groups, cell->group);
         removing++;
         return;
@@ -166,13 +179,15 @@ static bool renew_cell(struct cell *cell, const struct version *version) {
         return false;
     }
     watch_cell(slot);
-    add(&renewed, slot);
+    add_renewed(slot);
     return true;
 }
 
 /// The version that is to have another cell ready, now that this one has ended; NULL for none.
 static struct version *version_after(const struct cell *cell) {
-    return renewed.count < WAITING_MAX && cell_ended_well(cell) ? version_known(cell->version) : NULL;
+    // More versions by turns than there are places would only push each other out.
+    bool has_room = !is_full(&renewed) || has_waited(renewed.slots[0], YIELDING_MS);
+    return has_room && cell_ended_well(cell) ? version_known(cell->version) : NULL;
 }
 
 bool stock_again(struct cell *cell) {
@@ -180,7 +195,7 @@ bool stock_again(struct cell *cell) {
     cell_end(groups, cell);
     send_event((struct bh_event){.kind = BH_EVENT_GONE, .cell = cell->id}, NULL, 0);
     cell_again(cell);
-    add(&renewed, (uint32_t)(cell - cells));
+    add_renewed((uint32_t)(cell - cells));
     return true;
 }
 
@@ -190,16 +205,14 @@ void stock_replace(struct cell *cell) {
     stock_remove(cell);
     struct step why;
     uint32_t slot = version ? build_cell(version->function, version, -1, false, &why) : CELLS;
-    if (slot != CELLS) add(&renewed, slot);
+    if (slot != CELLS) add_renewed(slot);
 }
 
 // -- Keeping ----------------------------------------------------------------------------------------------------------
 
 /// Cells that nobody has needed for a while hold memory, and maybe a version that is served no more.
 static void expire(struct waiting *waiting) {
-    uint64_t now = monotonic_ns();
-    while (waiting->count && now - cells[waiting->slots[0]].since > WAITING_MS * 1000000ull)
-        cell_kill(&cells[take(waiting, 0)]);
+    while (waiting->count && has_waited(waiting->slots[0], WAITING_MS)) cell_kill(&cells[take(waiting, 0)]);
 }
 
 /// Builds a ready cell for a function that has just had one. There are no more of them for that: a spare one makes room.

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERSIONS 64  // each holds four descriptors
+#define VERSIONS 64  // each holds five descriptors
 
 static struct version versions[VERSIONS];
 static uint64_t last_use[VERSIONS];
 
 static void forget(struct version *version) {
-    const int fds[] = {version->plan, version->mounts, version->hostname, version->ipc};
+    const int fds[] = {version->plan, version->mounts, version->furniture, version->hostname, version->ipc};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0) close(fds[i]);
     version->key = 0;
@@ -31,11 +31,12 @@ static int namespace_open(pid_t process, const char *name) {
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-void version_learn(const struct version *given, pid_t init, int mounts) {
+void version_learn(const struct version *given, pid_t init, const struct shared_table *table) {
     struct version learnt = {
         .key = given->key,
         .plan = fcntl(given->plan, F_DUPFD_CLOEXEC, 3),
-        .mounts = mounts,
+        .mounts = table->mounts,
+        .furniture = table->furniture,
         .hostname = namespace_open(init, "uts"),
         .ipc = namespace_open(init, "ipc"),
         .limits = given->limits,
@@ -45,7 +46,7 @@ void version_learn(const struct version *given, pid_t init, int mounts) {
         .keeps = given->keeps,
     };
     memcpy(learnt.function, given->function, sizeof learnt.function);
-    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.hostname < 0 || learnt.ipc < 0 || version_known(learnt.key))
+    if (learnt.plan < 0 || learnt.mounts < 0 || learnt.furniture < 0 || learnt.hostname < 0 || learnt.ipc < 0 || version_known(learnt.key))
         return forget(&learnt);
     size_t oldest = 0;
     for (size_t i = 1; i < VERSIONS; i++)

@@ -7,6 +7,6 @@
 struct version *version_known(uint64_t key);
 
 /// Takes note of a version, of which key, function, plan and limits are given (they stay the caller's), and of what its first
-/// cell, now running, has made. Takes over `mounts`, its mount table. Forgets the version that was used longest ago, when there
+/// cell, now running, has made. Takes over `table`. Forgets the version that was used longest ago, when there
 /// are too many. A version that cannot be kept costs its next cells only time: nothing is said of it.
-void version_learn(const struct version *given, pid_t init, int mounts);
+void version_learn(const struct version *given, pid_t init, const struct shared_table *table);

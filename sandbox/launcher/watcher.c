@@ -35,12 +35,14 @@ _Noreturn void cell_fail(const struct birth *birth, uint32_t stage, int error) {
     _exit(1);
 }
 
-/// Tells that the worker runs, and with it hands over the mount table that the version's next cells share (-1: none).
+/// Tells that the worker runs, and with it hands over what the version's next cells share.
 /// - Parameter worker: by its credentials, if it has not said so itself; else 0.
-static int report_started(int status, pid_t worker, int mounts) {
+static int report_started(int status, pid_t worker, const struct shared_table *pristine) {
     struct report report = {.kind = REPORT_STARTED};
     struct ucred credentials = {.pid = worker, .uid = geteuid(), .gid = getegid()};
-    return bh_packet_send(status, &report, sizeof report, &mounts, mounts >= 0, worker ? &credentials : NULL, 0);
+    bool shares = pristine && pristine->mounts >= 0;
+    const int fds[SHARED_FDS] = {shares ? pristine->mounts : -1, shares ? pristine->furniture : -1};
+    return bh_packet_send(status, &report, sizeof report, fds, shares ? SHARED_FDS : 0, worker ? &credentials : NULL, 0);
 }
 
 // -- Starting ---------------------------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ static void on_order(struct cell_spec *spec) {
         if (error) cell_fail(birth, name, error);                                                                    \
     } while (0)
 
-_Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, int pristine, struct watched_worker *child) {
+_Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, const struct shared_table *pristine, struct watched_worker *child) {
     const struct birth *birth = spec->birth;
     // By whom it can be told from the worker, and all others.
     if (child) send_report(birth->status, &(struct report){.kind = REPORT_READY});
@@ -141,7 +143,7 @@ _Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, 
     if (spec->plan.header->flags & BH_PLAN_LOCKS) ioctl(worker->listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP);
     STEP(BH_STAGE_INIT_CONFINE, report_started(birth->status, child ? 0 : pid, pristine));
     if (child) child->has_started = true;
-    if (pristine >= 0) close(pristine);
+    if (pristine && pristine->mounts >= 0) close(pristine->mounts), close(pristine->furniture);
     close(worker->executable);
     if (worker->landlock >= 0) close(worker->landlock);
     STEP(BH_STAGE_INIT_CONFINE, init_confine(spec->observer >= 0, spec->plan.header->flags & BH_PLAN_LOCKS));

@@ -15,9 +15,9 @@ struct watched_worker {
 /// Touches what starting a worker writes to.
 void watcher_touch(void);
 
-/// Starts the worker and watches it. `pristine`: a mount table to report along, or -1. `child` is NULL for the init that does so
+/// Starts the worker and watches it. `pristine`: to report along, or NULL. `child` is NULL for the init that does so
 /// itself: it reaps, and ends with the worker. Otherwise init reaps, and this process ends on SIGTERM.
-_Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, int pristine, struct watched_worker *child);
+_Noreturn void watch_worker(struct cell_spec *spec, struct worker_spec *worker, const struct shared_table *pristine, struct watched_worker *child);
 
 /// Reports the worker's end.
 void report_exited(int status, int how, const struct rusage *usage);

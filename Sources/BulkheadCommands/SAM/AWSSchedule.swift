@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// A schedule's expression of AWS' as a schedule here says it:
 /// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html

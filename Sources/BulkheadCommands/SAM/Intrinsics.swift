@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What `!Ref`, `!Sub`, `!GetAtt` and `!Join` stand for in a template. They lead to parameters, to AWS' own words and to functions'
 /// names, which are known before: there is no way round in a circle.

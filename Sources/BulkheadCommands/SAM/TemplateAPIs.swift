@@ -1,5 +1,6 @@
 import Foundation
 import FunctionModel
+import WireText
 
 /// An API of a template: what it says of its routes.
 struct TemplateAPI {

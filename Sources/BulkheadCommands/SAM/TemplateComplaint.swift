@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What is to be said of a template.
 struct TemplateComplaint: Error, Hashable {

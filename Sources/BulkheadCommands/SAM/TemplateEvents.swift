@@ -1,5 +1,6 @@
 import Foundation
 import FunctionModel
+import WireText
 
 /// What invokes a function.
 struct TemplateEvents {

@@ -1,6 +1,7 @@
 import Foundation
 import FunctionModel
 import Host
+import WireText
 
 /// A template as `apply` is given it.
 struct TemplateFile {

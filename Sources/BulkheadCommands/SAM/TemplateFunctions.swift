@@ -1,5 +1,6 @@
 import Foundation
 import FunctionModel
+import WireText
 
 /// A function of a template, until all are known.
 struct FunctionDraft {

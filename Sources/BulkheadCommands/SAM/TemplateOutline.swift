@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// A resource, as far as any is read.
 struct TemplateResource {

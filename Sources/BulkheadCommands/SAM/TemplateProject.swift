@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What the functions of a template become, once all are known.
 extension ProjectFile {

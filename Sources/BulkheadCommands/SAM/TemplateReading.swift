@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 
 /// What all who read parts of a template share: how values are read, and what is to be said of them.
 final class TemplateReading {

@@ -1,4 +1,5 @@
 import FunctionModel
+import WireText
 import Yams
 
 /// A template's text, looked at before a parser is let near it, and read.

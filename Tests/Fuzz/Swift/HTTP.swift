@@ -3,6 +3,7 @@ import Foundation
 import FunctionModel
 import HTTPTypes
 import NIOCore
+import WireText
 
 @testable import Gateway
 

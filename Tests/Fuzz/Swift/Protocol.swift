@@ -1,6 +1,7 @@
 import Dialogues
 import FunctionModel
 import NIOCore
+import WireText
 
 private let longest = 4096
 

@@ -46,6 +46,7 @@ enum bh_request_kind {
 #define BH_PLAN_MEMORY (128u << 20)
 #define BH_PLAN_SCRATCH (64u << 20)
 #define BH_PLAN_TASKS 64u
+#define BH_PLAN_CELLS 100u
 
 struct bh_request {
     uint32_t magic;  // BH_MAGIC

@@ -1,0 +1,17 @@
+// What all roots have alike, and nobody can change: the devices, the files of /proc that tell of a machine, what of the host is
+// shown to everybody.
+//
+// As root it stands once, in a mount table that holds nothing else, and each cell starts from a copy of that: the host's own
+// table, which may be long, is neither copied nor taken down for it. A table that belongs to another user namespace cannot be
+// entered: there each cell makes all of it itself.
+#pragma once
+
+#include "birth.h"
+
+/// As root: makes that mount table. `*blank` is its descriptor.
+struct step furniture_open(int *blank);
+
+/// Makes the cell's mount table its own, with a new root that holds what every cell has: from here on no path leads to the host.
+/// `*root` is its descriptor; it can be written. The working directory is `*furniture`, which is the same in a user namespace; as root
+/// it lies below the root, where no path leads.
+struct step furniture_take(const struct birth *birth, int *root, int *furniture);
