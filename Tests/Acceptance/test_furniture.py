@@ -1,10 +1,16 @@
 """What all cells see alike stands once: nobody changes it, marks it, locks it, or hears of it by another."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from bulkhead_host import unique_name
+from bulkhead_host import ZIP, unique_name
+from bundles import zip_of
+from conftest import BINARY
+from system import eventually
 
 # One function's tries; each is to fail (who calls mount or umount is ended: the attacks of functions/hostile). Then what the files look like: the same to everybody, whatever anybody has tried.
 TRIES = r"""#!/usr/bin/python3
@@ -96,3 +102,51 @@ def test_nobody_hears_of_others_by_it(host):
     name = unique_name("hears")
     host.upload(name, HEARS.encode())
     assert json.loads(host.invoke(name).body) == {"inotify": False, "lease": False, "notify": False}
+
+
+READS = "def handler(event, context):\n    with open('/etc/ssl/certs/ca-certificates.crt') as file:\n        return file.read()[-40:]\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes the host's certificates")
+def test_a_file_that_the_host_replaces_is_shown_anew(host):
+    """A package's update puts a new file in an old one's place; a mount would show the old one for ever."""
+    path = Path("/etc/ssl/certs/ca-certificates.crt")
+    kept, mark = path.with_suffix(".kept"), f"# {os.urandom(8).hex()}"
+
+    def sees():
+        name = unique_name("reads")
+        manifest = f"name: {name}\nruntime: python\nhandler: app.handler\nroot: minimal\n"
+        host.upload(name, zip_of({"function.yaml": manifest.encode(), "app.py": READS.encode()}), content_type=ZIP)
+        return mark in host.invoke(name, expect="ok").json()
+
+    assert not sees()
+    os.link(path, kept)
+    try:
+        path.with_suffix(".new").write_bytes(path.read_bytes() + f"\n{mark}\n".encode())
+        path.with_suffix(".new").chmod(0o644)
+        path.with_suffix(".new").rename(path)
+        # Cells that are ready already show the old one, and are used up one by one.
+        eventually(sees, 30, "the new file is there")
+    finally:
+        kept.rename(path)
+    eventually(lambda: not sees(), 30, "the old file is there")
+
+
+LISTS = """#!/bin/sh
+echo begun > /dev/stderr
+sleep 2
+cat /proc/self/mountinfo
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes mount tables of its own outside of user namespaces")
+def test_what_the_host_mounts_later_is_in_no_cell(tmp_path):
+    """Where mounts are told on (systemd's way), a copy of one would show, writable, whatever is mounted on the original."""
+    (tmp_path / "lists").write_text(LISTS)
+    (tmp_path / "lists").chmod(0o755)
+    inside = f"mount --make-rshared / && {BINARY} run --data null {tmp_path}/lists & sleep 1; " \
+             "mount -t tmpfs later /usr/share/zoneinfo/Etc; mount -t tmpfs later /usr/share/doc; wait"
+    run = subprocess.run(["unshare", "--mount", "sh", "-c", inside], capture_output=True, text=True, timeout=60, check=False)
+    lines = [line for line in run.stdout.splitlines() if " - " in line]
+    assert any(" /usr/share/zoneinfo " in line for line in lines), run.stderr
+    assert not [line for line in lines if "master:" in line or "shared:" in line or "later" in line]

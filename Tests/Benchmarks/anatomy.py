@@ -13,6 +13,7 @@ With --rate requests come one by one, on cores that were idle. --functions tells
 import argparse
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -283,6 +284,8 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.kinds) - set(STAGES):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(STAGES)}")
+    if not shutil.which("perf"):
+        parser.error("perf is needed (Debian: linux-perf)")
     for kind in options.kinds:
         if options.functions:
             functions(kind)

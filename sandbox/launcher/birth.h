@@ -21,9 +21,7 @@ struct mode {
     bool limits_memory;     // a memory cgroup holds the cells; else RLIMIT_DATA has to
     bool observes;          // for `policy learn`: init may look at path arguments
     bool keeps;             // cells can be kept: counters go back to zero, and so do pids
-    int blank;              // as root: the mount table that cells start from (furniture.h)
     int last_pid;           // as root: where the kernel keeps the pid that a namespace gave last; -1: it may not be written
-    bool inherits_oom;      // cells are born where oom.h wants them
 };
 
 /// What a version's first cell leaves to those that come after it: a root that is filled and read-only, so that they can share

@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 
 #include "../abi/packets.h"
+#include "cell_groups.h"
 #include "floor.h"
 #include "grants.h"
 #include "init.h"
 #include "network.h"
-#include "oom.h"
 #include "streams.h"
 
 struct cell cells[CELLS];
@@ -59,15 +59,13 @@ static int start_init(const struct cell_options *options, const struct cgroups *
         .pidfd = (uint64_t)(uintptr_t)&cell->pidfd,
         .exit_signal = SIGCHLD,
     };
-    // Its namespaces are its parent's of that moment, and its place in the order in which the kernel ends processes.
+    // Its namespaces are its parent's of that moment.
     long pid = -1;
     error = cell->network >= 0 ? network_enter(cell->network) : 0;
     if (!error) {
-        error = oom_first();
-        pid = error ? -1 : sys_clone3(&args);
+        pid = sys_clone3(&args);
         if (pid == 0) cell_main(&birth);
-        if (pid < 0 && !error) error = errno;
-        oom_last();
+        if (pid < 0) error = errno;
         if (cell->network >= 0) network_leave();
     }
     if (shows_cgroups) close_all(birth.views, (unsigned)groups->views);
@@ -77,35 +75,16 @@ static int start_init(const struct cell_options *options, const struct cgroups *
     return error;
 }
 
-/// Makes the cell's cgroups, or takes such as an earlier cell of its function has left, with what limits them; starts its init there.
+/// Starts the cell's init, in cgroups of its own.
 static struct step build(const struct cell_options *options, struct cgroups *groups, uint32_t slot, const struct version *version) {
     struct cell *cell = &cells[slot];
     struct cgroup_entry entry;
-    struct cgroup_limits set = {0};
-    uint32_t weight = 0, stage = BH_STAGE_CGROUP_CREATE;
-    int error;
-    if (function_reuse(cell->function, cell->group, &set, &weight)) {
-        error = cgroup_enter(groups, cell->group, &entry);
-        if (error) cgroup_remove(groups, cell->group);
-    } else {
-        function_path(cell->function, cell->group);
-        size_t length = strlen(cell->group);
-        snprintf(cell->group + length, sizeof cell->group - length, "/c%u-%u", slot, cell->generation);
-        error = cgroup_create(groups, cell->group, &entry);
-    }
-    if (error) return failed(stage, error);
-    // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
-    stage = BH_STAGE_CGROUP_LIMIT;
-    if (weight != cell->cpu_weight * BH_HEAD_START) error = cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START);
-    bool is_limited = set.memory_max == cell->limits.memory_max && set.tasks_max == cell->limits.tasks_max;
-    if (!error && !is_limited) error = cgroup_limit(groups, cell->group, &cell->limits);
-    if (!error) {
-        stage = BH_STAGE_CLONE;
-        error = start_init(options, groups, &entry, slot, version);
-    }
+    struct step made = cell_group_open(groups, cell, version, &entry);
+    if (made.error) return made;
+    int error = start_init(options, groups, &entry, slot, version);
     cgroup_close(&entry);
     if (error) cgroup_remove(groups, cell->group);
-    return failed(stage, error);
+    return failed(BH_STAGE_CLONE, error);
 }
 
 #define PIDS_MAX (4u << 20)  // PID_MAX_LIMIT, above which pids.max takes nothing
@@ -161,15 +140,8 @@ struct step cell_prepare(const struct cell_options *options, struct cgroups *gro
     return built;
 }
 
-/// Whether another cell of the function may have its cgroups, and has room for them.
-static bool leave_group(struct cgroups *groups, const struct cell *cell) {
-    if (cell->is_marred || functions[cell->function].kept_count == KEPT_MAX) return false;
-    if (!cgroup_reset(groups, cell->group, 0, cell->limits.memory_max) || cgroup_saw_oom(groups, cell->group)) return false;
-    return function_keep(cell->function, cell->group, &cell->limits, cell->demoted ? cell->cpu_weight : cell->cpu_weight * BH_HEAD_START);
-}
-
 bool cell_remove(struct cgroups *groups, struct cell *cell) {
-    if (!leave_group(groups, cell) && !cgroup_remove(groups, cell->group)) return false;
+    if (!cell_group_leave(groups, cell) && !cgroup_remove(groups, cell->group)) return false;
     function_lose_cell(groups, cell->function);
     return true;
 }
@@ -198,7 +170,7 @@ bool cell_ended_well(const struct cell *cell) {
 bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
     if (!cgroup_reset(groups, cell->group, cell->init, cell->limits.memory_max)) return false;
     // Looked at now: something may have died after the worker did, and this counter never goes back.
-    if (cgroup_saw_oom(groups, cell->group)) return false;
+    if (!cgroup_saw_no_oom(groups, cell->group)) return false;
     if (!cell->demoted) return true;
     return cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START) == 0;
 }
@@ -237,7 +209,7 @@ void cell_again(struct cell *cell) {
 static int read_only_tree(int fd) {
     int tree = sys_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (tree < 0) return -1;
-    if (sys_mount_setattr(tree, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) == 0) return tree;
+    if (sys_seal_copy(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) == 0) return tree;
     int error = errno;
     close(tree);
     errno = error;
@@ -274,7 +246,7 @@ static int open_devices(const struct cell_options *options, int nodes[DEVICE_COU
         snprintf(path, sizeof path, "/dev/%s", devices[i].name);
         if ((nodes[i] = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)) < 0) return errno;
         // A device can be written on a read-only mount; the node's times, which all cells would see, cannot.
-        if (sys_mount_setattr(nodes[i], 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
+        if (sys_seal_copy(nodes[i], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0) return errno;
     }
     return 0;
 }

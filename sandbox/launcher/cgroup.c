@@ -115,14 +115,23 @@ int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
     return 0;
 }
 
-bool cgroup_saw_oom(struct cgroups *groups, const char *cell) {
+/// How often it struck; false where nobody can tell.
+static bool read_oom(struct cgroups *groups, const char *cell, uint64_t *number) {
     char path[96], text[2048];
-    uint64_t number = 0;
     int memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
     if (memory < 0) return false;
     cgroup_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
-    return read_file_at(groups->base[memory], path, text, sizeof text) > 0 && number_after(text, "oom_kill", &number) &&
-           number > 0;
+    return read_file_at(groups->base[memory], path, text, sizeof text) > 0 && number_after(text, "oom_kill", number);
+}
+
+bool cgroup_saw_oom(struct cgroups *groups, const char *cell) {
+    uint64_t number;
+    return read_oom(groups, cell, &number) && number > 0;
+}
+
+bool cgroup_saw_no_oom(struct cgroups *groups, const char *cell) {
+    uint64_t number;
+    return read_oom(groups, cell, &number) && number == 0;
 }
 
 void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak) {

@@ -142,6 +142,9 @@ void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uin
 /// Whether the kernel's OOM killer struck in the cell.
 bool cgroup_saw_oom(struct cgroups *groups, const char *cell);
 
+/// Whether it is known that it did not.
+bool cgroup_saw_no_oom(struct cgroups *groups, const char *cell);
+
 /// Ends every process of the cell, also stopped and forking ones.
 void cgroup_kill(struct cgroups *groups, const char *cell);
 

@@ -43,7 +43,7 @@ int cgroup_view(const struct cgroups *groups, const char *cell, int trees[CGROUP
     for (int i = 0; i < groups->views; i++) {
         trees[i] = sys_open_tree(groups->view[i], groups->view_is_file[i] ? CPUSET_FILE : cell, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         uint64_t flags = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-        if (trees[i] >= 0 && sys_mount_setattr(trees[i], 0, flags) == 0) continue;
+        if (trees[i] >= 0 && sys_seal_copy(trees[i], flags) == 0) continue;
         int error = errno;
         for (int j = 0; j <= i; j++)
             if (trees[j] >= 0) close(trees[j]);

@@ -36,11 +36,12 @@ int function_limit(struct cgroups *groups, uint32_t function, const struct cgrou
     if (wanted.memory_max < set->memory_max && !functions[function].lapsed) wanted.memory_max = set->memory_max;
     if (wanted.tasks_max < set->tasks_max && !functions[function].lapsed) wanted.tasks_max = set->tasks_max;
     functions[function].lapsed = false;
-    if (wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) return 0;
+    if (!functions[function].torn && wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) return 0;
     char path[16];
     function_path(function, path);
     int error = cgroup_limit_function(groups, path, &wanted);
-    *set = error ? (struct cgroup_limits){0} : wanted;
+    functions[function].torn = error;
+    if (!error) *set = wanted;
     return error;
 }
 

@@ -20,17 +20,32 @@ const struct device devices[DEVICE_COUNT] = {
     {"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9},
 };
 
+int blank_table = -1;
+
 // -- The host's part --------------------------------------------------------------------------------------------------
+
+static struct look {
+    dev_t device;
+    ino_t file;
+} looks[MADE_MAX];  // at what is shown, as it was
+
+/// What stands at the path of something shown; all zero where there is nothing.
+static struct look look_at(const struct made_file *file) {
+    struct stat info;
+    if (stat(file->path, &info) < 0) return (struct look){0};
+    return (struct look){info.st_dev, info.st_ino};
+}
 
 /// Opens what every root shows of the host, while that is in sight. Missing: not shown.
 static int open_shown(int trees[MADE_MAX]) {
     for (unsigned i = 0; i < made_count; i++) {
-        trees[i] = -1;
         if (made_files[i].kind != MADE_BIND) continue;
+        made_files[i].shown = 0;
+        looks[i] = look_at(&made_files[i]);
         trees[i] = sys_open_tree(AT_FDCWD, made_files[i].path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         if (trees[i] < 0 && errno == ENOENT) continue;
         struct stat info;
-        if (trees[i] < 0 || sys_mount_setattr(trees[i], 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) < 0) return errno;
+        if (trees[i] < 0 || sys_seal_copy(trees[i], MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) < 0) return errno;
         if (fstatat(trees[i], "", &info, AT_EMPTY_PATH) < 0) return errno;
         made_files[i].shown = info.st_mode & S_IFMT;
     }
@@ -116,7 +131,7 @@ static int make_devices(int root) {
 static int make_movable(int root, const char *folder, uint64_t attributes) {
     int tree = sys_open_tree(root, folder, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (tree < 0) return errno;
-    int error = sys_mount_setattr(tree, 0, attributes) < 0 || sys_move_mount(tree, "", root, folder, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
+    int error = sys_seal_copy(tree, attributes) < 0 || sys_move_mount(tree, "", root, folder, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? errno : 0;
     close(tree);
     return error;
 }
@@ -139,30 +154,63 @@ static struct step fill_blank(int root, const int trees[MADE_MAX]) {
     return failed(stage, error);
 }
 
-struct step furniture_open(int *blank) {
-    uint32_t stage = BH_STAGE_MADE;
-    int trees[MADE_MAX], error = open_shown(trees), root = -1;
-    if (error) return failed(stage, error);
+/// Whoever is not in its own table any more must not go on.
+static void go_home(int home, int own_root) {
+    if (setns(home, CLONE_NEWNS) == 0 && fchdir(own_root) == 0 && chroot(".") == 0) return;
+    fprintf(stderr, "bulkhead-launcher: cannot go back to its own mount table: %s\n", strerror(errno));
+    _exit(1);
+}
+
+static struct step make_blank(int *blank) {
+    const uint32_t stage = BH_STAGE_MADE;
+    int trees[MADE_MAX], root = -1;
     // A root that was changed by chroot(2) is lost on the way.
     int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC), own_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (home < 0 || own_root < 0 || unshare(CLONE_NEWNS) < 0) return failed(stage, errno);
-    if ((*blank = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0) return failed(stage, errno);
-    struct step made = leave_host(&root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-    if (!made.error) made = fill_blank(root, trees);
+    struct step made = failed(stage, home < 0 || own_root < 0 ? errno : 0);
+    memset(trees, -1, sizeof trees);
+    if (!made.error) made = failed(stage, open_shown(trees));
+    if (!made.error && unshare(CLONE_NEWNS) < 0) made = failed(stage, errno);
+    if (!made.error) {
+        *blank = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        made = *blank < 0 ? failed(stage, errno) : leave_host(&root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+        if (!made.error) made = fill_blank(root, trees);
+        go_home(home, own_root);
+    }
     for (unsigned i = 0; i < made_count; i++)
         if (trees[i] >= 0) close(trees[i]);
-    if (root >= 0) close(root);
-    if (!made.error && (setns(home, CLONE_NEWNS) < 0 || fchdir(own_root) < 0 || chroot(".") < 0)) made = failed(stage, errno);
-    close(home);
-    close(own_root);
+    const int own[] = {root, home, own_root};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i] >= 0) close(own[i]);
     return made;
 }
 
+struct step furniture_open(void) { return make_blank(&blank_table); }
+
+void furniture_refresh(void) {
+    bool is_old = false;
+    for (unsigned i = 0; i < made_count && !is_old; i++) {
+        if (made_files[i].kind != MADE_BIND) continue;
+        struct look now = look_at(&made_files[i]);
+        is_old = now.device != looks[i].device || now.file != looks[i].file;
+    }
+    int anew = -1;
+    if (blank_table < 0 || !is_old) return;
+    mode_t shown[MADE_MAX];
+    for (unsigned i = 0; i < made_count; i++) shown[i] = made_files[i].shown;
+    if (make_blank(&anew).error) {
+        for (unsigned i = 0; i < made_count; i++) made_files[i].shown = shown[i];
+        if (anew >= 0) close(anew);
+        return;
+    }
+    close(blank_table);
+    blank_table = anew;
+}
+
 /// A copy of the blank table, and over its root a new one. No pivot_root(2): that would have to let go of the old one, and wait.
-static struct step take_blank(int blank, int *root, int *furniture) {
+static struct step take_blank(int *root, int *furniture) {
     const uint32_t stage = BH_STAGE_ROOT;
-    if (setns(blank, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0) return failed(stage, errno);
-    close(blank);
+    if (setns(blank_table, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0) return failed(stage, errno);
+    close(blank_table);
     if ((*furniture = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) return failed(stage, errno);
     *root = place_tmpfs(ROOT_BYTES, ROOT_INODES, "0755", ROOT_ATTRIBUTES);
     if (*root < 0 || sys_move_mount(*root, "", *furniture, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -181,7 +229,9 @@ static struct step take_blank(int blank, int *root, int *furniture) {
 // -- In a user namespace ----------------------------------------------------------------------------------------------
 
 static struct step make_own(int *root) {
-    int trees[MADE_MAX], error = open_shown(trees);
+    int trees[MADE_MAX];
+    memset(trees, -1, sizeof trees);
+    int error = open_shown(trees);
     if (error) return failed(BH_STAGE_MADE, error);
     struct step left = leave_host(root, ROOT_ATTRIBUTES);
     if (left.error) return left;
@@ -197,5 +247,5 @@ static struct step make_own(int *root) {
 
 struct step furniture_take(const struct birth *birth, int *root, int *furniture) {
     *furniture = -1;
-    return birth->mode->root ? take_blank(birth->mode->blank, root, furniture) : make_own(root);
+    return birth->mode->root ? take_blank(root, furniture) : make_own(root);
 }

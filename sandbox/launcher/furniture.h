@@ -8,8 +8,15 @@
 
 #include "birth.h"
 
-/// As root: makes that mount table. `*blank` is its descriptor.
-struct step furniture_open(int *blank);
+/// As root: the mount table that cells start from; else -1.
+extern int blank_table;
+
+/// Makes it.
+struct step furniture_open(void);
+
+/// Makes it anew if a file of the host's that it shows is another one by now: a mount is of what there was. What cannot be made
+/// leaves it as it is.
+void furniture_refresh(void);
 
 /// Makes the cell's mount table its own, with a new root that holds what every cell has: from here on no path leads to the host.
 /// `*root` is its descriptor; it can be written. The working directory is `*furniture`, which is the same in a user namespace; as root

@@ -24,7 +24,6 @@
 #include "furniture.h"
 #include "init.h"
 #include "landlock.h"
-#include "oom.h"
 #include "own.h"
 #include "report.h"
 #include "root.h"
@@ -47,7 +46,7 @@ static int close_others(const struct birth *birth) {
         kept[kept_count++] = birth->version->ipc;
         for (int i = 0; i < birth->groups->views && birth->version->shows_cgroups; i++) kept[kept_count++] = birth->views[i];
     }
-    else if (birth->mode->root) kept[kept_count++] = birth->mode->blank;
+    else if (birth->mode->root) kept[kept_count++] = blank_table;
     list[count++] = BH_SECRETS_FD;
     for (int i = 0; i < kept_count; i++) {
         int fd = kept[i], at = count++;
@@ -178,8 +177,8 @@ static void prepare(const struct birth *birth, struct cell_spec *spec, struct ow
     STEP(BH_STAGE_CGROUP_JOIN, join_cgroups(birth));
     prefer();
     STEP(BH_STAGE_CGROUP_NAMESPACE, unshare(CLONE_NEWCGROUP) < 0 ? errno : 0);
-    // Only a raise: needs no privilege.
-    if (!birth->mode->inherits_oom) STEP(BH_STAGE_OOM_SCORE, oom_set());
+    // The cell dies before anything else of the host does. Only a raise: needs no privilege.
+    STEP(BH_STAGE_OOM_SCORE, write_file_at(AT_FDCWD, "/proc/self/oom_score_adj", "1000"));
     prctl(PR_SET_DUMPABLE, 0);
     // As root the launcher has done it for all. A new user namespace begins with the full set. What init holds itself, it
     // holds until the worker runs.

@@ -42,7 +42,6 @@
 #include "init.h"
 #include "made.h"
 #include "network.h"
-#include "oom.h"
 #include "own.h"
 #include "server.h"
 #include "ties.h"
@@ -150,13 +149,12 @@ static _Noreturn void launcher(int socket, pid_t keeper, struct cell_options opt
     if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);
     // For all cells: nobody here gains a capability by an exec.
     if (options.mode.root && (errno = drop_bounding_set())) die("drop the capability bounding set");
-    struct step furnished = options.mode.root ? furniture_open(&options.mode.blank) : done;
+    struct step furnished = options.mode.root ? furniture_open() : done;
     if ((errno = furnished.error)) {
         fprintf(stderr, "bulkhead-launcher: stage %u of what all cells have alike: %s\n", furnished.stage, strerror(errno));
         exit(1);
     }
     own_open();
-    options.mode.inherits_oom = options.mode.root && oom_open();
     // A container may have it read-only; then a cell serves once.
     options.mode.last_pid = options.mode.root ? open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC) : -1;
     // The keeper's business, and each cell's init would have to close them.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "furniture.h"
 #include "network.h"
 #include "watch.h"
 
@@ -231,6 +232,7 @@ static bool build_ordered(void) {
 
 static bool build_spare(void) {
     struct step why;
+    furniture_refresh();
     uint32_t slot = build_cell("", NULL, -1, false, &why);
     if (slot == CELLS) return false;
     cells[slot].spare = true;

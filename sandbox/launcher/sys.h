@@ -73,6 +73,12 @@ static inline int sys_mount_setattr(int dir, unsigned flags, uint64_t set) {
     return (int)syscall(SYS_mount_setattr, dir, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes);
 }
 
+/// The same for a copy of a mount, which then learns of nothing that is mounted on the original later on.
+static inline int sys_seal_copy(int tree, uint64_t set) {
+    struct mount_attr attributes = {.attr_set = set, .propagation = MS_PRIVATE};
+    return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+}
+
 static inline int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
     return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
