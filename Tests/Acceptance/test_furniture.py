@@ -113,10 +113,12 @@ def test_a_file_that_the_host_replaces_is_shown_anew(host):
     path = Path("/etc/ssl/certs/ca-certificates.crt")
     kept, mark = path.with_suffix(".kept"), f"# {os.urandom(8).hex()}"
 
+    name = unique_name("reads")
+    manifest = f"name: {name}\nruntime: python\nhandler: app.handler\nroot: minimal\n"
+    host.upload(name, zip_of({"function.yaml": manifest.encode(), "app.py": READS.encode()}), content_type=ZIP)
+
     def sees():
-        name = unique_name("reads")
-        manifest = f"name: {name}\nruntime: python\nhandler: app.handler\nroot: minimal\n"
-        host.upload(name, zip_of({"function.yaml": manifest.encode(), "app.py": READS.encode()}), content_type=ZIP)
+        """In a function that has been at work: its cells share a root, which shows the old file."""
         return mark in host.invoke(name, expect="ok").json()
 
     assert not sees()
@@ -125,7 +127,6 @@ def test_a_file_that_the_host_replaces_is_shown_anew(host):
         path.with_suffix(".new").write_bytes(path.read_bytes() + f"\n{mark}\n".encode())
         path.with_suffix(".new").chmod(0o644)
         path.with_suffix(".new").rename(path)
-        # Cells that are ready already show the old one, and are used up one by one.
         eventually(sees, 30, "the new file is there")
     finally:
         kept.rename(path)

@@ -48,7 +48,8 @@ struct step cell_group_open(struct cgroups *groups, struct cell *cell, bool know
 }
 
 bool cell_group_leave(struct cgroups *groups, const struct cell *cell) {
-    if (cell->is_marred || functions[cell->function].kept_count == KEPT_MAX) return false;
+    const struct function *function = &functions[cell->function];
+    if (cell->is_marred || !function->name[0] || function->kept_count == KEPT_MAX) return false;
     // Whose limit is smaller than this one's has them next, perhaps.
     uint64_t least = cell->limits.memory_max < LEAST_MEMORY ? cell->limits.memory_max : LEAST_MEMORY;
     if (!cgroup_reset(groups, cell->group, 0, least) || !cgroup_saw_no_oom(groups, cell->group)) return false;

@@ -8,5 +8,5 @@
 /// cell's limits are its version's; else they become those that are set already. Nothing is left behind where it fails.
 struct step cell_group_open(struct cgroups *groups, struct cell *cell, bool knows_version, struct cgroup_entry *entry);
 
-/// Leaves them to the function's next cell, if nothing lives in them, nothing is counted, and there is room. False where not.
+/// Leaves them to the function's next cell, if nothing lives in them, little memory is left in use, and there is room. False where not.
 bool cell_group_leave(struct cgroups *groups, const struct cell *cell);

@@ -35,14 +35,18 @@ int function_limit(struct cgroups *groups, uint32_t function, const struct cgrou
     // Another version of it may be at work, which was promised more.
     if (wanted.memory_max < set->memory_max && !functions[function].lapsed) wanted.memory_max = set->memory_max;
     if (wanted.tasks_max < set->tasks_max && !functions[function].lapsed) wanted.tasks_max = set->tasks_max;
-    functions[function].lapsed = false;
-    if (!functions[function].torn && wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) return 0;
+    if (!functions[function].torn && wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) {
+        functions[function].lapsed = false;
+        return 0;
+    }
     char path[16];
     function_path(function, path);
     int error = cgroup_limit_function(groups, path, &wanted);
     functions[function].torn = error;
-    if (!error) *set = wanted;
-    return error;
+    if (error) return error;
+    functions[function].lapsed = false;
+    *set = wanted;
+    return 0;
 }
 
 void function_expect(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits) {
@@ -97,7 +101,7 @@ int function_ended(struct cgroups *groups, uint32_t function, bool was_demoted) 
 bool function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight) {
     struct function *keeper = &functions[function];
     const char *name = strchr(group, '/');
-    if (!name || keeper->kept_count == KEPT_MAX) return false;
+    if (!name || !keeper->name[0] || keeper->kept_count == KEPT_MAX) return false;  // nobody's: the next owner would drop them
     struct kept_group *kept = &keeper->kept[keeper->kept_count];
     if ((size_t)snprintf(kept->name, sizeof kept->name, "%s", name) >= sizeof kept->name) return false;
     kept->limits = *limits;
@@ -125,15 +129,18 @@ static void drop_kept(struct cgroups *groups, uint32_t function) {
     while (function_reuse(function, group, &limits, &weight)) cgroup_remove(groups, group);
 }
 
-/// A directory without a cell: one that is there already and nobody's, or one to be made, or one that somebody may ask for again.
+/// A directory without a cell: one that is there already and nobody's; or one to be made, while there are few that somebody may ask
+/// for again; or of those the one that was left longest ago.
 static uint32_t find_free(void) {
     uint32_t unmade = NOBODY, remembered = NOBODY;
     for (uint32_t i = 0; i < high; i++) {
-        if (functions[i].cells) continue;
-        if (functions[i].made && !functions[i].name[0]) return i;
-        if (functions[i].made) remembered = i;
-        else if (unmade == NOBODY) unmade = i;
+        const struct function *function = &functions[i];
+        if (function->cells) continue;
+        if (function->made && !function->name[0]) return i;
+        if (!function->made) unmade = unmade == NOBODY ? i : unmade;
+        else if (remembered == NOBODY || function->left < functions[remembered].left) remembered = i;
     }
+    if (remembered != NOBODY && free_count >= FREE_MAX) return remembered;
     if (unmade == NOBODY && high < FUNCTIONS) unmade = high++;
     return unmade != NOBODY ? unmade : remembered;
 }
@@ -169,6 +176,7 @@ void function_lose_cell(struct cgroups *groups, uint32_t function) {
     struct function *lost = &functions[function];
     if (--lost->cells) return;
     lost->lapsed = true;
+    lost->left = monotonic_ns();
     free_count++;
     if (free_count <= FREE_MAX) return;
     drop_kept(groups, function);

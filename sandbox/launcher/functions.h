@@ -34,6 +34,7 @@ struct function {
     uint32_t weight;   // as it is set
     struct cgroup_limits limits;  // likewise; 0: none yet
     bool lapsed;                  // they were for cells that are gone
+    uint64_t left;                // monotonic ns; when the last of these went
     bool torn;                    // they may not be what is set: that has failed
 };
 

@@ -186,24 +186,30 @@ static struct step make_blank(int *blank) {
 
 struct step furniture_open(void) { return make_blank(&blank_table); }
 
-void furniture_refresh(void) {
+bool furniture_refresh(void) {
     bool is_old = false;
-    for (unsigned i = 0; i < made_count && !is_old; i++) {
+    for (unsigned i = 0; i < made_count && !is_old && blank_table >= 0; i++) {
         if (made_files[i].kind != MADE_BIND) continue;
         struct look now = look_at(&made_files[i]);
         is_old = now.device != looks[i].device || now.file != looks[i].file;
     }
     int anew = -1;
-    if (blank_table < 0 || !is_old) return;
+    if (!is_old) return false;
     mode_t shown[MADE_MAX];
+    struct look before[MADE_MAX];
+    memcpy(before, looks, sizeof before);
     for (unsigned i = 0; i < made_count; i++) shown[i] = made_files[i].shown;
-    if (make_blank(&anew).error) {
+    struct step made = make_blank(&anew);
+    if (made.error) {
+        fprintf(stderr, "bulkhead-launcher: stage %u of what all cells have alike, once more: %s\n", made.stage, strerror(made.error));
         for (unsigned i = 0; i < made_count; i++) made_files[i].shown = shown[i];
+        memcpy(looks, before, sizeof looks);
         if (anew >= 0) close(anew);
-        return;
+        return false;
     }
     close(blank_table);
     blank_table = anew;
+    return true;
 }
 
 /// A copy of the blank table, and over its root a new one. No pivot_root(2): that would have to let go of the old one, and wait.

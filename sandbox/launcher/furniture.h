@@ -14,11 +14,11 @@ extern int blank_table;
 /// Makes it.
 struct step furniture_open(void);
 
-/// Makes it anew if a file of the host's that it shows is another one by now: a mount is of what there was. What cannot be made
-/// leaves it as it is.
-void furniture_refresh(void);
+/// Makes it anew if a file of the host's that it shows is another one by now: a mount is of what there was. False where it is as it
+/// was, also because a new one could not be made.
+bool furniture_refresh(void);
 
 /// Makes the cell's mount table its own, with a new root that holds what every cell has: from here on no path leads to the host.
-/// `*root` is its descriptor; it can be written. The working directory is `*furniture`, which is the same in a user namespace; as root
-/// it lies below the root, where no path leads.
+/// `*root` is its descriptor; it can be written. As root the working directory is `*furniture`, which lies below the root, where no path
+/// leads; else it is the root, and `*furniture` -1.
 struct step furniture_take(const struct birth *birth, int *root, int *furniture);

@@ -12,7 +12,8 @@
 //             reaps and empties the cell. It watches its worker itself, or, where it stays for the next worker, leaves that to a
 //             child without rights (watcher.c).
 //
-// What all cells see alike stands once, in a mount table without the host's (furniture.h), of which each cell starts from a copy.
+// What all cells see alike stands once, as root, in a mount table without the host's (furniture.h), of which each cell starts from a
+// copy; it is made anew when the host's files change. A function's cgroups, once empty, serve its next cell (cell_groups.h).
 //
 // A cell's life (cells.h): built ahead of need without a version, in a cgroup that its function will own (functions.h), bound to
 // one by a launch. When its worker has ended as it should, init ends what that has left and, if nothing was made in the cell's
@@ -138,13 +139,13 @@ static _Noreturn void launcher(int socket, pid_t keeper, struct cell_options opt
     // Its number stays taken: a descriptor of a cell's init on it would make way for the worker's secrets.
     close(CONTROL);
     if (open("/dev/null", O_RDONLY | O_CLOEXEC) != BH_SECRETS_FD) die("/dev/null");
-    // Its own mount table: clones of it go to the cells, and nothing mounted later on the host appears in them.
+    // Its own mount table. It learns of what the host mounts later, so that functions can be granted that; copies of it do not.
     if (options.mode.root && unshare(CLONE_NEWNS) < 0) die("unshare mount namespace");
     // One empty network namespace, not even loopback up, for all cells whose filter grants no socket family: nothing in
     // it can be reached without one, and making one for each cell costs as much as all the rest of it.
     if (unshare(CLONE_NEWNET) < 0) die("unshare network namespace");
     if ((errno = networks_open())) die("name the network namespace");
-    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) die("make mounts private");
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) die("make mounts slaves of the host's");
     // Where the supervisor reaches its data directory once it is not root any more: no name for a cell to be granted.
     if (options.mode.root) umount2("/run/bulkhead", MNT_DETACH);
     // For all cells: nobody here gains a capability by an exec.

@@ -10,6 +10,7 @@
 #define REMOVE_RETRY_MS 20
 #define WAITING_MAX 64   // cells that wait for one version's next launch, or one function's
 #define WAITING_MS 2000  // and how long they do
+#define LOOKING_MS 1000  // at most so often it is looked whether the host's files are the same still
 #define YIELDING_MS 200  // after which they make room for others
 
 /// Slots of cells that are ready, the longest waiting first.
@@ -232,7 +233,6 @@ static bool build_ordered(void) {
 
 static bool build_spare(void) {
     struct step why;
-    furniture_refresh();
     uint32_t slot = build_cell("", NULL, -1, false, &why);
     if (slot == CELLS) return false;
     cells[slot].spare = true;
@@ -247,7 +247,24 @@ int stock_patience(void) {
     return removing ? REMOVE_RETRY_MS : renewed.count || owned.count ? WAITING_MS / 4 : -1;
 }
 
+/// What the host shows to all has changed: nothing that is ready shows it, nor does a root that a version's cells share.
+static void start_anew(void) {
+    versions_forget();
+    while (renewed.count) cell_kill(&cells[take(&renewed, 0)]);
+    while (owned.count) cell_kill(&cells[take(&owned, 0)]);
+    for (uint32_t slot = 0; slot < CELLS; slot++) {
+        if (cells[slot].spare && strike(&cells[slot])) cell_kill(&cells[slot]);
+        else if (cells[slot].state == CELL_BOUND) cell_forget_version(&cells[slot]);  // its version learns nothing of this one
+    }
+}
+
 void stock_keep(bool is_idle) {
+    static uint64_t looked;
+    uint64_t now = monotonic_ns();
+    if (now - looked > LOOKING_MS * 1000000ull) {
+        looked = now;
+        if (furniture_refresh()) start_anew();
+    }
     if (is_idle && stock_patience() == 0) {
         // After the cells: they are needed more often.
         if (lacks_cells()) ready_failed = !(order_count ? build_ordered() : build_spare());

@@ -24,6 +24,11 @@ struct version *version_known(uint64_t key) {
     return NULL;
 }
 
+void versions_forget(void) {
+    for (size_t i = 0; i < VERSIONS; i++)
+        if (versions[i].key) forget(&versions[i]);
+}
+
 /// A namespace of a process that is our child and not waited for: its number is its own. -1 with errno on failure.
 static int namespace_open(pid_t process, const char *name) {
     char path[48];
