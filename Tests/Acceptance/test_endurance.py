@@ -22,7 +22,7 @@ AT_ONCE = 8
 # Those that wait for a limit of seconds would make this a test of patience.
 SLOW = {"timeout", "cpu_exceeded"}
 HEAVY = {"deep-directory", "inode-bomb", "stderr-flood", "reached", "kill-others", "extra-fds", "cpu-split-forks"}
-FUNCTION = re.compile(r"cells/f\d+")
+FUNCTION, CELL = re.compile(r"cells/f\d+"), re.compile(r"cells/f\d+/c\d+-\d+")
 KEPT = 32  # directories without a cell, at most: FREE_MAX of the launcher
 QUICK = [name for name, (outcomes, _) in ATTACKS.items() if not outcomes & SLOW and name not in HEAVY]
 
@@ -46,12 +46,14 @@ def counted(host):
         found["resident KiB"] += int(status.get("VmRSS", "0 kB").split()[0])
     # Its own: the tests' shared host lets go of idle workers meanwhile.
     own = {f"bulkhead-{process.pid}" for process in host.members}
-    folders = [os.path.relpath(folder, place) for place in system.cgroups() if os.path.basename(place) in own
+    folders = [(os.path.relpath(folder, place), folder) for place in system.cgroups() if os.path.basename(place) in own
                for folder, _, _ in os.walk(place)]
-    # A few of those that were functions' are kept for the next ones: how many depends on how many there were at once.
-    functions = {folder for folder in folders if FUNCTION.fullmatch(folder)}
-    return found | {"cgroups": sum(not FUNCTION.fullmatch(folder) for folder in folders), "functions": len(functions),
-                    "mounts": len(system.mounts())}
+    # A few of those that were functions' are kept for the next ones: how many depends on how many there were at once. Those of
+    # cells in which nothing lives are kept for some seconds.
+    functions = {name for name, _ in folders if FUNCTION.fullmatch(name)}
+    empty = [name for name, folder in folders if CELL.fullmatch(name) and not Path(folder, "cgroup.procs").read_text()]
+    return found | {"cgroups": sum(not FUNCTION.fullmatch(name) for name, _ in folders) - len(empty), "functions": len(functions),
+                    "kept cells": len(set(empty)), "mounts": len(system.mounts())}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can look at the launcher's descriptors")
@@ -105,6 +107,7 @@ def test_nothing_grows(hosts):
     except AssertionError:
         raise AssertionError({key: (before[key], now and now[key]) for key in counts if not now or now[key] != before[key]}) from None
     assert now["functions"] <= now["processes"] + KEPT, now
+    eventually(lambda: (inventory(host) or {"kept cells": 1})["kept cells"] == 0, 10 * SLOWNESS, "no cell's cgroups are kept")
     assert after["threads"] <= before["threads"] + 4, (before, after)
     # The newest 10,000 invocations are kept, with what went wrong in each: some KiB, and no more of them after that.
     assert after["resident KiB"] <= before["resident KiB"] + 4096 + COUNT // 2 * 6, (before, after)

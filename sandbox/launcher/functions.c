@@ -9,6 +9,7 @@
 struct function functions[FUNCTIONS];
 static uint32_t high;  // all entries from here on have never been used
 static uint32_t free_count;  // made, without a cell
+static uint32_t kept_total;  // directories of cells
 
 void function_path(uint32_t function, char out[16]) { snprintf(out, 16, "f%u", function); }
 
@@ -106,7 +107,9 @@ bool function_keep(uint32_t function, const char *group, const struct cgroup_lim
     if ((size_t)snprintf(kept->name, sizeof kept->name, "%s", name) >= sizeof kept->name) return false;
     kept->limits = *limits;
     kept->weight = weight;
+    kept->since = monotonic_ns();
     keeper->kept_count++;
+    kept_total++;
     return true;
 }
 
@@ -114,6 +117,7 @@ bool function_reuse(uint32_t function, char group[32], struct cgroup_limits *lim
     struct function *keeper = &functions[function];
     if (!keeper->kept_count) return false;
     const struct kept_group *kept = &keeper->kept[--keeper->kept_count];
+    kept_total--;
     function_path(function, group);
     strcat(group, kept->name);
     *limits = kept->limits;
@@ -127,6 +131,23 @@ static void drop_kept(struct cgroups *groups, uint32_t function) {
     struct cgroup_limits limits;
     uint32_t weight;
     while (function_reuse(function, group, &limits, &weight)) cgroup_remove(groups, group);
+}
+
+bool functions_expire(struct cgroups *groups, uint64_t age) {
+    uint64_t now = monotonic_ns();
+    for (uint32_t i = 0; i < high && kept_total; i++) {
+        struct function *keeper = &functions[i];
+        // The first was kept first.
+        while (keeper->kept_count && now - keeper->kept[0].since > age) {
+            char group[32];
+            function_path(i, group);
+            strcat(group, keeper->kept[0].name);
+            memmove(keeper->kept, keeper->kept + 1, --keeper->kept_count * sizeof *keeper->kept);
+            kept_total--;
+            cgroup_remove(groups, group);
+        }
+    }
+    return kept_total;
 }
 
 /// A directory without a cell: one that is there already and nobody's; or one to be made, while there are few that somebody may ask

@@ -20,6 +20,7 @@ struct kept_group {
     char name[24];                // below the function's
     struct cgroup_limits limits;  // as they are set
     uint32_t weight;
+    uint64_t since;               // monotonic ns
 };
 #define KEPT_MAX 4  // of a function: making and removing a cell's directories costs more than looking whether they are as new
 
@@ -67,6 +68,9 @@ int function_limit(struct cgroups *groups, uint32_t function, const struct cgrou
 
 /// The same for a directory that is nobody's yet: by what its owner probably may.
 void function_expect(struct cgroups *groups, uint32_t function, const struct cgroup_limits *limits);
+
+/// Removes what has been kept for longer than `age` ns. Returns whether something is kept still.
+bool functions_expire(struct cgroups *groups, uint64_t age);
 
 /// The path of a function's directory.
 void function_path(uint32_t function, char out[16]);

@@ -10,7 +10,7 @@
 #define REMOVE_RETRY_MS 20
 #define WAITING_MAX 64   // cells that wait for one version's next launch, or one function's
 #define WAITING_MS 2000  // and how long they do
-#define LOOKING_MS 1000  // at most so often it is looked whether the host's files are the same still
+#define LOOKING_MS 1000  // at most so often it is looked whether the host's files are the same still, and what is kept is needed
 #define YIELDING_MS 200  // after which they make room for others
 
 /// Slots of cells that are ready, the longest waiting first.
@@ -27,6 +27,7 @@ static struct waiting owned;     // ready for any version of the function in who
 static struct waiting renewed;   // ready for their version
 static uint32_t orders[WAITING_MAX];  // functions for which a ready cell is to be built
 static unsigned order_count;
+static bool keeps_groups;  // cgroups of cells that are gone
 static bool ready_failed;  // a ready cell could not be built: try again only with the next launch, which will say why
 static unsigned removing;  // cells whose processes are gone but whose cgroups are not yet
 
@@ -155,6 +156,7 @@ void stock_lost(struct cell *cell) {
 // -- Taking them back -------------------------------------------------------------------------------------------------
 
 void stock_remove(struct cell *cell) {
+    keeps_groups = true;  // perhaps: it will be looked
     if (!cell_remove(groups, cell)) {
         cell->is_marred = true;
         cgroup_kill(groups, cell->group);
@@ -214,7 +216,11 @@ void stock_replace(struct cell *cell) {
 
 /// Cells that nobody has needed for a while hold memory, and maybe a version that is served no more.
 static void expire(struct waiting *waiting) {
-    while (waiting->count && has_waited(waiting->slots[0], WAITING_MS)) cell_kill(&cells[take(waiting, 0)]);
+    while (waiting->count && has_waited(waiting->slots[0], WAITING_MS)) {
+        struct cell *cell = &cells[take(waiting, 0)];
+        cell->is_marred = true;  // nor does anybody need its cgroups
+        cell_kill(cell);
+    }
 }
 
 /// Builds a ready cell for a function that has just had one. There are no more of them for that: a spare one makes room.
@@ -244,7 +250,7 @@ static bool lacks_cells(void) { return (order_count || spare_count + owned.count
 
 int stock_patience(void) {
     if (lacks_cells() || networks_lack()) return 0;
-    return removing ? REMOVE_RETRY_MS : renewed.count || owned.count ? WAITING_MS / 4 : -1;
+    return removing ? REMOVE_RETRY_MS : renewed.count || owned.count || keeps_groups ? WAITING_MS / 4 : -1;
 }
 
 /// What the host shows to all has changed: nothing that is ready shows it, nor does a root that a version's cells share.
@@ -264,6 +270,7 @@ void stock_keep(bool is_idle) {
     if (now - looked > LOOKING_MS * 1000000ull) {
         looked = now;
         if (furniture_refresh()) start_anew();
+        keeps_groups = functions_expire(groups, WAITING_MS * 1000000ull);
     }
     if (is_idle && stock_patience() == 0) {
         // After the cells: they are needed more often.
