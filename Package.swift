@@ -162,16 +162,14 @@ let package = Package(
             name: "Journal",
             dependencies: [
                 "FunctionModel", "WireText", "HostSystem", "Store", "Sandbox", "WorkerPool", "Telemetry", logging,
-                tracing,
-                .product(name: "NIOCore", package: "swift-nio"),
+                tracing, .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
             name: "Deployment",
             dependencies: [
                 "FunctionModel", "WireText", "HostSystem", "Bundles", "Store", "Sandbox", "Runtimes", "Catalogue",
-                logging,
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                logging, .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
             name: "Invoker", dependencies: ["FunctionModel", .product(name: "NIOCore", package: "swift-nio")]),
@@ -190,15 +188,13 @@ let package = Package(
             name: "LambdaAPI",
             dependencies: [
                 "FunctionModel", "WireText", "HostSystem", "Bundles", "Catalogue", "Access", "Journal", "Deployment",
-                "Invoker",
-                "Events", logging,
+                "Invoker", "Events", logging,
             ] + nio, exclude: ["generate.py", "OPERATIONS.md"]),
         .target(
             name: "Gateway",
             dependencies: [
                 "FunctionModel", "WireText", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal",
-                "Deployment",
-                "Invoker", "Events", "Secrets", "Telemetry", "LambdaAPI", logging,
+                "Deployment", "Invoker", "Events", "Secrets", "Telemetry", "LambdaAPI", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -236,8 +232,8 @@ let package = Package(
             name: "BulkheadCommands",
             dependencies: [
                 "FunctionModel", "WireText", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry",
-                "Bundles",
-                "Runtimes", "Access", "Journal", "Deployment", "Events", "Secrets", "Host", "Gateway", "Courier",
+                "Bundles", "Runtimes", "Access", "Journal", "Deployment", "Events", "Secrets", "Host", "Gateway",
+                "Courier",
                 "CourierProgram",
                 "Yams", logging, tracing,
                 .product(name: "CoreMetrics", package: "swift-metrics"),

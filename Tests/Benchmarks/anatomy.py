@@ -21,7 +21,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from host import EVENT, Host
+from host import Host
 from load import load
 from processes import family, keepers
 from programs import ECHO, LOAD, REACTOR, Failed
@@ -211,21 +211,26 @@ def deploy(host, kind):
                 raise Failed(f"upload of {kind}: {status} {body.decode(errors='replace')[:300]}")
 
 
+def record(path, options, target, seen):
+    """What `perf` sees of a load, written to `path`; what the load generator tells."""
+    given = {"url": target["url"], "body": target["body"], "token": target["token"]} | seen
+    command = [LOAD] + [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
+    done = subprocess.run(["perf", "record", "-q", "-a", *options, "-o", path, "--", *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"perf record: {done.stderr.strip()[-300:]}")
+    return json.loads(done.stdout)
+
+
 def measure(kind, requests, rate):
     """A request's stages, those of all requests that went this way, and whose processor time it was."""
     with Host() as host, tempfile.TemporaryDirectory() as folder:
         deploy(host, kind)
-        target = host.invocations(kind) | {"connections": 1, "rate": rate}
-        load(**target, requests=50)
-        plain = load(**target, requests=requests)
+        target, shape = host.invocations(kind), {"connections": 1, "rate": rate}
+        load(**target, **shape, requests=50)
+        plain = load(**target, **shape, requests=requests)
         path = f"{folder}/perf.data"
-        command = [LOAD, "--url", target["url"], "--connections", "1", "--requests", str(requests), "--body", EVENT,
-                   "--token", target["token"]] + (["--rate", str(rate)] if rate else [])
         events = [word for event in EVENTS for word in ("-e", event)]
-        done = subprocess.run(["perf", "record", "-q", "-a", "-k", "CLOCK_MONOTONIC", *events, "-m", "8M", "-o", path, "--", *command],
-                              capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Failed(f"perf record: {done.stderr.strip()[-300:]}")
+        record(path, ["-k", "CLOCK_MONOTONIC", *events, "-m", "8M"], target, shape | {"requests": requests})
         trace = Trace(path, host)
     seen = trace.requests()
     followed = [found for request in seen if (found := stages(request, STAGES[kind]))]
@@ -260,13 +265,7 @@ def functions(kind, seconds=5):
         target = host.invocations(kind)
         load(**target, connections=16, seconds=1)
         path = f"{folder}/perf.data"
-        command = [LOAD, "--url", target["url"], "--connections", "16", "--seconds", str(seconds), "--body", EVENT, "--token",
-                   target["token"]]
-        done = subprocess.run(["perf", "record", "-q", "-a", "-F", "1999", "-o", path, "--", *command], capture_output=True, text=True,
-                              check=False)
-        if done.returncode:
-            raise Failed(f"perf record: {done.stderr.strip()[-300:]}")
-        rate = json.loads(done.stdout)["rps"]
+        rate = record(path, ["-F", "1999"], target, {"connections": 16, "seconds": seconds})["rps"]
         told = subprocess.run(["perf", "report", "-i", path, "--stdio", "--sort", "comm,sym", "--percent-limit", "0.6"], capture_output=True,
                               text=True, check=False).stdout
     print(f"\n{kind}, 16 connections: {rate:.0f} requests a second\n")

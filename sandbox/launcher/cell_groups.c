@@ -10,8 +10,7 @@ static int limit(struct cgroups *groups, const struct cell *cell, const struct c
     // Building it is the host's work, and others wait for it: no tenant's code is in there yet.
     uint32_t wanted = cell->cpu_weight * BH_HEAD_START;
     int error = weight == wanted ? 0 : cgroup_weigh(groups, cell->group, wanted);
-    bool is_set = set->memory_max == cell->limits.memory_max && set->tasks_max == cell->limits.tasks_max;
-    return error || is_set ? error : cgroup_limit(groups, cell->group, &cell->limits);
+    return error || cgroup_same_limits(set, &cell->limits) ? error : cgroup_limit(groups, cell->group, &cell->limits);
 }
 
 /// Takes cgroups that an earlier cell of the function has left. False where there are none that will do.
@@ -48,10 +47,10 @@ struct step cell_group_open(struct cgroups *groups, struct cell *cell, bool know
 }
 
 bool cell_group_leave(struct cgroups *groups, const struct cell *cell) {
-    const struct function *function = &functions[cell->function];
-    if (cell->is_marred || !function->name[0] || function->kept_count == KEPT_MAX) return false;
+    if (cell->is_marred || !function_may_keep(cell->function)) return false;
     // Whose limit is smaller than this one's has them next, perhaps.
     uint64_t least = cell->limits.memory_max < LEAST_MEMORY ? cell->limits.memory_max : LEAST_MEMORY;
-    if (!cgroup_reset(groups, cell->group, 0, least) || !cgroup_saw_no_oom(groups, cell->group)) return false;
-    return function_keep(cell->function, cell->group, &cell->limits, cell->demoted ? cell->cpu_weight : cell->cpu_weight * BH_HEAD_START);
+    if (!cgroup_reset(groups, cell->group, 0, least)) return false;
+    function_keep(cell->function, cell->group, &cell->limits, cell->demoted ? cell->cpu_weight : cell->cpu_weight * BH_HEAD_START);
+    return true;
 }

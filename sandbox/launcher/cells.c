@@ -168,9 +168,8 @@ bool cell_ended_well(const struct cell *cell) {
 }
 
 bool cell_is_as_new(struct cgroups *groups, struct cell *cell) {
+    // Looked at now: something may have died after the worker did.
     if (!cgroup_reset(groups, cell->group, cell->init, cell->limits.memory_max)) return false;
-    // Looked at now: something may have died after the worker did, and this counter never goes back.
-    if (!cgroup_saw_no_oom(groups, cell->group)) return false;
     if (!cell->demoted) return true;
     return cgroup_weigh(groups, cell->group, cell->cpu_weight * BH_HEAD_START) == 0;
 }
@@ -316,8 +315,7 @@ struct step cell_bind(const struct cell_options *options, struct cgroups *groups
             .tasks_max = plan->header->tasks_max + OWN_TASKS,
         };
         cell->cpu_weight = plan->header->cpu_weight;
-        bool are_set = limits.memory_max == cell->limits.memory_max && limits.tasks_max == cell->limits.tasks_max;
-        if (!are_set) error = cgroup_limit(groups, cell->group, &limits);
+        if (!cgroup_same_limits(&limits, &cell->limits)) error = cgroup_limit(groups, cell->group, &limits);
         cell->limits = limits;
         cell->together = together(limits.memory_max, plan->header->tasks_max, plan->header->cells_max);
         if (!error) error = function_limit(groups, cell->function, &cell->together);

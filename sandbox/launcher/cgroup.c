@@ -78,6 +78,15 @@ static bool read_number(int base, const char *cell, const char *file, uint64_t *
     return true;
 }
 
+/// How often the OOM killer struck; false where nobody can tell.
+static bool read_oom(struct cgroups *groups, const char *cell, uint64_t *number) {
+    char path[96], text[2048];
+    int memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
+    if (memory < 0) return false;
+    cgroup_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
+    return read_file_at(groups->base[memory], path, text, sizeof text) > 0 && number_after(text, "oom_kill", number);
+}
+
 bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init, uint64_t memory_max) {
     int pids = hierarchy_with(groups, BH_FEATURE_PIDS);
     if (is_v2(groups) || pids < 0) return false;
@@ -94,7 +103,9 @@ bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init, uint64_t
         uint64_t most = memory_max / RESIDUE_SHARE < RESIDUE_MAX ? memory_max / RESIDUE_SHARE : RESIDUE_MAX;
         if (!read_number(groups->base[memory], cell, "memory.usage_in_bytes", &left) || left > most) return false;
     }
-    return accounting < 0 || !unless_absent(write_group(groups->base[accounting], cell, "cpuacct.usage", "0"));
+    if (accounting >= 0 && unless_absent(write_group(groups->base[accounting], cell, "cpuacct.usage", "0"))) return false;
+    uint64_t killed;
+    return read_oom(groups, cell, &killed) && killed == 0;
 }
 
 int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
@@ -115,23 +126,9 @@ int cgroup_usage_files(struct cgroups *groups, const char *cell, int out[2]) {
     return 0;
 }
 
-/// How often it struck; false where nobody can tell.
-static bool read_oom(struct cgroups *groups, const char *cell, uint64_t *number) {
-    char path[96], text[2048];
-    int memory = hierarchy_with(groups, BH_FEATURE_MEMORY);
-    if (memory < 0) return false;
-    cgroup_path(path, cell, is_v2(groups) ? "memory.events" : "memory.oom_control");
-    return read_file_at(groups->base[memory], path, text, sizeof text) > 0 && number_after(text, "oom_kill", number);
-}
-
 bool cgroup_saw_oom(struct cgroups *groups, const char *cell) {
     uint64_t number;
     return read_oom(groups, cell, &number) && number > 0;
-}
-
-bool cgroup_saw_no_oom(struct cgroups *groups, const char *cell) {
-    uint64_t number;
-    return read_oom(groups, cell, &number) && number == 0;
 }
 
 void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uint64_t *peak) {

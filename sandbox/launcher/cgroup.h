@@ -39,6 +39,10 @@ struct cgroup_limits {
     uint32_t tasks_max;
 };
 
+static inline bool cgroup_same_limits(const struct cgroup_limits *a, const struct cgroup_limits *b) {
+    return a->memory_max == b->memory_max && a->tasks_max == b->tasks_max;
+}
+
 /// What all cells may take together, and what the supervisor may. 0: not limited.
 struct cgroup_totals {
     uint64_t memory_max, host_memory_max;
@@ -98,7 +102,7 @@ int cgroup_create(struct cgroups *groups, const char *cell, struct cgroup_entry 
 int cgroup_enter(struct cgroups *groups, const char *cell, struct cgroup_entry *entry);
 
 /// Whether nothing but `init` (0: nothing) lives in the cell's cgroups and their counters stand at zero again, the memory in use
-/// at little of `memory_max`. Always false on v2, where a peak
+/// at little of `memory_max`; the OOM killer's, which never goes back, because it was never there. Always false on v2, where a peak
 /// cannot be reset, and making a cgroup anew costs little.
 bool cgroup_reset(struct cgroups *groups, const char *cell, pid_t init, uint64_t memory_max);
 
@@ -141,9 +145,6 @@ void cgroup_read(struct cgroups *groups, const char *cell, uint64_t *cpu_ns, uin
 
 /// Whether the kernel's OOM killer struck in the cell.
 bool cgroup_saw_oom(struct cgroups *groups, const char *cell);
-
-/// Whether it is known that it did not.
-bool cgroup_saw_no_oom(struct cgroups *groups, const char *cell);
 
 /// Ends every process of the cell, also stopped and forking ones.
 void cgroup_kill(struct cgroups *groups, const char *cell);

@@ -36,7 +36,7 @@ int function_limit(struct cgroups *groups, uint32_t function, const struct cgrou
     // Another version of it may be at work, which was promised more.
     if (wanted.memory_max < set->memory_max && !functions[function].lapsed) wanted.memory_max = set->memory_max;
     if (wanted.tasks_max < set->tasks_max && !functions[function].lapsed) wanted.tasks_max = set->tasks_max;
-    if (!functions[function].torn && wanted.memory_max == set->memory_max && wanted.tasks_max == set->tasks_max) {
+    if (!functions[function].torn && cgroup_same_limits(&wanted, set)) {
         functions[function].lapsed = false;
         return 0;
     }
@@ -99,54 +99,49 @@ int function_ended(struct cgroups *groups, uint32_t function, bool was_demoted) 
 
 // -- Directories ------------------------------------------------------------------------------------------------------
 
-bool function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight) {
+// Nobody's next owner would drop what is kept.
+bool function_may_keep(uint32_t function) { return functions[function].name[0] && functions[function].kept_count < KEPT_MAX; }
+
+void function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight) {
     struct function *keeper = &functions[function];
-    const char *name = strchr(group, '/');
-    if (!name || !keeper->name[0] || keeper->kept_count == KEPT_MAX) return false;  // nobody's: the next owner would drop them
-    struct kept_group *kept = &keeper->kept[keeper->kept_count];
-    if ((size_t)snprintf(kept->name, sizeof kept->name, "%s", name) >= sizeof kept->name) return false;
-    kept->limits = *limits;
-    kept->weight = weight;
-    kept->since = monotonic_ns();
-    keeper->kept_count++;
+    struct kept_group *kept = &keeper->kept[keeper->kept_count++];
+    *kept = (struct kept_group){.limits = *limits, .weight = weight, .since = monotonic_ns()};
+    snprintf(kept->name, sizeof kept->name, "%s", strchr(group, '/'));
     kept_total++;
-    return true;
+}
+
+/// Takes what was kept as number `at` off the list; its path comes to stand in `group`.
+static struct kept_group take_kept(uint32_t function, unsigned at, char group[32]) {
+    struct function *keeper = &functions[function];
+    struct kept_group kept = keeper->kept[at];
+    memmove(keeper->kept + at, keeper->kept + at + 1, (--keeper->kept_count - at) * sizeof *keeper->kept);
+    kept_total--;
+    function_path(function, group);
+    strcat(group, kept.name);
+    return kept;
 }
 
 bool function_reuse(uint32_t function, char group[32], struct cgroup_limits *limits, uint32_t *weight) {
-    struct function *keeper = &functions[function];
-    if (!keeper->kept_count) return false;
-    const struct kept_group *kept = &keeper->kept[--keeper->kept_count];
-    kept_total--;
-    function_path(function, group);
-    strcat(group, kept->name);
-    *limits = kept->limits;
-    *weight = kept->weight;
+    if (!functions[function].kept_count) return false;
+    struct kept_group kept = take_kept(function, functions[function].kept_count - 1, group);
+    *limits = kept.limits;
+    *weight = kept.weight;
     return true;
 }
 
-/// What one function's cells leave behind is nothing for another's.
-static void drop_kept(struct cgroups *groups, uint32_t function) {
-    char group[32];
-    struct cgroup_limits limits;
-    uint32_t weight;
-    while (function_reuse(function, group, &limits, &weight)) cgroup_remove(groups, group);
+/// Removes what has been kept for longer than `age` ns: the first was kept first.
+static void drop_kept(struct cgroups *groups, uint32_t function, uint64_t age) {
+    const struct function *keeper = &functions[function];
+    uint64_t now = monotonic_ns();
+    while (keeper->kept_count && now - keeper->kept[0].since >= age) {
+        char group[32];
+        take_kept(function, 0, group);
+        cgroup_remove(groups, group);
+    }
 }
 
 bool functions_expire(struct cgroups *groups, uint64_t age) {
-    uint64_t now = monotonic_ns();
-    for (uint32_t i = 0; i < high && kept_total; i++) {
-        struct function *keeper = &functions[i];
-        // The first was kept first.
-        while (keeper->kept_count && now - keeper->kept[0].since > age) {
-            char group[32];
-            function_path(i, group);
-            strcat(group, keeper->kept[0].name);
-            memmove(keeper->kept, keeper->kept + 1, --keeper->kept_count * sizeof *keeper->kept);
-            kept_total--;
-            cgroup_remove(groups, group);
-        }
-    }
+    for (uint32_t i = 0; i < high && kept_total; i++) drop_kept(groups, i, age);
     return kept_total;
 }
 
@@ -172,7 +167,7 @@ int function_add_cell(struct cgroups *groups, uint32_t *function) {
         if ((found = find_free()) == NOBODY) return EAGAIN;
         functions[found].name[0] = 0;
         functions[found].limits = (struct cgroup_limits){0};  // the next one to have the directory sets its own
-        drop_kept(groups, found);
+        drop_kept(groups, found, 0);  // what one function's cells leave behind is nothing for another's
     }
     char path[16];
     function_path(found, path);
@@ -200,7 +195,7 @@ void function_lose_cell(struct cgroups *groups, uint32_t function) {
     lost->left = monotonic_ns();
     free_count++;
     if (free_count <= FREE_MAX) return;
-    drop_kept(groups, function);
+    drop_kept(groups, function, 0);
     char path[16];
     function_path(function, path);
     cgroup_remove(groups, path);

@@ -54,8 +54,11 @@ int function_add_cell(struct cgroups *groups, uint32_t *function);
 /// A cell's directories are gone, or kept. After the last one's another function may take the directory over.
 void function_lose_cell(struct cgroups *groups, uint32_t function);
 
-/// Keeps the directories of a cell, which are as new, for the function's next one. False where there is no room.
-bool function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight);
+/// Whether there is room for a cell's directories, and somebody who will want them.
+bool function_may_keep(uint32_t function);
+
+/// Keeps the directories of a cell, which are as new, for the function's next one. Where it may.
+void function_keep(uint32_t function, const char *group, const struct cgroup_limits *limits, uint32_t weight);
 
 /// Such directories, the path of which comes to stand in `group`. False where there are none.
 bool function_reuse(uint32_t function, char group[32], struct cgroup_limits *limits, uint32_t *weight);

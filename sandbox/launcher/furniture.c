@@ -24,16 +24,10 @@ int blank_table = -1;
 
 // -- The host's part --------------------------------------------------------------------------------------------------
 
-static struct look {
-    dev_t device;
-    ino_t file;
-} looks[MADE_MAX];  // at what is shown, as it was
-
 /// What stands at the path of something shown; all zero where there is nothing.
-static struct look look_at(const struct made_file *file) {
+static struct stat look_at(const struct made_file *file) {
     struct stat info;
-    if (stat(file->path, &info) < 0) return (struct look){0};
-    return (struct look){info.st_dev, info.st_ino};
+    return stat(file->path, &info) < 0 ? (struct stat){0} : info;
 }
 
 /// Opens what every root shows of the host, while that is in sight. Missing: not shown.
@@ -41,7 +35,9 @@ static int open_shown(int trees[MADE_MAX]) {
     for (unsigned i = 0; i < made_count; i++) {
         if (made_files[i].kind != MADE_BIND) continue;
         made_files[i].shown = 0;
-        looks[i] = look_at(&made_files[i]);
+        struct stat found = look_at(&made_files[i]);
+        made_files[i].device = found.st_dev;
+        made_files[i].file = found.st_ino;
         trees[i] = sys_open_tree(AT_FDCWD, made_files[i].path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         if (trees[i] < 0 && errno == ENOENT) continue;
         struct stat info;
@@ -190,20 +186,17 @@ bool furniture_refresh(void) {
     bool is_old = false;
     for (unsigned i = 0; i < made_count && !is_old && blank_table >= 0; i++) {
         if (made_files[i].kind != MADE_BIND) continue;
-        struct look now = look_at(&made_files[i]);
-        is_old = now.device != looks[i].device || now.file != looks[i].file;
+        struct stat now = look_at(&made_files[i]);
+        is_old = now.st_dev != made_files[i].device || now.st_ino != made_files[i].file;
     }
     int anew = -1;
     if (!is_old) return false;
-    mode_t shown[MADE_MAX];
-    struct look before[MADE_MAX];
-    memcpy(before, looks, sizeof before);
-    for (unsigned i = 0; i < made_count; i++) shown[i] = made_files[i].shown;
+    struct made_file before[MADE_MAX];
+    memcpy(before, made_files, sizeof before);
     struct step made = make_blank(&anew);
     if (made.error) {
         fprintf(stderr, "bulkhead-launcher: stage %u of what all cells have alike, once more: %s\n", made.stage, strerror(made.error));
-        for (unsigned i = 0; i < made_count; i++) made_files[i].shown = shown[i];
-        memcpy(looks, before, sizeof looks);
+        memcpy(made_files, before, sizeof before);
         if (anew >= 0) close(anew);
         return false;
     }

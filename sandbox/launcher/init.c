@@ -311,7 +311,7 @@ _Noreturn void cell_main(const struct birth *birth) {
     else bind_version(birth, &spec, &own, &worker);
     if (!birth->keeps) {
         // The worker's number does not tell which it was. Where that cannot be, no cell is kept.
-        if (birth->mode->root && own.last_pid >= 0) own_reset_pids(&own, WATCHER_PID);
+        if (birth->mode->last_pid >= 0) own_reset_pids(birth, WATCHER_PID);
         watch_worker(&spec, &worker, &own.pristine, NULL);
     }
     // Who stays needs no log of the launcher's. The numbers stay taken.
@@ -321,7 +321,7 @@ _Noreturn void cell_main(const struct birth *birth) {
     STEP(BH_STAGE_FORK, child == MAP_FAILED ? errno : 0);
     for (;;) {
         *child = (struct watched_worker){0};
-        STEP(BH_STAGE_FORK, own_reset_pids(&own, WATCHER_PID - 1));
+        STEP(BH_STAGE_FORK, own_reset_pids(birth, WATCHER_PID - 1));
         pid_t watcher = (pid_t)sys_clone3(&(struct clone_args){.exit_signal = SIGCHLD});
         if (watcher == 0) watch_worker(&spec, &worker, NULL, child);
         STEP(BH_STAGE_FORK, watcher < 0 ? errno : 0);

@@ -15,6 +15,8 @@ struct made_file {
     const char *text;  // of a link: where it leads; of a bind: empty
     size_t length;
     mode_t shown;  // of a bind that the host has: S_IFDIR or S_IFREG
+    dev_t device;  // and which file that was
+    ino_t file;
 };
 
 extern struct made_file made_files[MADE_MAX];

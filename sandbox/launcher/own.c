@@ -77,9 +77,6 @@ static int write_text(int folder, const char *name, const char *text, size_t len
 // Where few bytes are put together printf is not called: the pages that it needs are the launcher's, and each cell would have to
 // make its own of them first.
 
-/// Copies `text` and returns its end.
-static char *put(char *at, const char *text) { return stpcpy(at, text); }
-
 static char usual_memory[512];  // of most plans, made once
 
 /// Of the cell, whose swap is 0. What of it is free changes, and nobody is told: as much as there is, as it starts.
@@ -119,7 +116,7 @@ int own_write_plan(const struct cell_spec *spec, const struct own *own) {
     if (error || own->hosts < 0) return error;
     // Who asks for the address of its own name (a JVM does) is to get one.
     char text[128];
-    size_t length = (size_t)(put(put(put(text, "127.0.1.1\t"), spec->plan.hostname), "\n") - text);
+    size_t length = (size_t)(stpcpy(stpcpy(stpcpy(text, "127.0.1.1\t"), spec->plan.hostname), "\n") - text);
     error = write(own->hosts, text, length) == (ssize_t)length ? 0 : errno;
     close(own->hosts);
     return error;
@@ -148,11 +145,11 @@ static int set_size(struct own *own, uint64_t bytes, uint32_t inodes, unsigned c
 static int write_names(const struct birth *birth, int run) {
     char text[256], id[24], *end = text;
     format_number(id, birth->id);
-    end = put(put(put(put(end, "root:x:0:0:root:/:/usr/sbin/nologin\nfunction:x:"), id), ":"), id);
-    end = put(end, ":function:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    end = stpcpy(stpcpy(stpcpy(stpcpy(end, "root:x:0:0:root:/:/usr/sbin/nologin\nfunction:x:"), id), ":"), id);
+    end = stpcpy(end, ":function:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
     int error = write_text(run, "passwd", text, (size_t)(end - text));
     if (error) return error;
-    end = put(put(put(text, "root:x:0:\nfunction:x:"), id), ":\nnogroup:x:65534:\n");
+    end = stpcpy(stpcpy(stpcpy(text, "root:x:0:\nfunction:x:"), id), ":\nnogroup:x:65534:\n");
     return write_text(run, "group", text, (size_t)(end - text));
 }
 
@@ -177,9 +174,8 @@ static int run_attach(const struct birth *birth, struct own *own, uint64_t bytes
 // -- The order of it --------------------------------------------------------------------------------------------------
 
 struct step own_begin(const struct birth *birth, struct own *own) {
-    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .version = -1, .meminfo = -1, .hosts = -1, .last_pid = -1,
+    *own = (struct own){.proc = -1, .proc_fs = -1, .run = -1, .run_fs = -1, .tmp = -1, .folder = -1, .version = -1, .meminfo = -1, .hosts = -1,
                         .pristine = {-1, -1}, .mounts = -1, .base = -1};
-    own->last_pid = birth->mode->last_pid;
     return failed(BH_STAGE_PROC, proc_begin(birth, own));
 }
 
@@ -241,10 +237,10 @@ bool own_is_untouched(const struct own *own) {
            is_same(now.tmp, then->tmp) && is_same(now.shm, then->shm);
 }
 
-int own_reset_pids(const struct own *own, pid_t last) {
+int own_reset_pids(const struct birth *birth, pid_t last) {
     char text[24];
     size_t length = format_number(text, (uint64_t)last);
-    return pwrite(own->last_pid, text, length, 0) == (ssize_t)length ? 0 : errno;
+    return pwrite(birth->mode->last_pid, text, length, 0) == (ssize_t)length ? 0 : errno;
 }
 
 struct step own_finish(struct cell_spec *spec, struct own *own) {

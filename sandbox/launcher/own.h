@@ -18,7 +18,6 @@ struct own {
     int version;            // of OWN_FOLDER in the version's root, which is hidden later
     int meminfo, hosts;     // to be written; not where a version's first cell has done so
     int pins[4];            // entries of procfs that stay because somebody holds them
-    int last_pid;           // where the kernel keeps the pid that was given last in this namespace
     struct shared_table pristine;  // as the version's next cells shall find it
     int mounts;             // this cell's own mount table
     int base;               // root of the first of the two tables
@@ -36,15 +35,16 @@ void own_open(void);
 /// Makes what must be made while the host's own procfs is in sight (in a user namespace no other can be made).
 struct step own_begin(const struct birth *birth, struct own *own);
 
-/// Fills in what has been begun, around `root`; the working directory is where the furniture is, which `pristine` comes to hold. With `keeps_pristine` the root that a version may leave to its next cells stays
-/// behind in a table of its own. `scratch_bytes` is a guess.
+/// Fills in what has been begun, around `root`; the working directory is where the furniture is, which `pristine` comes to hold.
+/// With `keeps_pristine` the root that a version may leave to its next cells stays behind in a table of its own. `scratch_bytes` is
+/// a guess.
 struct step own_attach(const struct birth *birth, struct own *own, int root, bool keeps_pristine, uint64_t scratch_bytes, uint32_t scratch_inodes);
 
 /// Whether the tmpfs is as the worker found it: nothing has been made in it since.
 bool own_is_untouched(const struct own *own);
 
 /// Lets the next process of this pid namespace have the number after `last`, however many there were. Returns 0, or an errno.
-int own_reset_pids(const struct own *own, pid_t last);
+int own_reset_pids(const struct birth *birth, pid_t last);
 
 /// Ends it, now that the plan is known and the root is read-only.
 struct step own_finish(struct cell_spec *spec, struct own *own);
