@@ -15,7 +15,6 @@ PLAIN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 MUST_HOLD = {
     "./usr/lib/bulkhead/bulkhead": "-rwxr-xr-x", "./usr/lib/bulkhead/bulkhead-launcher": "-rwxr-xr-x",
     "./usr/lib/bulkhead/bulkhead-guardian": "-rwxr-xr-x", "./usr/lib/bulkhead/bulkhead-probe": "-rwxr-xr-x",
-    "./usr/lib/bulkhead/libswiftCore.so": "-rw-r--r--", "./usr/lib/bulkhead/libFoundation.so": "-rw-r--r--",
     "./usr/bin/bulkhead": "lrwxrwxrwx", "./etc/bulkhead.yaml": "-rw-r--r--",
     "./usr/lib/systemd/system/bulkhead.service": "-rw-r--r--", "./usr/lib/systemd/system/bulkhead.socket": "-rw-r--r--",
     "./usr/share/man/man1/bulkhead.1.gz": "-rw-r--r--", "./usr/share/man/man1/bulkhead-serve.1.gz": "-rw-r--r--",
@@ -101,8 +100,8 @@ def test_it_serves_where_no_toolchain_is(unpacked, workspace, curl):
     program = unpacked / "usr/lib/bulkhead/bulkhead"
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("LD_", "BULKHEAD_"))} | {"PATH": PLAIN_PATH}
     places = re.findall(r"^\t(\S+) => (.+?)(?: \(0x|$)", said("ldd", program, env=plain), re.MULTILINE)
-    assert dict(places)["libswiftCore.so"] == str(program.parent / "libswiftCore.so")
-    own = (str(program.parent), "/lib/", "/usr/lib/", "/lib64/")
+    own = ("/lib/", "/usr/lib/", "/lib64/")
+    assert not [name for name, _ in places if "swift" in name or "Foundation" in name], places
     assert not [place for place in places if not place[1].startswith(own)], places
     host = Host(unpacked / "usr/bin/bulkhead", workspace / "packaged", workspace / "packaged.log")
     host.environment = plain
@@ -110,7 +109,7 @@ def test_it_serves_where_no_toolchain_is(unpacked, workspace, curl):
     try:
         # And so it is in the process itself: nothing but what is packaged, or Debian's.
         mapped = set(re.findall(r" (/\S+\.so[\d.]*)$", Path(f"/proc/{host.supervisor.pid}/maps").read_text(), re.MULTILINE))
-        assert str(program.parent / "libFoundation.so") in mapped
+        assert "/lib/x86_64-linux-gnu/libc.so.6" in mapped or "/usr/lib/x86_64-linux-gnu/libc.so.6" in mapped, mapped
         assert not [path for path in mapped if not path.startswith(own)], mapped
         assert curl("--fail", f"{host.url}/readyz")
         (workspace / "shout").write_text("#!/bin/sh\ntr a-z A-Z\n")
