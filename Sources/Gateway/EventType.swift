@@ -6,7 +6,8 @@ enum EventType {
     /// Whether the event has to be JSON. Where nothing is said, it has to.
     /// - Throws: `Failure` invalid_request where the function takes JSON only.
     static func isJSON(_ type: String?, for version: FunctionVersion) throws(Failure) -> Bool {
-        guard let type, !type.isEmpty else { return true }
+        // As nearly everybody says it.
+        guard let type, !type.isEmpty, type != "application/json" else { return true }
         // A type is ASCII (RFC 9110, 8.3.1).
         let name = type.isASCII ? type.prefix { $0 != ";" }.lowercased().filter { $0 != " " && $0 != "\t" } : "?"
         if ["application/json", "text/json"].contains(name) || name.hasSuffix("+json") { return true }

@@ -110,28 +110,35 @@ package final class InvocationLog: Sendable {
 
         mutating func take(_ id: String) -> InvocationRecord? {
             guard let record = records.removeValue(forKey: id) else { return nil }
+            discount(record)
+            return record
+        }
+
+        mutating func put(_ record: InvocationRecord) {
+            records[record.id] = record
+            if let index = records.index(forKey: record.id) { count(index) }
+        }
+
+        mutating func discount(_ record: InvocationRecord) {
             resultBytes -= record.resultBytes
             failureBytes -= record.failureBytes
-            return record
         }
 
         /// Older results make room for a new one; what handlers raised is left out where there is none. What remains tells how
         /// it ended.
-        mutating func put(_ record: InvocationRecord) {
-            var record = record
-            makeRoom(for: record.resultBytes)
-            if failureBytes + record.failureBytes > InvocationLog.maxFailureBytes {
-                record.failure?.dropWords()
+        mutating func count(_ index: Dictionary<String, InvocationRecord>.Index) {
+            makeRoom(for: records.values[index].resultBytes, of: records.keys[index])
+            if failureBytes + records.values[index].failureBytes > InvocationLog.maxFailureBytes {
+                records.values[index].failure?.dropWords()
             }
-            resultBytes += record.resultBytes
-            failureBytes += record.failureBytes
-            records[record.id] = record
+            resultBytes += records.values[index].resultBytes
+            failureBytes += records.values[index].failureBytes
         }
 
-        private mutating func makeRoom(for bytes: Int) {
+        private mutating func makeRoom(for bytes: Int, of own: String) {
             guard bytes > 0 else { return }
             for _ in 0..<order.count where resultBytes + bytes > InvocationLog.maxResultBytes {
-                if let id = order[oldestResult], let old = records[id] {
+                if let id = order[oldestResult], id != own, let old = records[id] {
                     resultBytes -= old.resultBytes
                     records[id]?.result = nil
                 }
@@ -172,9 +179,11 @@ package final class InvocationLog: Sendable {
 
     package func update(_ id: String, _ change: (inout InvocationRecord) -> Void) {
         state.withLock { state in
-            guard var record = state.take(id) else { return }
-            change(&record)
-            state.put(record)
+            // In its place: to take it out and put it in again would look for it four times.
+            guard let index = state.records.index(forKey: id) else { return }
+            state.discount(state.records.values[index])
+            change(&state.records.values[index])
+            state.count(index)
         }
     }
 

@@ -32,6 +32,15 @@ enum PoolAction: Equatable {
     case refuse(PoolMachine.Ticket, PoolRefusal)
     /// A line for the function's log.
     case note(FunctionVersion, String)
+
+    /// Whether that invocation waits no longer.
+    func settles(_ ticket: PoolMachine.Ticket) -> Bool {
+        switch self {
+        case .assign(let own, _, _), .refuse(let own, _): own == ticket
+        case .launch(_, _, let own, _): own == ticket
+        case .retire, .note: false
+        }
+    }
 }
 
 /// Why an invocation is given no worker.

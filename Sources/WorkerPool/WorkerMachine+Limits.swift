@@ -72,26 +72,28 @@ extension WorkerMachine {
     /// The next time at which one of the limits can have been reached.
     func dueTick(_ now: Instant) -> Instant? {
         guard isAlive else { return nil }
-        var due: [Instant] = []
+        // No array: it is asked for after each input.
+        var due: Instant?
+        func add(_ instant: Instant) { due = due.map { min($0, instant) } ?? instant }
         if watch.isPreferred, let started = times.started {
             let first = started + LimitWatch.headStartCPU / processors
-            due.append(now < first ? first : min(started + LimitWatch.headStart, now + LimitWatch.grain))
+            add(now < first ? first : min(started + LimitWatch.headStart, now + LimitWatch.grain))
         }
-        if let current = serving, current.cause == nil {
-            due.append(current.end(limits) ?? initializationEnd)
-            due.append(watch.nextCPU ?? firstCPULook)
+        if serving != nil, serving?.cause == nil {
+            add(serving?.end(limits) ?? initializationEnd)
+            add(watch.nextCPU ?? firstCPULook)
         } else if !isStarting {
             if let asking = watch.asking {
-                due.append(asking.until)
-                if let next = watch.nextCPU { due.append(next) }
+                add(asking.until)
+                if let next = watch.nextCPU { add(next) }
             } else if let next = watch.idle?.next {
-                due.append(next)
+                add(next)
             }
         } else {
-            due.append(initializationEnd)
-            due.append(watch.nextCPU ?? firstCPULook)
+            add(initializationEnd)
+            add(watch.nextCPU ?? firstCPULook)
         }
-        return due.min()
+        return due
     }
 
     private mutating func enforce(_ moment: Moment) -> [Action] {

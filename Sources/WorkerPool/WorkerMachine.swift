@@ -231,16 +231,17 @@ struct WorkerMachine {
 
     /// An invocation of one that speaks is over with its answer; the process lives on unless something else is wrong.
     private mutating func answerIfDone(_ moment: Moment) -> [Action] {
-        guard case .ready = state, dialogue.saysReady, !dialogue.isBusy, let current = serving, current.began != nil,
-            current.answer != nil || current.cause != nil
+        guard case .ready = state, dialogue.saysReady, !dialogue.isBusy, serving?.began != nil,
+            serving?.answer != nil || serving?.cause != nil
         else { return [] }
+        let (end, cpuAtBegin) = (serving?.end(limits) ?? moment.now, serving?.cpuAtBegin ?? .zero)
         let actions = finish(moment)
         switch version.manifest.mode {
         case .command: return actions + kill()
         case .reactor:
             guard !dialogue.isIdle else { return actions + becomeIdle(moment) }
             state = .preparing(.asking)
-            watch.asks(until: current.end(limits) ?? moment.now, cpuAtBegin: current.cpuAtBegin)
+            watch.asks(until: end, cpuAtBegin: cpuAtBegin)
             return actions
         case .snapshot:
             state = .preparing(.clear)

@@ -127,16 +127,17 @@ package final class WorkerPool: Sendable {
         let loop = invocation.replyOn.flatMap { loop in loops.firstIndex { $0 === loop } } ?? 0
         let version = invocation.version
         let waiting = Waiting(invocation: invocation, arrived: now, completion: completion)
-        var ticket = 0
+        var ticket = 0, waits = false
         act { state in
             ticket = state.nextTicket
             state.nextTicket += 1
             state.waiting[ticket] = waiting
-            return state.machine.request(ticket, version, loop: loop, now: now)
+            let actions = state.machine.request(ticket, version, loop: loop, now: now)
+            waits = !actions.contains { $0.settles(ticket) }
+            return actions
         }
         // Those that did not get a worker at once can be given up while they wait. One that got its worker meanwhile has
         // another thing to be done, and keeps it.
-        let waits = state.withLock { $0.waiting[ticket] != nil }
         if waits {
             invocation.cancellation.onCancel(ifNothingElse: true) { [self, ticket] in abandon(ticket, version) }
         }

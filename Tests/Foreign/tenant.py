@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -20,14 +21,24 @@ def run(name, command, folder, **variables):
     """(exit status, what it printed)."""
     os.write(2, f"test {name}\n".encode())
     environment = {**os.environ, **variables}
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=SECONDS, errors="replace")
-    except subprocess.TimeoutExpired:
-        return None, ""
-    except OSError as error:
-        return 127, str(error)
-    return done.returncode, done.stdout
+    # To a file: whoever is left of a test would hold a pipe open, and this would wait for it without end.
+    with open(f"{WORK}/said", "w+b") as said:
+        try:
+            test = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=said,
+                                    stderr=subprocess.STDOUT, start_new_session=True)
+        except OSError as error:
+            return 127, str(error)
+        try:
+            status = test.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            status = None
+        try:
+            os.killpg(test.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        test.wait()
+        said.seek(0)
+        return status, "" if status is None else said.read().decode(errors="replace")
 
 
 def tell(status, text):
