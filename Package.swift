@@ -193,18 +193,27 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
 
+        .target(
+            name: "Queues",
+            dependencies: [
+                "FunctionModel", "WireText", "HostSystem", "Store", "Invoker", logging,
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+
         // 5. Edges: decode, ask a service, encode.
         .target(
             name: "LambdaAPI",
             dependencies: [
                 "FunctionModel", "WireText", "HostSystem", "Bundles", "Catalogue", "Access", "Journal", "Deployment",
-                "Invoker", "Events", logging,
+                "Invoker", "Events", "Queues", logging,
             ] + nio, exclude: ["generate.py", "OPERATIONS.md"]),
         .target(
             name: "Gateway",
             dependencies: [
                 "FunctionModel", "WireText", "HostSystem", "Bundles", "Store", "Catalogue", "Access", "Journal",
-                "Deployment", "Invoker", "Events", "Secrets", "Telemetry", "LambdaAPI", logging,
+                "Deployment", "Invoker", "Events", "Queues", "Secrets", "Telemetry", "LambdaAPI", logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -236,13 +245,14 @@ let package = Package(
                 "FunctionModel", "CHostSystem", "CLauncherABI", "HostSystem", "Telemetry", "Bundles", "Store",
                 "StoreSQLite",
                 "Sandbox", "Runtimes", "WorkerPool", "Catalogue", "Access", "Journal", "Deployment", "Invoker",
-                "Events", "Secrets", "Courier", "Gateway", logging,
+                "Events", "Queues", "Secrets", "Courier", "Gateway", logging,
             ] + nio),
         .target(
             name: "BulkheadCommands",
             dependencies: [
                 "FunctionModel", "WireText", "CHostSystem", "HostSystem", "Sandbox", "Dialogues", "Telemetry",
-                "Bundles", "Runtimes", "Access", "Journal", "Deployment", "Events", "Secrets", "Host", "Gateway",
+                "Bundles", "Runtimes", "Access", "Journal", "Deployment", "Events", "Queues", "Secrets", "Host",
+                "Gateway",
                 "Courier",
                 "CourierProgram",
                 "Yams", logging, tracing,
@@ -284,7 +294,8 @@ let package = Package(
             name: "ServiceTests",
             dependencies: [
                 "FunctionModel", "HostSystem", "Bundles", "Store", "Runtimes", "Catalogue", "Access", "Journal",
-                "Deployment", "Invoker", "Events", "Secrets", "StoreSQLite", "WorkerPool", "Telemetry", "Sandbox",
+                "Deployment", "Invoker", "Events", "Queues", "Secrets", "StoreSQLite", "WorkerPool", "Telemetry",
+                "Sandbox",
                 logging,
                 .product(name: "GRDB", package: "GRDB.swift"), .product(name: "NIOCore", package: "swift-nio"),
             ]),

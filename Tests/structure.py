@@ -17,7 +17,7 @@ FLOORS = [
     ("mechanisms", ["HostSystem", "CHostSystem", "Telemetry", "Bundles", "Store", "StoreSQLite", "CArchive", "CSeccomp",
                     "SandboxProfiles", "PythonRuntime", "Courier"]),
     ("engine", ["Sandbox", "Dialogues", "Runtimes", "WorkerPool"]),
-    ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events", "Secrets"]),
+    ("services", ["Catalogue", "Access", "Journal", "Deployment", "Invoker", "Events", "Queues", "Secrets"]),
     ("edges", ["LambdaAPI", "Gateway", "CourierProgram"]),
     ("top", ["Host", "BulkheadCommands", "bulkhead"]),
 ]
@@ -32,14 +32,15 @@ SIDEWAYS = {
     ("Runtimes", "Sandbox"): "a runtime makes launch plans",
     ("WorkerPool", "Sandbox"): "it launches", ("WorkerPool", "Dialogues"): "it talks to workers",
     ("Deployment", "Catalogue"): "what is deployed is entered there",
-    ("Events", "Invoker"): "the one door", ("Events", "Journal"): "what is known of an invocation has one shape",
+    ("Events", "Invoker"): "the one door", ("Queues", "Invoker"): "the one door",
+    ("Events", "Journal"): "what is known of an invocation has one shape",
     ("Gateway", "LambdaAPI"): "it takes those requests in, and sends the answers out",
     ("BulkheadCommands", "Host"): "the command line on top", ("bulkhead", "BulkheadCommands"): "its main",
 }
 
 # Libraries that one room only may see.
 ONLY = {"GRDB": {"StoreSQLite"}, "Hummingbird": {"Gateway"}, "HummingbirdCore": {"Gateway"}, "ArgumentParser": {"BulkheadCommands"},
-        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access", "Events", "Secrets"}, "JWTKit": {"Access"},
+        "AsyncHTTPClient": {"BulkheadCommands", "CourierProgram"}, "Crypto": {"Bundles", "Access", "Events", "Queues", "Secrets"}, "JWTKit": {"Access"},
         # A span is made by who knows an invocation's steps; the command line lets libraries join.
         "Tracing": {"Telemetry", "Journal", "BulkheadCommands"}, "Instrumentation": {"Telemetry"}, "ServiceContextModule": {"Telemetry"}}
 

@@ -16,7 +16,7 @@ package struct BulkheadCommand: ParsableCommand {
         subcommands: [
             ServeCommand.self, RunCommand.self, DeployCommand.self, InvokeCommand.self, ListCommand.self,
             ShowCommand.self, PolicyCommand.self, DeleteCommand.self, LogsCommand.self, AliasCommand.self,
-            RollbackCommand.self, RoutesCommand.self, SchedulesCommand.self, SecretsCommand.self,
+            RollbackCommand.self, RoutesCommand.self, QueuesCommand.self, SchedulesCommand.self, SecretsCommand.self,
             DeadLettersCommand.self,
             UsageCommand.self, InitCommand.self, DevCommand.self, TopCommand.self, InstallCommand.self,
             BackupCommand.self, RestoreCommand.self, CheckCommand.self, KeysCommand.self,

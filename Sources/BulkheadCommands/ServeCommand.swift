@@ -15,6 +15,7 @@ import HostSystem
 import Journal
 import Logging
 import NIOPosix
+import Queues
 import Secrets
 import ServiceLifecycle
 import Telemetry
@@ -191,7 +192,8 @@ struct ServeCommand: ParsableCommand {
                 .init(service: LogWriter(host.journal.logs, logs, logger: logger)),
                 .init(service: TraceWriter(host.journal.traces, logger: logger)),
                 .init(service: UsageWriter(host.journal.usage, logger: logger)),
-                .init(service: EventRunner(host.events)), .init(service: ScheduleRunner(host.schedules)),
+                .init(service: EventRunner(host.events)), .init(service: ScheduleRunner(host.sources.schedules)),
+                .init(service: MappingRunner(host.sources.queues)),
             ] + listeners.map { .init(service: $0) } + [.init(service: DrainService(host: host))],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         // The longest invocation there can be; a client that dawdles over its request must not hold up the end for ever.

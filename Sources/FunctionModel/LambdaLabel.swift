@@ -15,6 +15,11 @@ package enum LambdaLabel {
         "arn:aws:lambda:\(region):\(account):function:\(name)" + (qualifier.map { ":\($0)" } ?? "")
     }
 
+    /// A queue's name as AWS writes it.
+    package static func queueARN(_ name: String, _ region: String) -> String {
+        "arn:aws:sqs:\(region):\(account):\(name)"
+    }
+
     /// Where a function says that it runs.
     package static func region(of manifest: Manifest) -> String { manifest.labels[region] ?? "us-east-1" }
 

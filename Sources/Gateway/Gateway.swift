@@ -49,7 +49,8 @@ package struct Gateway: Sendable {
             Lambda.Services(
                 catalogue: services.catalogue, access: services.access, deployment: services.deployment,
                 invoker: services.invoker, journal: services.journal, events: services.events,
-                budget: services.budget, maxEvent: services.maxEvent, logger: Logger(label: "bulkhead")))
+                queues: services.queues, budget: services.budget, maxEvent: services.maxEvent,
+                logger: Logger(label: "bulkhead")))
         intake = EventIntake(budget: services.budget, maxEvent: services.maxEvent)
         self.names = HostNames(listener: front.listener, configured: names)
     }
@@ -66,6 +67,8 @@ package struct Gateway: Sendable {
             + AliasAPI(services: services, intake: intake).endpoints
             + DeadLetterAPI(services: services).endpoints
             + ScheduleAPI(services: services, intake: intake).endpoints
+            + QueueAPI(services: services, intake: intake).endpoints
+            + MappingAPI(services: services, intake: intake).endpoints
             + SecretAPI(services: services, intake: intake).endpoints
             + UsageAPI(services: services, intake: intake).endpoints
             + RouteAPI(services: services, intake: intake).endpoints + AuditAPI(services: services).endpoints

@@ -61,6 +61,7 @@ extension OpenAPI {
                 "id", "route", "host", "function", "alias", "auth", "cors", "rate", "timeout", "payload", "updatedAt",
             ]),
         "Schedule": ScheduleAPI.schema, "DeadLetter": DeadLetterAPI.schema,
+        "Queue": QueueAPI.schema, "Mapping": MappingAPI.schema,
         "Secret": SecretAPI.schema, "Budget": UsageAPI.schema, "Policy": policy, "Problem": problem,
     ]
 

@@ -5,6 +5,7 @@ package import Events
 package import FunctionModel
 package import Invoker
 package import Journal
+package import Queues
 package import Secrets
 package import Telemetry
 
@@ -16,7 +17,7 @@ package struct Services: Sendable {
     let invoker: Invoker
     let journal: Journal
     let events: Events
-    let schedules: Schedules
+    let sources: EventSources
     let secrets: Secrets
     let budget: MemoryBudget
     /// Bytes of an event.
@@ -40,7 +41,7 @@ package struct Services: Sendable {
     ///   - unreadyReason: why no traffic should come here now; nil when all is well.
     package init(
         catalogue: Catalogue, access: Access, deployment: Deployment, invoker: Invoker, journal: Journal,
-        events: Events, schedules: Schedules, secrets: Secrets, budget: MemoryBudget, maxEvent: Int,
+        events: Events, sources: EventSources, secrets: Secrets, budget: MemoryBudget, maxEvent: Int,
         unreadyReason: @escaping @Sendable () -> String?,
         metrics: Metrics
     ) {
@@ -50,11 +51,24 @@ package struct Services: Sendable {
         self.invoker = invoker
         self.journal = journal
         self.events = events
-        self.schedules = schedules
+        self.sources = sources
         self.secrets = secrets
         self.budget = budget
         self.maxEvent = maxEvent
         self.unreadyReason = unreadyReason
         self.metrics = metrics
     }
+}
+
+/// What runs functions of its own accord: by the clock, or because something waits for them.
+package struct EventSources: Sendable {
+    package let schedules: Schedules
+    package let queues: Queues
+
+    package init(schedules: Schedules, queues: Queues) { (self.schedules, self.queues) = (schedules, queues) }
+}
+
+extension Services {
+    var schedules: Schedules { sources.schedules }
+    var queues: Queues { sources.queues }
 }

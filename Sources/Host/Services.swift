@@ -5,7 +5,7 @@ extension Supervisor {
     package var services: Services {
         Services(
             catalogue: catalogue, access: access, deployment: deployment, invoker: invoker, journal: journal,
-            events: events, schedules: schedules, secrets: secrets, budget: budget, maxEvent: options.maxEvent,
+            events: events, sources: sources, secrets: secrets, budget: budget, maxEvent: options.maxEvent,
             unreadyReason: { self.unreadyReason },
             metrics: .init(token: options.metricsToken) { self.metricsText($0) })
     }

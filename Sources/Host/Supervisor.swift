@@ -5,11 +5,13 @@ import Courier
 package import Deployment
 package import Events
 package import FunctionModel
+package import Gateway
 import HostSystem
 package import Invoker
 package import Journal
 import Logging
 import NIOCore
+import Queues
 import Runtimes
 package import Sandbox
 package import Secrets
@@ -34,7 +36,7 @@ package final class Supervisor: Sendable {
     package let journal: Journal
     package let invoker: Invoker
     package let events: Events
-    package let schedules: Schedules
+    package let sources: EventSources
     package let secrets: Secrets
     package let launcher: Launcher
     /// For bytes that this process holds for others.
@@ -84,7 +86,14 @@ package final class Supervisor: Sendable {
                 rules: { catalogue.asyncRules(of: $0) }),
             logger: logger)
         self.secrets = secrets
-        schedules = try Schedules(store: stores.schedules, events: events, logger: logger)
+        let queues = try Queues(
+            store: stores.messages, invoker: invoker, budget: budget, maxMessages: options.maxQueued,
+            around: Queues.Surroundings(
+                resolve: { reference, key in try catalogue.snapshot.resolve(reference) { _ in key } },
+                maxWait: options.maxWait),
+            logger: logger)
+        sources = EventSources(
+            schedules: try Schedules(store: stores.schedules, events: events, logger: logger), queues: queues)
         access = try Access(
             store: stores.catalogue, keySets: KeySets(logger: logger, fetch: KeySets.fetching(by: courier)),
             vault: KeyVault(
@@ -110,6 +119,7 @@ package final class Supervisor: Sendable {
                     pool.retireOutdated()
                     journal.forget(name)
                     events.forget(name)
+                    queues.forget(name)
                 }, bundlesInUse: { pool.bundlesInUse.union(events.bundlesInUse) }))
         journal.logs.restore(LogArchive(folder: path + "/logs").read { catalogue.snapshot.latest($0) != nil })
         secrets.tell { name in
@@ -147,6 +157,7 @@ package final class Supervisor: Sendable {
         invoker.drain()
         pool.drain()
         events.drain()
+        sources.queues.close()
         journal.logs.close()
     }
 

@@ -36,6 +36,41 @@ private let changingRules: [String: [InputRule]] = [
         InputRule(#"Description"#, .body, .string, min: 0, max: 256),
         InputRule(#"RoutingConfig"#, .body, .structure),
     ],
+    "CreateEventSourceMapping": [
+        InputRule(
+            #"EventSourceArn"#, .body, .string, min: 0, max: 10000,
+            pattern:
+                #"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)"#
+        ),
+        InputRule(#"FunctionName"#, .body, .string, isRequired: true, min: 1, max: 256),
+        InputRule(#"Enabled"#, .body, .flag),
+        InputRule(#"BatchSize"#, .body, .whole, min: 1, max: 10000),
+        InputRule(#"FilterCriteria"#, .body, .structure),
+        InputRule(
+            #"KMSKeyArn"#, .body, .string, min: 0, max: 10000, pattern: #"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"#),
+        InputRule(#"MetricsConfig"#, .body, .structure),
+        InputRule(#"LoggingConfig"#, .body, .structure),
+        InputRule(#"ScalingConfig"#, .body, .structure),
+        InputRule(#"MaximumBatchingWindowInSeconds"#, .body, .whole, min: 0, max: 300),
+        InputRule(#"ParallelizationFactor"#, .body, .whole, min: 1, max: 10),
+        InputRule(#"StartingPosition"#, .body, .string, words: [#"TRIM_HORIZON"#, #"LATEST"#, #"AT_TIMESTAMP"#]),
+        InputRule(#"StartingPositionTimestamp"#, .body, .other),
+        InputRule(#"DestinationConfig"#, .body, .structure),
+        InputRule(#"MaximumRecordAgeInSeconds"#, .body, .whole, min: -1, max: 604800),
+        InputRule(#"BisectBatchOnFunctionError"#, .body, .flag),
+        InputRule(#"MaximumRetryAttempts"#, .body, .whole, min: -1, max: 10000),
+        InputRule(#"Tags"#, .body, .map),
+        InputRule(#"TumblingWindowInSeconds"#, .body, .whole, min: 0, max: 900),
+        InputRule(#"Topics"#, .body, .list, min: 1, max: 1),
+        InputRule(#"Queues"#, .body, .list, min: 1, max: 1),
+        InputRule(#"SourceAccessConfigurations"#, .body, .list, min: 0, max: 23),
+        InputRule(#"SelfManagedEventSource"#, .body, .structure),
+        InputRule(#"FunctionResponseTypes"#, .body, .list, min: 0, max: 1),
+        InputRule(#"AmazonManagedKafkaEventSourceConfig"#, .body, .structure),
+        InputRule(#"SelfManagedKafkaEventSourceConfig"#, .body, .structure),
+        InputRule(#"DocumentDBEventSourceConfig"#, .body, .structure),
+        InputRule(#"ProvisionedPollerConfig"#, .body, .structure),
+    ],
     "CreateFunction": [
         InputRule(#"FunctionName"#, .body, .string, isRequired: true, min: 1, max: 140),
         InputRule(

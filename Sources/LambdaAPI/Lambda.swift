@@ -6,6 +6,7 @@ package import FunctionModel
 package import Invoker
 package import Journal
 package import Logging
+package import Queues
 import WireText
 
 /// AWS Lambda's REST API (https://docs.aws.amazon.com/lambda/latest/api/) over the same services as the host's own: it reads what
@@ -21,6 +22,7 @@ package struct Lambda: Sendable {
         let invoker: Invoker
         let journal: Journal
         let events: Events
+        let queues: Queues
         let budget: MemoryBudget
         let maxPayload: Int
         let logger: Logger
@@ -28,7 +30,7 @@ package struct Lambda: Sendable {
         /// - Parameter maxEvent: the operator's limit, in bytes; AWS's own holds beside it.
         package init(
             catalogue: Catalogue, access: Access, deployment: Deployment, invoker: Invoker, journal: Journal,
-            events: Events, budget: MemoryBudget, maxEvent: Int, logger: Logger
+            events: Events, queues: Queues, budget: MemoryBudget, maxEvent: Int, logger: Logger
         ) {
             self.catalogue = catalogue
             self.access = access
@@ -36,6 +38,7 @@ package struct Lambda: Sendable {
             self.invoker = invoker
             self.journal = journal
             self.events = events
+            self.queues = queues
             self.budget = budget
             maxPayload = min(maxEvent, Lambda.maxPayload)
             self.logger = logger
@@ -165,7 +168,7 @@ package struct Lambda: Sendable {
         let functions = FunctionOperations(services: services), versions = VersionOperations(services: services)
         let settings = SettingOperations(services: services), events = EventInvokeOperations(services: services)
         let urls = FunctionURLOperations(services: services), policies = PolicyOperations(services: services)
-        let provisioned = ProvisionedOperations(services: services), mappings = MappingOperations()
+        let provisioned = ProvisionedOperations(services: services), mappings = MappingOperations(services: services)
         return switch operation {
         case .createFunction: try await functions.createFunction(call)
         case .getFunction: try functions.getFunction(call)
@@ -211,8 +214,11 @@ package struct Lambda: Sendable {
         case .getProvisionedConcurrencyConfig: try provisioned.get(call)
         case .deleteProvisionedConcurrencyConfig: try await provisioned.delete(call)
         case .listProvisionedConcurrencyConfigs: try provisioned.list(call)
-        case .listEventSourceMappings: mappings.listMappings()
-        case .getEventSourceMapping, .updateEventSourceMapping, .deleteEventSourceMapping: try mappings.mapping()
+        case .createEventSourceMapping: try await mappings.create(call)
+        case .getEventSourceMapping: try mappings.get(call)
+        case .updateEventSourceMapping: try await mappings.update(call)
+        case .deleteEventSourceMapping: try await mappings.delete(call)
+        case .listEventSourceMappings: try mappings.list(call)
         case .listLayers: mappings.listLayers()
         case .listLayerVersions: mappings.listLayerVersions()
         }

@@ -5,6 +5,7 @@ extension Lambda {
     enum Operation: String, CaseIterable {
         case addPermission = "AddPermission"
         case createAlias = "CreateAlias"
+        case createEventSourceMapping = "CreateEventSourceMapping"
         case createFunction = "CreateFunction"
         case createFunctionUrlConfig = "CreateFunctionUrlConfig"
         case deleteAlias = "DeleteAlias"
@@ -58,6 +59,12 @@ extension Lambda {
         var takesEvent: Bool { self == .invoke || self == .invokeAsync || self == .invokeStreaming }
 
         /// Who may ask for it.
-        var role: Principal.Role { takesEvent ? .invoke : .deploy }
+        var role: Principal.Role {
+            switch self {
+            // What waits in a queue is for no function in particular.
+            case .createEventSourceMapping, .updateEventSourceMapping, .deleteEventSourceMapping: .admin
+            default: takesEvent ? .invoke : .deploy
+            }
+        }
     }
 }

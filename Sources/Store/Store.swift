@@ -93,16 +93,18 @@ package struct Stores: Sendable {
     package let catalogue: any Store
     package let queue: any QueueStore
     package let schedules: any ScheduleStore
+    package let messages: any MessageStore
     package let secrets: any SecretStore
     package let usage: any UsageStore
 
     package init(
-        catalogue: any Store, queue: any QueueStore, schedules: any ScheduleStore, secrets: any SecretStore,
-        usage: any UsageStore
+        catalogue: any Store, queue: any QueueStore, schedules: any ScheduleStore,
+        messages: any MessageStore, secrets: any SecretStore, usage: any UsageStore
     ) {
         self.catalogue = catalogue
         self.queue = queue
         self.schedules = schedules
+        self.messages = messages
         self.secrets = secrets
         self.usage = usage
     }

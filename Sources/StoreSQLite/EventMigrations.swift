@@ -121,4 +121,34 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
                 ALTER TABLE function ADD COLUMN settings TEXT;
                 """)
     }
+    migrator.registerMigration("15 queues by name, and who gets what waits in them") { database in
+        // How much each holds, without counting anew at each message.
+        try database.execute(
+            sql: """
+                CREATE TABLE queue (name TEXT PRIMARY KEY, definition TEXT NOT NULL);
+                CREATE TABLE mapping (
+                    id TEXT PRIMARY KEY, queue TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL,
+                    UNIQUE (queue, name));
+                CREATE TABLE message (
+                    position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, queue TEXT NOT NULL,
+                    sentAt INTEGER NOT NULL, visibleAt INTEGER NOT NULL, receives INTEGER NOT NULL,
+                    firstReceivedAt INTEGER, size INTEGER NOT NULL, body BLOB NOT NULL);
+                CREATE INDEX messageVisible ON message (queue, visibleAt, position, receives, sentAt, size);
+                CREATE INDEX messageSent ON message (queue, sentAt);
+                CREATE INDEX messageOrder ON message (queue, position);
+                CREATE TABLE messageSum (name TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL);
+                CREATE TRIGGER messageAdded AFTER INSERT ON message BEGIN
+                    INSERT INTO messageSum VALUES (new.queue, 1, new.size)
+                        ON CONFLICT (name) DO UPDATE SET count = count + 1, bytes = bytes + new.size;
+                END;
+                CREATE TRIGGER messageRemoved AFTER DELETE ON message BEGIN
+                    UPDATE messageSum SET count = count - 1, bytes = bytes - old.size WHERE name = old.queue;
+                END;
+                CREATE TRIGGER messageMoved AFTER UPDATE OF queue ON message BEGIN
+                    UPDATE messageSum SET count = count - 1, bytes = bytes - old.size WHERE name = old.queue;
+                    INSERT INTO messageSum VALUES (new.queue, 1, new.size)
+                        ON CONFLICT (name) DO UPDATE SET count = count + 1, bytes = bytes + new.size;
+                END;
+                """)
+    }
 }

@@ -37,7 +37,7 @@ package final class SQLiteStore: Store {
         let group = GroupCommit(database)
         return Stores(
             catalogue: self, queue: SQLiteQueue(database, group, retention),
-            schedules: SQLiteSchedules(database, group),
+            schedules: SQLiteSchedules(database, group), messages: SQLiteMessages(database, group),
             secrets: SQLiteSecrets(database), usage: SQLiteUsage(database, group))
     }
 
@@ -104,7 +104,7 @@ package final class SQLiteStore: Store {
                 sql: "UPDATE function SET aliases = NULL, keep = NULL, settings = NULL WHERE name = ?",
                 arguments: [name.text])
             // What was accepted for it is not for another one by that name.
-            for table in ["queued", "dead", "kept"] {
+            for table in ["queued", "dead", "kept", "mapping"] {
                 try database.execute(sql: "DELETE FROM \(table) WHERE name = ?", arguments: [name.text])
             }
             let count = try VersionRecord.filter(Column("name") == name.text).deleteAll(database)

@@ -72,8 +72,7 @@ extension WorkerMachine {
     /// The next time at which one of the limits can have been reached.
     func dueTick(_ now: Instant) -> Instant? {
         guard isAlive else { return nil }
-        // No array: it is asked for after each input.
-        var due: Instant?
+        var due: Instant?  // no array: it is asked for after each input
         func add(_ instant: Instant) { due = due.map { min($0, instant) } ?? instant }
         if watch.isPreferred, let started = times.started {
             let first = started + LimitWatch.headStartCPU / processors

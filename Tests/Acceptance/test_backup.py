@@ -97,7 +97,7 @@ def test_what_is_damaged_is_said(hosts, bulkhead, workspace):
 
 def test_a_backup_of_a_strangers_making(bulkhead, workspace):
     """Nothing of it lands beside the folder."""
-    for name, kind in (("../escape", tarfile.REGTYPE), ("bundles/../../escape", tarfile.REGTYPE), ("/tmp/escape-absolute", tarfile.REGTYPE),
+    for name, kind in (("../landed-outside", tarfile.REGTYPE), ("bundles/../../landed-outside", tarfile.REGTYPE), ("/tmp/escape-absolute", tarfile.REGTYPE),
                        ("admin.token", tarfile.REGTYPE), ("bundles/x", tarfile.LNKTYPE)):
         file, place = workspace / unique_name("strange"), workspace / unique_name("place")
         with tarfile.open(file, "w:gz") as archive:
@@ -105,7 +105,7 @@ def test_a_backup_of_a_strangers_making(bulkhead, workspace):
             member.type, member.linkname = kind, "/etc/passwd"
             archive.addfile(member)
         ran(bulkhead, "restore", file, "--data-dir", place, status=3)
-        assert not list(workspace.rglob("escape*")) and not os.path.exists("/tmp/escape-absolute")
+        assert not list(workspace.rglob("landed-outside*")) and not os.path.exists("/tmp/escape-absolute")
         assert not (place / "admin.token").exists()
     file, place = workspace / unique_name("strange"), workspace / unique_name("place")
     with tarfile.open(file, "w:gz") as archive:

@@ -263,7 +263,7 @@ THERE = """CreateFunction GetFunction GetFunctionConfiguration UpdateFunctionCod
     PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig GetFunctionEventInvokeConfig DeleteFunctionEventInvokeConfig
     ListFunctionEventInvokeConfigs CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
     ListFunctionUrlConfigs AddPermission GetPolicy RemovePermission PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig
-    DeleteProvisionedConcurrencyConfig ListProvisionedConcurrencyConfigs ListEventSourceMappings GetEventSourceMapping
+    DeleteProvisionedConcurrencyConfig ListProvisionedConcurrencyConfigs CreateEventSourceMapping ListEventSourceMappings GetEventSourceMapping
     UpdateEventSourceMapping DeleteEventSourceMapping GetFunctionCodeSigningConfig GetFunctionRecursionConfig GetRuntimeManagementConfig
     ListLayers ListLayerVersions""".split()
 
@@ -318,8 +318,7 @@ def test_every_operation_of_the_model_is_there_or_says_that_it_is_not(aws, unche
 def test_what_is_not_there_says_so_in_either_spelling(aws):
     """Clients read `message` or `Message`."""
     for method, path, operation, body in [
-            ("POST", LAYERS + "/x/versions", "PublishLayerVersion", b"{}"), ("POST", "/2020-04-22/code-signing-configs", "CreateCodeSigningConfig", b"{}"),
-            ("POST", "/2015-03-31/event-source-mappings", "CreateEventSourceMapping", b"{}")]:
+            ("POST", LAYERS + "/x/versions", "PublishLayerVersion", b"{}"), ("POST", "/2020-04-22/code-signing-configs", "CreateCodeSigningConfig", b"{}")]:
         reply = aws.host.request(method, path, body, signature(aws.host, aws.key, method, path, body or b""), token=None)
         rejected(reply, 501, "NotImplementedException", operation)
         assert reply.json()["message"] == reply.json()["Message"]

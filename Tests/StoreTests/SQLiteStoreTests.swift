@@ -27,6 +27,29 @@ import Testing
         withExtendedLifetime(file) {}
     }
 
+    private func checkMessages(_ keeps: (MessageConformance) async throws -> Void) async throws {
+        let file = try TemporaryFile()
+        try await keeps(MessageConformance { try SQLiteStore(path: file.folder.path + "/catalogue.db").stores })
+        withExtendedLifetime(file) {}
+    }
+
+    @Test func queuesAndMappingsAreThereAgain() async throws {
+        try await checkMessages { try await $0.queuesAndMappingsAreThereAgain() }
+    }
+    @Test func messagesAreHandedOutOnceAtATime() async throws {
+        try await checkMessages { try await $0.messagesAreHandedOutOnceAtATime() }
+    }
+    @Test func aQueueIsBounded() async throws { try await checkMessages { try await $0.aQueueIsBounded() } }
+    @Test func whatIsHandedOutTooOftenIsBuried() async throws {
+        try await checkMessages { try await $0.whatIsHandedOutTooOftenIsBuried() }
+    }
+    @Test func whatIsTooOldIsNotHandedOut() async throws {
+        try await checkMessages { try await $0.whatIsTooOldIsNotHandedOut() }
+    }
+    @Test func aBatchIsNotTooLarge() async throws { try await checkMessages { try await $0.aBatchIsNotTooLarge() } }
+    @Test func mappingsGoWithTheirFunction() async throws {
+        try await checkMessages { try await $0.mappingsGoWithTheirFunction() }
+    }
     @Test func numbersAreNeverUsedAgain() async throws { try await check { try await $0.numbersAreNeverUsedAgain() } }
     @Test func unpublishedOnesAreReplaced() async throws {
         try await check { try await $0.unpublishedOnesAreReplaced() }
