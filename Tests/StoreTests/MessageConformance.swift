@@ -145,8 +145,8 @@ struct MessageConformance {
 
     func whatIsHandedOutTooOftenIsBuried() async throws {
         let store = try open().messages, queue = queue(maxReceives: 1, deadLetters: "d")
-        _ = try await store.put(queue, nil) {}
         _ = try await store.put(self.queue("d"), nil) {}
+        _ = try await store.put(queue, nil) {}
         try await store.send(message("a"), to: "q", Self.bounds)
         try await store.send(message("b", visibleAt: 2550), to: "q", Self.bounds)
         #expect(try await claim(queue, 1, now: 2000).map(\.body) == ["a"])
