@@ -17,7 +17,7 @@ mime/multipart net/netip net/textproto net/url os os/exec os/signal os/user path
 runtime/debug runtime/trace sort strconv strings sync sync/atomic syscall testing testing/fstest testing/iotest text/scanner
 text/tabwriter text/template text/template/parse time unicode unicode/utf16 unicode/utf8 unsafe""".split()
 PERL = ["base", "cmd", "comp", "io", "re", "uni", "mro", "lib", "class", "op"]
-NODE = ["a", "b", "c", "d", "e", "f", "g-h", "h", "i", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "z"]
+NODE = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "z"]
 
 
 def source(package, folder):
