@@ -27,7 +27,7 @@ REASONS = {
 KINDS = {
     "no socket of any family is granted, not even a pair or one of the loopback's (Node has the loopback's: TCP, but no UDP, Unix or netlink)": [
         "socket", "Address family", "forkserver", "test_audit", "interface_addresses", "listen", "SCMCredentials",
-        "HTTPDecoding", "EAFNOSUPPORT", "dgram", "udp", "cluster-eaccess", "test-net-", "test-pipe-"],
+        "HTTPDecoding", "EAFNOSUPPORT", "dgram", "udp", "cluster-eaccess", "test-net-", "test-pipe-", "test-dns"],
     "sendfile, splice, copy_file_range: refused, pages of files in pipes were a way to write them; libraries copy by themselves": [
         "sendfile", "splice", "copy_file_range"],
     "no System V IPC: what it makes outlives processes": ["msg.t", "sem.t", "shm.t", "shmget"],
@@ -40,7 +40,7 @@ KINDS = {
     "a lock is seen as released when its file is closed altogether, not with the first of several descriptors": [
         "fcntl14", "fcntl15"],
     "futex_waitv is not there; libraries take futex": ["waitv"],
-    "limits are the manifest's": ["fork() failed", "kill11", "walbig", "too many open files", "EMFILE", "spawnsync-validation", "node-options", "init-failure", "prlimit", "fsize", "setrusage"],
+    "limits are the manifest's": ["fork() failed", "kill11", "walbig", "too many open files", "EMFILE", "spawnsync-validation", "node-options", "init-failure", "env-var-no-warnings", "timeout-agent", "prlimit", "fsize", "setrusage"],
     "no inotify: it tells of what others read in the same files": [
         "test-fs-watch", "'watch'", "options-immutable", "promises-watch"],
     "no terminals": ["Pty", "openpt", "tcsetpgrp"],
@@ -55,7 +55,7 @@ KINDS = {
     "priorities are the host's": ["sched", "riority"],
     "pipes keep their size: kernel memory": ["pipesize", "F_SETPIPE"],
     "F_NOTIFY: signals about others' files": ["fcntl_64_bit"],
-    "answered 0 without doing it: the host's disk is not a tenant's to flush": ["fsync", "fdatasync", "flush"],
+    "answered 0 without doing it: the host's disk is not a tenant's to flush": ["fsync", "fdatasync", "flush", "test-fs-error-messages"],
     "preadv2 and pwritev2 are not there; preadv is": ["preadv_flags"],
 }
 
