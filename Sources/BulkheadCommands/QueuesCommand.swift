@@ -150,10 +150,10 @@ struct QueuesCommand: ParsableCommand {
         var window: String?
         @Option(help: "Batches at once. Default: 5.")
         var maxConcurrency: Int?
-        @Flag(help: "Its answer may name what it could not do (batchItemFailures).")
-        var reportsFailures = false
-        @Flag(help: "Enter it, but hand out nothing.")
-        var disabled = false
+        @Flag(inversion: .prefixedNo, help: "Its answer may name what it could not do (batchItemFailures).")
+        var reportsFailures: Bool?
+        @Flag(inversion: .prefixedNo, help: "Whether anything is handed out.")
+        var enabled: Bool?
         @OptionGroup var host: HostOptions
 
         func run() throws {
@@ -161,8 +161,8 @@ struct QueuesCommand: ParsableCommand {
             // What is not said stays as it is.
             var body = try known(in: client.pages(path, of: "mappings"), "function", function)
             body["lastResult"] = nil
-            body["enabled"] = !disabled
-            if reportsFailures { body["reportsFailures"] = true }
+            body["enabled"] = enabled ?? body["enabled"]
+            body["reportsFailures"] = reportsFailures ?? body["reportsFailures"]
             body["alias"] = alias ?? body["alias"]
             body["batchSize"] = batchSize ?? body["batchSize"]
             body["window"] = window ?? body["window"]

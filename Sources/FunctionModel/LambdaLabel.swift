@@ -1,3 +1,5 @@
+import WireText
+
 /// Labels under which stands what Lambda's clients have said of a function and nothing here goes by.
 package enum LambdaLabel {
     package static let role = "aws.role"
@@ -22,6 +24,12 @@ package enum LambdaLabel {
 
     /// Where a function says that it runs.
     package static func region(of manifest: Manifest) -> String { manifest.labels[region] ?? "us-east-1" }
+
+    /// The same, if it can be one: anybody may set a label.
+    package static func soundRegion(of manifest: Manifest) -> String {
+        let text = region(of: manifest)
+        return (1...32).contains(text.utf8.count) && text.isMade(of: "-") ? text : "us-east-1"
+    }
 
     /// Whether a function came by Lambda's API, and finds what its functions find there.
     package static func areOf(_ manifest: Manifest) -> Bool { manifest.labels[runtime] != nil }

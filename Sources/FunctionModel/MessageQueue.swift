@@ -90,8 +90,8 @@ package struct EventSourceMapping: Sendable, Hashable {
     package var isEnabled: Bool
     /// Whether the function's answer names the messages that it could not do (`batchItemFailures`).
     package var reportsFailures: Bool
-    /// Batches at once.
-    package var maxConcurrency: Int
+    /// Batches at once; nil: a few.
+    package var maxConcurrency: Int?
     /// RFC 3339, UTC, milliseconds.
     package var updatedAt: String
 
@@ -101,12 +101,13 @@ package struct EventSourceMapping: Sendable, Hashable {
     /// In milliseconds.
     package static let windows = 0...300_000
     package static let concurrencies = 1...1000
-    package static let defaultConcurrency = 5
+    private static let defaultConcurrency = 5
+    package var batchesAtOnce: Int { maxConcurrency ?? Self.defaultConcurrency }
 
     package init(
         id: String, queue: String, function: FunctionName, qualifier: String = Alias.live, batchSize: Int = 10,
         window: TimeLimit = .seconds(0), isEnabled: Bool = true, reportsFailures: Bool = false,
-        maxConcurrency: Int = defaultConcurrency, updatedAt: String = ""
+        maxConcurrency: Int? = nil, updatedAt: String = ""
     ) {
         self.id = id
         self.queue = queue
@@ -129,8 +130,12 @@ package struct EventSourceMapping: Sendable, Hashable {
 
     /// Where its messages go.
     package var reference: FunctionReference {
-        let isNumber = qualifier.utf8.allSatisfy { (0x30...0x39).contains($0) }
-        return FunctionReference(function, version: isNumber ? Int(qualifier) : nil, alias: qualifier)
+        FunctionReference(function, version: number, alias: qualifier)
+    }
+
+    /// Of the version that is named by it; nil: an alias is.
+    package var number: Int? {
+        qualifier.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(qualifier) : nil
     }
 
     package var tag: String { String(Alias.hash(of: "\(self)"), radix: 16) }

@@ -64,7 +64,7 @@ extension EventSourceMapping: Codable {
         window = try members.time(.window, in: Self.windows, "0s to 5m") ?? window
         isEnabled = try members.flag(.enabled) ?? true
         reportsFailures = try members.flag(.reportsFailures) ?? false
-        maxConcurrency = try members.number(.maxConcurrency, in: Self.concurrencies) ?? maxConcurrency
+        maxConcurrency = try members.number(.maxConcurrency, in: Self.concurrencies)
         updatedAt = try members.text(.updatedAt) ?? ""
         guard batchSize <= Self.maxQuickBatch || window.milliseconds > 0 else {
             throw Failure(
@@ -90,7 +90,7 @@ extension EventSourceMapping: Codable {
         try members.encode("\(window)", forKey: .window)
         try members.encode(isEnabled, forKey: .enabled)
         try members.encode(reportsFailures, forKey: .reportsFailures)
-        try members.encode(maxConcurrency, forKey: .maxConcurrency)
+        try members.encodeIfPresent(maxConcurrency, forKey: .maxConcurrency)
         try members.encode(updatedAt, forKey: .updatedAt)
     }
 }

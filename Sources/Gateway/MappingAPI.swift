@@ -32,26 +32,29 @@ struct MappingAPI: Sendable {
                 .get, Self.one, needs: .role(.admin),
                 Operation(
                     id: "getMapping", summary: "Show how a function gets what waits in a queue",
-                    answers: [.json("The mapping", .schema("Mapping"))], fails: [400, 404])
-            ) { call in try Response.json(MappingDocument(try mapping(call), services.queues)) },
+                    answers: [.tagged("The mapping", .schema("Mapping"))], fails: [400, 404])
+            ) { call in try response(try mapping(call)) },
             Endpoint(
                 .put, Self.one, needs: .role(.admin),
                 Operation(
                     id: "putMapping", summary: "Hand what waits in a queue to a function",
                     about:
                         "The function gets {\"Records\": […]} as Lambda's do of SQS: up to batchSize messages, each with messageId, body, attributes, eventSourceARN. Where it ends well they are done. With reportsFailures its answer may name those that are not: {\"batchItemFailures\": [{\"itemIdentifier\": messageId}]}. A function that has no room (concurrency.max) gets them later, and that counts as no attempt.",
-                    body: ["application/json": .record(Self.members)],
+                    parameters: [.ifMatch], body: ["application/json": .record(Self.members)],
                     answers: [
-                        .json("Changed, or the same as before", .schema("Mapping")),
-                        .json("New", .schema("Mapping"), status: 201),
-                    ], fails: [400, 404, 409, 413]), handle: put),
+                        .tagged("Changed, or the same as before", .schema("Mapping")),
+                        .tagged("New", .schema("Mapping"), status: 201),
+                    ], fails: [400, 404, 409, 412, 413]), handle: put),
             Endpoint(
                 .delete, Self.one, needs: .role(.admin),
                 Operation(
                     id: "deleteMapping", summary: "Hand it to that function no more",
-                    about: "What the function has already goes on.", answers: [.empty("Deleted")], fails: [400, 404])
+                    about: "What the function has already goes on.", parameters: [.ifMatch],
+                    answers: [.empty("Deleted")], fails: [400, 404, 412])
             ) { call in
-                _ = try await services.queues.removeMapping(mapping(call).id)
+                let mapping = try mapping(call)
+                try call.precondition?.check(mapping.tag)
+                _ = try await services.queues.removeMapping(mapping.id)
                 return Response(status: .noContent)
             },
         ]
@@ -74,9 +77,14 @@ struct MappingAPI: Sendable {
             body.readableBytes == 0 ? ByteBuffer(string: "{}") : body,
             #"a mapping is made from {"batchSize": 10, "reportsFailures": true}, or {}"#)
         let old = services.queues.mapping(from: queue.name, to: name)
+        try call.precondition?.check(old?.tag)
         let entered = try await services.queues.put(
             wanted.between(queue.name, name, id: old?.id ?? RandomUUID().text), now: timestamp())
-        return try Response.json(MappingDocument(entered, services.queues), status: old == nil ? .created : .ok)
+        return try response(entered, status: old == nil ? .created : .ok)
+    }
+
+    private func response(_ mapping: EventSourceMapping, status: HTTPResponse.Status = .ok) throws -> Response {
+        try Response.json(MappingDocument(mapping, services.queues), status: status).tagged(mapping.tag)
     }
 
     // MARK: - Description
@@ -95,8 +103,7 @@ struct MappingAPI: Sendable {
             "updatedAt": .text, "lastResult": .text.about("How the last batch went; absent before the first"),
         ]) { $1 },
         required: [
-            "id", "queue", "function", "alias", "batchSize", "window", "enabled", "reportsFailures", "maxConcurrency",
-            "updatedAt",
+            "id", "queue", "function", "alias", "batchSize", "window", "enabled", "reportsFailures", "updatedAt",
         ])
 }
 

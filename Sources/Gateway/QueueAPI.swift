@@ -150,8 +150,7 @@ struct QueueAPI: Sendable {
     }
 
     private func send(_ call: Call) async throws -> Response {
-        let queue = try services.queues.queue(call.parameter("name"))
-        try requireOwn(queue, call.principal)
+        let queue = try own(call)
         var delay = TimeLimit.seconds(0)
         if let text = call.query("delay") {
             guard let time = TimeLimit(text), time <= MessageQueue.longestDelay else {
@@ -160,16 +159,12 @@ struct QueueAPI: Sendable {
             }
             delay = time
         }
-        let told = EventIntake.length(call.request.headers)
-        let event =
-            try await told > MessageQueue.longestMessage
-            ? nil : intake.event(of: call.request, call.context, for: nil, isJSON: false)
+        // Charged to who gets it, as an invocation's event is, and no more of it taken in than may be sent.
+        let owner = services.queues.functions(reachedFrom: queue).map(\.text).min() ?? queue.name
+        let own = EventIntake(budget: services.budget, maxEvent: MessageQueue.longestMessage)
+        let event = try await own.event(of: call.request, call.context, for: owner, isJSON: false)
         // What it is charged to is held until it is in the store.
         defer { withExtendedLifetime(event) {} }
-        guard let event, event.size <= MessageQueue.longestMessage else {
-            throw Failure(
-                .payloadTooLarge, "the message is larger than \(ByteSize(bytes: MessageQueue.longestMessage))")
-        }
         guard event.size > 0 else { throw Failure(.invalidRequest, "the message is empty") }
         var text = UTF8Scanner()
         event.bytes.withUnsafeReadableBytes { text.read($0) }
@@ -180,17 +175,21 @@ struct QueueAPI: Sendable {
         return try Response.json(["messageId": id], status: .accepted)
     }
 
-    /// - Throws: `Failure` forbidden.
-    private func requireOwn(_ queue: MessageQueue, _ principal: Principal) throws {
-        guard !principal.functions.isAll else { return }
+    /// The queue in the path, if the sender may send there.
+    /// - Throws: `Failure` not_found; forbidden, which tells a key for some functions nothing of others, nor of queues.
+    private func own(_ call: Call) throws -> MessageQueue {
+        let name = call.parameter("name"), mine = call.principal.functions
+        guard !mine.isAll else { return try services.queues.queue(name) }
+        guard let queue = try? services.queues.queue(name) else { throw Self.notOwn }
         let functions = services.queues.functions(reachedFrom: queue)
-        if let other = functions.first(where: { !principal.functions.includes($0) }) {
-            throw Failure(.forbidden, "this key is not for \(other), which gets what waits in \"\(queue.name)\"")
-        }
-        guard !functions.isEmpty else {
-            throw Failure(.forbidden, "no function of this key's gets what waits in \"\(queue.name)\"")
-        }
+        guard !functions.isEmpty, functions.allSatisfy({ mine.includes($0) }) else { throw Self.notOwn }
+        return queue
     }
+
+    private static let notOwn = Failure(
+        .forbidden,
+        "this key is for some functions: it sends to queues that these get, they alone, also what ends among the dead letters"
+    )
 
     private static let longestPage = 20
 

@@ -102,7 +102,7 @@ struct MappingOperations: OperationGroup {
                     most?.shown ?? "", at: "scalingConfig.maximumConcurrency",
                     "Member must have value greater than or equal to 2 and less than or equal to 1000")
             }
-            mapping.maxConcurrency = most?.whole ?? EventSourceMapping.defaultConcurrency
+            mapping.maxConcurrency = most?.whole
         }
         let entered = try await services.queues.put(mapping, now: timestamp())
         return LambdaAnswer(status: 202, document(entered, call))
@@ -185,8 +185,7 @@ struct MappingOperations: OperationGroup {
             "State": .text(state ?? (mapping.isEnabled ? "Enabled" : "Disabled")),
             "StateTransitionReason": "USER_INITIATED",
             "FunctionResponseTypes": mapping.reportsFailures ? ["ReportBatchItemFailures"] : [],
-            "ScalingConfig": mapping.maxConcurrency == EventSourceMapping.defaultConcurrency
-                ? [:] : ["MaximumConcurrency": .whole(mapping.maxConcurrency)],
+            "ScalingConfig": mapping.maxConcurrency.map { ["MaximumConcurrency": .whole($0)] } ?? [:],
         ]
     }
 }

@@ -51,8 +51,6 @@ package struct MappingRunner: Service {
     private static let maxBatchBytes = 1_000_000
     /// Nothing is told of what another process may do to the store.
     private static let longestSleep = Duration.seconds(20)
-    /// After something that is likely to happen again at once.
-    private static let pause = Duration.seconds(1)
 
     // MARK: - Fetching
 
@@ -76,30 +74,29 @@ package struct MappingRunner: Service {
             version = try queues.around.resolve(mapping.reference, id)
             queue = try queues.queue(mapping.queue)
         } catch {
-            queues.pause(mapping.id, for: Self.pause * 5, because: (error as? Failure)?.detail ?? "\(error)")
-            return nil
-        }
-        let charge = queues.budget.charge(of: mapping.function.text)
-        guard charge.add(Self.maxBatchBytes) else {
-            queues.pause(mapping.id, for: Self.pause, because: Failure.crowded.detail)
+            queues.pause(mapping.id, because: (error as? Failure)?.detail ?? "\(error)")
             return nil
         }
         do {
             let now = wallClockMilliseconds()
-            if mapping.window.milliseconds > 0, let wait = try await wait(for: mapping, now) {
+            if let wait = try await wait(for: mapping, now) {
                 queues.fetched(mapping.id, emptyUntil: .now + wait)
+                return nil
+            }
+            let charge = queues.budget.charge(of: mapping.function.text)
+            guard charge.add(batchBytes) else {
+                queues.pause(mapping.id, because: Failure.crowded.detail)
                 return nil
             }
             let (messages, buries) = try await queues.store.claim(
                 MessageClaim(
-                    queue: queue, count: mapping.batchSize, bytes: Self.maxBatchBytes, now: now,
-                    until: now + max(queue.visibility.milliseconds, longest(version))))
+                    queue: queue, count: mapping.batchSize, bytes: batchBytes, now: now,
+                    until: now + max(queue.visibility.milliseconds, longest(version)),
+                    bounds: queues.bounds(of: queue, now)))
             if buries, let other = queue.deadLetters { queues.filled(other) }
             guard !messages.isEmpty else {
-                let outlook = try await queues.store.outlook(of: queue.name, now: now, count: 1)
-                // So many were overdue that those behind them had no turn.
-                let wait = outlook.waiting > 0 ? .zero : sleep(until: outlook.nextAt, now)
-                queues.fetched(mapping.id, emptyUntil: .now + wait)
+                // All that waited was overdue, or somebody else's in this moment.
+                queues.fetched(mapping.id, emptyUntil: .now)
                 return nil
             }
             charge.reduce(to: messages.reduce(0) { $0 + $1.body.utf8.count + MessageQueue.messageOverhead })
@@ -111,17 +108,23 @@ package struct MappingRunner: Service {
             queues.logger.error(
                 "messages cannot be fetched; it is tried again",
                 metadata: ["queue": "\(queue.name)", "reason": "\(error)"])
-            queues.pause(mapping.id, for: Self.pause, because: "the queue cannot be read")
+            queues.pause(mapping.id, because: "the queue cannot be read")
             return nil
         }
     }
 
-    /// How long to wait until the batch is full, or its first message has waited for long enough; nil: not at all.
+    /// What fits into the host's memory for others, six times and more, as an event.
+    private var batchBytes: Int { min(Self.maxBatchBytes, queues.budget.limit / 32) }
+
+    /// How long to wait until something is there, or, with a window, the batch is full or its first message has waited for long
+    /// enough; nil: not at all.
     private func wait(for mapping: EventSourceMapping, _ now: Int) async throws -> Duration? {
-        let outlook = try await queues.store.outlook(of: mapping.queue, now: now, count: mapping.batchSize)
+        let window = mapping.window.milliseconds
+        let outlook = try await queues.store.outlook(
+            of: mapping.queue, now: now, count: window > 0 ? mapping.batchSize : 1, bytes: batchBytes)
         guard let since = outlook.waitingSince else { return sleep(until: outlook.nextAt, now) }
-        let end = since + mapping.window.milliseconds
-        guard outlook.waiting < mapping.batchSize, now < end else { return nil }
+        let end = since + window
+        guard !outlook.isFull, now < end else { return nil }
         return sleep(until: min(end, outlook.nextAt ?? end), now)
     }
 
@@ -150,9 +153,9 @@ package struct MappingRunner: Service {
         batch.charge.reduce(to: batch.messages.count * MessageQueue.messageOverhead)
         let completion = await queues.invoker.invoke(invocation)
         switch completion.result {
-        case .failure(let failure)
-        where completion.hasNotRun || failure.outcome == .launchFailed || queues.isClosed:
-            // The host's affair, or its end: it was not tried.
+        // The host's affair, or its end: it was not tried.
+        case .failure(let failure) where completion.hasNotRun || queues.isClosed: await putOff(batch, failure)
+        case .failure(let failure) where failure.outcome == .launchFailed && queues.failedStart(batch.mapping.id):
             await putOff(batch, failure)
         case .failure(let failure):
             await settle(batch, failed: Set(batch.messages.map(\.id)), "PROBLEM: \(failure.outcome.rawValue)")
@@ -172,7 +175,7 @@ package struct MappingRunner: Service {
         let charge = queues.budget.charge(of: batch.version.name.text)
         let bodies = batch.messages.reduce(0) { $0 + $1.body.utf8.count }
         guard charge.add(6 * bodies + 2 * batch.messages.count * MessageQueue.messageOverhead) else { return nil }
-        let region = LambdaLabel.region(of: batch.version.manifest)
+        let region = LambdaLabel.soundRegion(of: batch.version.manifest)
         let bytes = MessageBatch.event(batch.messages, of: batch.queue.name, region: region)
         charge.reduce(to: bytes.readableBytes)
         return Invocation(
@@ -200,7 +203,7 @@ package struct MappingRunner: Service {
     /// The function had no room for it: it was not tried.
     private func putOff(_ batch: Batch, _ failure: Failure) async {
         await change(batch) { try await queues.store.release(handles(batch.messages, batch), at: nil) }
-        queues.putOff(batch.mapping.id, for: Self.pause, because: failure.detail)
+        queues.putOff(batch.mapping.id, because: failure.detail)
         queues.filled(batch.queue.name)
     }
 

@@ -93,11 +93,8 @@ package final class Queues: Sendable {
         guard old != nil || all.count < Self.maxQueues else {
             throw Failure(.conflict, "there are \(Self.maxQueues) queues, this host's limit; delete one first")
         }
-        if let other = queue.deadLetters {
-            guard other != queue.name else {
-                throw Failure(.invalidRequest, "deadLetters: a queue cannot be its own")
-            }
-            _ = try self.queue(other)
+        guard queue.deadLetters != queue.name else {
+            throw Failure(.invalidRequest, "deadLetters: a queue cannot be its own")
         }
         var queue = queue
         queue.updatedAt = now
@@ -110,10 +107,19 @@ package final class Queues: Sendable {
     /// - Returns: false when there was none.
     /// - Throws: `PreconditionFailed`, or what the store says: `Failure` conflict while a mapping or another queue needs it.
     package func remove(_ name: String, _ precondition: Precondition? = nil) async throws -> Bool {
-        try await store.removeQueue(name, precondition) { [self] in
-            state.withLock { $0.queues[name] = nil }
+        // A part at a time, so that others can write in between.
+        for _ in 0..<Self.maxRounds {
+            let isRemoved = try await store.removeQueue(name, precondition) { [self] in
+                state.withLock { $0.queues[name] = nil }
+            }
+            if let isRemoved { return isRemoved }
         }
+        throw Failure(
+            .overloaded(retryAfter: 1), "the queue \"\(name)\" is filled faster than it is deleted; try again")
     }
+
+    /// Of a few hundred messages each.
+    private static let maxRounds = 20_000
 
     // MARK: - Messages
 
@@ -122,13 +128,16 @@ package final class Queues: Sendable {
     /// - Throws: `Failure` not_found or overloaded, or what the store says.
     package func send(_ body: String, to name: String, after delay: TimeLimit = .seconds(0)) async throws -> String {
         let queue = try queue(name), now = wallClockMilliseconds(), id = RandomUUID().text
+        guard delay < queue.retention else {
+            throw Failure(.invalidRequest, "delay: \"\(name)\" keeps a message for \(queue.retention) only")
+        }
         let message = QueueMessage(id: id, body: body, sentAt: now, visibleAt: now + delay.milliseconds)
         try await store.send(message, to: name, bounds(of: queue, now))
         filled(name)
         return id
     }
 
-    private func bounds(of queue: MessageQueue, _ now: Int) -> MessageBounds {
+    func bounds(of queue: MessageQueue, _ now: Int) -> MessageBounds {
         MessageBounds(
             count: maxMessages, bytes: Self.maxBytes, total: Self.maxTotal, oldest: now - queue.retention.milliseconds)
     }
@@ -153,7 +162,7 @@ package final class Queues: Sendable {
     /// A part at a time, so that others can write in between; what comes meanwhile may stay.
     private func allRounds(_ part: () async throws -> Int) async throws -> Int {
         var count = 0
-        while count < maxMessages {
+        for _ in 0..<Self.maxRounds {
             let done = try await part()
             if done == 0 { break }
             count += done
@@ -190,7 +199,7 @@ package final class Queues: Sendable {
 
     /// Something may be there to fetch.
     func filled(_ queue: String) {
-        state.withLock { $0.machine.filled(queue) }
+        state.withLock { $0.machine.filled(queue, now: .now) }
         bell.ring()
     }
 
@@ -243,9 +252,13 @@ package final class Queues: Sendable {
         }
     }
 
-    /// The function is gone; the store has forgotten its mappings with it.
+    /// The function is gone; the store has forgotten its mappings with it. Blocks.
     package func forget(_ name: FunctionName) {
-        for mapping in mappings where mapping.function == name { forget(mapping.id) }
+        let ids = mappings.filter { $0.function == name }.map(\.id)
+        guard !ids.isEmpty else { return }
+        // Another one by that name may have some by now.
+        guard let there = try? Set(store.mappings().map(\.id)) else { return }
+        for id in ids where !there.contains(id) { forget(id) }
     }
 
     // MARK: - For who hands them out
@@ -262,22 +275,25 @@ package final class Queues: Sendable {
     func next(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant? { state.withLock { $0.machine.next(now) } }
 
     func fetched(_ id: String, emptyUntil: ContinuousClock.Instant?) {
-        state.withLock { $0.machine.fetched(id, emptyUntil: emptyUntil) }
+        state.withLock { $0.machine.fetched(id, emptyUntil: emptyUntil, now: .now) }
         bell.ring()
     }
 
-    /// Nothing could be fetched for it, and is not before then.
-    func pause(_ id: String, for time: Duration, because reason: String) {
+    /// Nothing could be fetched for it.
+    func pause(_ id: String, because reason: String) {
         tell(id, "PROBLEM: \(reason)") { machine in
-            machine.pause(id, until: .now + time)
-            machine.fetched(id, emptyUntil: .now)
+            machine.pause(id, now: .now)
+            machine.fetched(id, emptyUntil: .now, now: .now)
         }
     }
 
     /// Its function had no room for a batch.
-    func putOff(_ id: String, for time: Duration, because reason: String) {
-        tell(id, "PROBLEM: \(reason)") { $0.putOff(id, until: .now + time) }
+    func putOff(_ id: String, because reason: String) {
+        tell(id, "PROBLEM: \(reason)") { $0.putOff(id, now: .now) }
     }
+
+    /// See `MappingMachine`.
+    func failedStart(_ id: String) -> Bool { state.withLock { $0.machine.failedStart(id) } }
 
     func ended(_ id: String, _ result: String) { tell(id, result) { $0.ended(id) } }
 

@@ -15,11 +15,11 @@ package protocol MessageStore: Sendable {
         _ queue: MessageQueue, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
     ) async throws -> Bool
     /// With all that waits in it.
-    /// - Returns: false when there was none.
+    /// - Returns: false when there was none; nil: so much waits there that it takes another call, or more.
     /// - Throws: `PreconditionFailed`; `Failure` conflict while a mapping is of it, or it takes another's dead letters.
     func removeQueue(
         _ name: String, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
-    ) async throws -> Bool
+    ) async throws -> Bool?
     /// Enters a mapping, or another state of it.
     /// - Parameter isNew: whether there is none with its id; else there must be.
     /// - Throws: `Failure` not_found where its queue, its function or itself is gone; conflict where another has both.
@@ -44,8 +44,8 @@ package protocol MessageStore: Sendable {
     /// - Returns: how many.
     func expire(_ queue: MessageQueue, now: Int) async throws -> Int
     func state(of queue: String, now: Int) async throws -> MessageState
-    /// - Parameter count: so many are counted at most.
-    func outlook(of queue: String, now: Int, count: Int) async throws -> MessageOutlook
+    /// - Parameters: of a batch, at most.
+    func outlook(of queue: String, now: Int, count: Int, bytes: Int) async throws -> MessageOutlook
     /// The oldest first, whether they may be handed out or not. None counts as handed out.
     /// - Parameter after: only later ones than this position.
     func messages(in queue: String, after: Int64, limit: Int) async throws -> [QueueMessage]
@@ -101,13 +101,16 @@ package struct MessageClaim: Sendable {
     package let now: Int
     /// Until then they are nobody else's.
     package let until: Int
+    /// Of the queue for dead letters.
+    package let bounds: MessageBounds
 
-    package init(queue: MessageQueue, count: Int, bytes: Int, now: Int, until: Int) {
+    package init(queue: MessageQueue, count: Int, bytes: Int, now: Int, until: Int, bounds: MessageBounds) {
         self.queue = queue
         self.count = count
         self.bytes = bytes
         self.now = now
         self.until = until
+        self.bounds = bounds
     }
 }
 
@@ -127,14 +130,14 @@ package struct MessageState: Sendable, Hashable {
 
 /// What whoever hands out messages can expect of a queue.
 package struct MessageOutlook: Sendable, Hashable {
-    /// That wait to be handed out, as far as they were counted.
-    package let waiting: Int
-    /// Since when the first of them waits, in milliseconds since 1970; as the other.
+    /// Whether what waits fills a batch.
+    package let isFull: Bool
+    /// Since when the first waits, if any does, in milliseconds since 1970; as the other.
     package let waitingSince: Int?
     /// When the next of the others may be handed out.
     package let nextAt: Int?
 
-    package init(waiting: Int, waitingSince: Int?, nextAt: Int?) {
-        (self.waiting, self.waitingSince, self.nextAt) = (waiting, waitingSince, nextAt)
+    package init(isFull: Bool, waitingSince: Int?, nextAt: Int?) {
+        (self.isFull, self.waitingSince, self.nextAt) = (isFull, waitingSince, nextAt)
     }
 }

@@ -127,14 +127,14 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
             sql: """
                 CREATE TABLE queue (name TEXT PRIMARY KEY, definition TEXT NOT NULL);
                 CREATE TABLE mapping (
-                    id TEXT PRIMARY KEY, queue TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL,
+                    id TEXT PRIMARY KEY, queue TEXT NOT NULL, name TEXT NOT NULL, number INTEGER, definition TEXT NOT NULL,
                     UNIQUE (queue, name));
                 CREATE TABLE message (
                     position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, queue TEXT NOT NULL,
                     sentAt INTEGER NOT NULL, visibleAt INTEGER NOT NULL, receives INTEGER NOT NULL,
                     firstReceivedAt INTEGER, size INTEGER NOT NULL, body BLOB NOT NULL);
                 CREATE INDEX messageVisible ON message (queue, visibleAt, position, receives, sentAt, size);
-                CREATE INDEX messageSent ON message (queue, sentAt);
+                CREATE INDEX messageSent ON message (queue, sentAt, visibleAt);
                 CREATE INDEX messageOrder ON message (queue, position);
                 CREATE TABLE messageSum (name TEXT PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL);
                 CREATE TRIGGER messageAdded AFTER INSERT ON message BEGIN

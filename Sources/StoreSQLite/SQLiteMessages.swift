@@ -18,7 +18,9 @@ package final class SQLiteMessages: MessageStore {
     package func send(_ message: QueueMessage, to queue: String, _ bounds: MessageBounds) async throws {
         let refusal = try await group.write { database -> Failure? in
             // It stays done, also where there is no room all the same.
-            try Self.delete("queue = ? AND sentAt < ?", [queue, bounds.oldest], limit: 10, in: database)
+            try Self.delete(
+                "INDEXED BY messageSent WHERE queue = ? AND sentAt < ?", [queue, bounds.oldest], limit: 10, in: database
+            )
             let size = message.body.utf8.count
             if let refusal = try Self.refusal(of: size, in: queue, bounds, database) { return refusal }
             let insert = try database.cachedStatement(
@@ -37,37 +39,48 @@ package final class SQLiteMessages: MessageStore {
     private static func refusal(
         of size: Int, in queue: String, _ bounds: MessageBounds, _ database: Database
     ) throws -> Failure? {
-        let sums = try database.cachedStatement(
-            sql:
-                "SELECT coalesce(count, 0), coalesce(bytes, 0) FROM queue LEFT JOIN messageSum USING (name) WHERE name = ?"
-        )
-        guard let row = try Row.fetchOne(sums, arguments: [queue]) else {
+        guard let room = try room(in: queue, bounds, database) else {
             return Failure(.notFound, "the queue \"\(queue)\" is gone")
         }
-        let count: Int = row[0], bytes: Int = row[1]
-        guard count < bounds.count, bytes + size <= bounds.bytes else {
+        guard room.count > 0, room.bytes >= size else {
             return Failure(
                 .overloaded(retryAfter: 5),
-                "the queue \"\(queue)\" is full: it holds \(count) messages with \(ByteSize(bytes: bytes)), and may hold \(bounds.count) with \(ByteSize(bytes: bounds.bytes))"
+                "the queue \"\(queue)\" is full: it may hold \(bounds.count) messages with \(ByteSize(bytes: bounds.bytes))"
             )
         }
         let all = try database.cachedStatement(sql: "SELECT sum(bytes + count * ?) FROM messageSum")
         let total = try Int.fetchOne(all, arguments: [MessageQueue.messageOverhead]) ?? 0
-        guard total + size <= bounds.total else {
+        // One queue's are as many at most as are left to all others.
+        guard room.held + size <= bounds.total - total else {
             return Failure(
                 .overloaded(retryAfter: 5),
-                "all queues together hold \(ByteSize(bytes: total)), and may hold \(ByteSize(bytes: bounds.total))")
+                "all queues together hold \(ByteSize(bytes: total)), and may hold \(ByteSize(bytes: bounds.total)), this one no more than is left to the others"
+            )
         }
         return nil
     }
 
+    /// What the queue's own bounds leave, and what it holds with what is around it, in bytes; nil: it is gone.
+    private static func room(
+        in queue: String, _ bounds: MessageBounds, _ database: Database
+    ) throws -> (count: Int, bytes: Int, held: Int)? {
+        let sums = try database.cachedStatement(
+            sql:
+                "SELECT coalesce(count, 0), coalesce(bytes, 0) FROM queue LEFT JOIN messageSum USING (name) WHERE name = ?"
+        )
+        guard let row = try Row.fetchOne(sums, arguments: [queue]) else { return nil }
+        let count: Int = row[0], bytes: Int = row[1]
+        return (bounds.count - count, bounds.bytes - bytes, bytes + count * MessageQueue.messageOverhead)
+    }
+
+    /// - Parameter which: what stands behind the table's name.
     /// - Returns: how many.
     @discardableResult
     private static func delete(
         _ which: String, _ arguments: StatementArguments, limit: Int, in database: Database
     ) throws -> Int {
         let statement = try database.cachedStatement(
-            sql: "DELETE FROM message WHERE position IN (SELECT position FROM message WHERE \(which) LIMIT \(limit))")
+            sql: "DELETE FROM message WHERE position IN (SELECT position FROM message \(which) LIMIT \(limit))")
         try statement.execute(arguments: arguments)
         return database.changesCount
     }
@@ -75,7 +88,7 @@ package final class SQLiteMessages: MessageStore {
     package func claim(_ claim: MessageClaim) async throws -> (messages: [QueueMessage], buries: Bool) {
         try await group.write { database in
             var found: [(position: Int64, visibleAt: Int)] = []
-            var overdue: [(position: Int64, isOld: Bool)] = [], bytes = 0
+            var overdue: [(position: Int64, size: Int, isOld: Bool)] = [], bytes = 0
             let waiting = try database.cachedStatement(
                 sql: """
                     SELECT position, visibleAt, receives, sentAt, size FROM message WHERE queue = ? AND visibleAt <= ?
@@ -85,7 +98,7 @@ package final class SQLiteMessages: MessageStore {
             while found.count < claim.count, overdue.count < Self.most, let row = try rows.next() {
                 let isOld = row["sentAt"] < claim.now - claim.queue.retention.milliseconds
                 if isOld || claim.queue.maxReceives.map({ row["receives"] >= $0 }) == true {
-                    overdue.append((row["position"], isOld))
+                    overdue.append((row["position"], row["size"], isOld))
                     continue
                 }
                 bytes += row["size"] + MessageQueue.messageOverhead
@@ -93,8 +106,8 @@ package final class SQLiteMessages: MessageStore {
                 found.append((row["position"], row["visibleAt"]))
             }
             let other = try Self.graveyard(of: claim.queue, in: database)
-            for (position, isOld) in overdue {
-                try Self.bury(position, isOld ? nil : other, claim.now, in: database)
+            for (position, size, isOld) in overdue {
+                try Self.bury(position, size, isOld ? nil : other, claim, in: database)
             }
             let messages = try found.compactMap { try Self.handOut($0.position, $0.visibleAt, claim, in: database) }
             return (messages, other != nil && overdue.contains { !$0.isOld })
@@ -120,14 +133,23 @@ package final class SQLiteMessages: MessageStore {
         return try Self.queue(other, in: database)?.name
     }
 
-    private static func bury(_ position: Int64, _ other: String?, _ now: Int, in database: Database) throws {
-        guard let other else {
+    /// - Parameter other: where it goes; nil: nowhere.
+    private static func bury(
+        _ position: Int64, _ size: Int, _ other: String?, _ claim: MessageClaim, in database: Database
+    ) throws {
+        guard let other, let room = try room(in: other, claim.bounds, database) else {
             return try database.cachedStatement(sql: "DELETE FROM message WHERE position = ?").execute(
                 arguments: [position])
         }
+        // Nothing is lost: it waits where it is, until there is room, and its queue fills.
+        guard room.count > 0, room.bytes >= size else {
+            let statement = try database.cachedStatement(sql: "UPDATE message SET visibleAt = ? WHERE position = ?")
+            return try statement.execute(
+                arguments: [claim.now + claim.queue.visibility.milliseconds, position])
+        }
         let statement = try database.cachedStatement(
             sql: "UPDATE message SET queue = ?, receives = 0, firstReceivedAt = NULL, visibleAt = ? WHERE position = ?")
-        try statement.execute(arguments: [other, now, position])
+        try statement.execute(arguments: [other, claim.now, position])
     }
 
     package func remove(_ handles: [MessageHandle]) async throws {
@@ -159,8 +181,8 @@ package final class SQLiteMessages: MessageStore {
         try await group.write { database in
             let oldest = now - queue.retention.milliseconds
             return try Self.delete(
-                "queue = ? AND sentAt < ? AND visibleAt <= ?", [queue.name, oldest, now], limit: Self.most,
-                in: database)
+                "INDEXED BY messageSent WHERE queue = ? AND sentAt < ? AND visibleAt <= ?", [queue.name, oldest, now],
+                limit: Self.most, in: database)
         }
     }
 
@@ -181,16 +203,23 @@ package final class SQLiteMessages: MessageStore {
         }
     }
 
-    package func outlook(of queue: String, now: Int, count: Int) async throws -> MessageOutlook {
+    package func outlook(of queue: String, now: Int, count: Int, bytes: Int) async throws -> MessageOutlook {
         try await database.read { database in
-            let waiting = try Int.fetchAll(
+            let waiting = try Row.fetchCursor(
                 database,
-                sql: "SELECT visibleAt FROM message WHERE queue = ? AND visibleAt <= ? ORDER BY visibleAt LIMIT ?",
-                arguments: [queue, now, count])
+                sql:
+                    "SELECT visibleAt, size FROM message WHERE queue = ? AND visibleAt <= ? ORDER BY visibleAt, position",
+                arguments: [queue, now])
+            var since: Int?, counted = 0, size = 0
+            while counted < count, size < bytes, let row = try waiting.next() {
+                since = since ?? row["visibleAt"]
+                counted += 1
+                size += row["size"] + MessageQueue.messageOverhead
+            }
             let next = try Int.fetchOne(
                 database, sql: "SELECT min(visibleAt) FROM message WHERE queue = ? AND visibleAt > ?",
                 arguments: [queue, now])
-            return MessageOutlook(waiting: waiting.count, waitingSince: waiting.first, nextAt: next)
+            return MessageOutlook(isFull: counted >= count || size >= bytes, waitingSince: since, nextAt: next)
         }
     }
 
@@ -204,7 +233,7 @@ package final class SQLiteMessages: MessageStore {
     }
 
     package func purge(_ queue: String) async throws -> Int {
-        try await group.write { try Self.delete("queue = ?", [queue], limit: Self.most, in: $0) }
+        try await group.write { try Self.delete("WHERE queue = ?", [queue], limit: Self.most, in: $0) }
     }
 
     package func move(
@@ -212,13 +241,25 @@ package final class SQLiteMessages: MessageStore {
     ) async throws -> Int {
         try await group.write { database in
             if let refusal = try Self.refusal(of: 0, in: other, bounds, database) { throw refusal }
-            try database.execute(
-                sql: """
-                    UPDATE message SET queue = ?2, sentAt = ?3, receives = 0, firstReceivedAt = NULL, visibleAt = ?3
-                    WHERE position IN
-                        (SELECT position FROM message WHERE queue = ?1 AND visibleAt <= ?3 ORDER BY visibleAt LIMIT ?4)
-                    """, arguments: [queue, other, now, Self.most])
-            return database.changesCount
+            guard let room = try Self.room(in: other, bounds, database) else { return 0 }
+            let rows = try Row.fetchAll(
+                database,
+                sql:
+                    "SELECT position, size FROM message WHERE queue = ? AND visibleAt <= ? ORDER BY visibleAt, position LIMIT ?",
+                arguments: [queue, now, min(Self.most, room.count)])
+            var moved = 0, bytes = 0
+            for row in rows {
+                bytes += row["size"]
+                guard bytes <= room.bytes else { break }
+                let statement = try database.cachedStatement(
+                    sql: """
+                        UPDATE message SET queue = ?, sentAt = ?, receives = 0, firstReceivedAt = NULL, visibleAt = ?
+                        WHERE position = ?
+                        """)
+                try statement.execute(arguments: [other, now, now, row["position"] as Int64])
+                moved += 1
+            }
+            return moved
         }
     }
 
@@ -264,9 +305,7 @@ extension SQLiteMessages {
         try await database.write { database in
             let old = try Self.queue(queue.name, in: database)
             try precondition?.check(old?.tag)
-            if let other = queue.deadLetters, try Self.queue(other, in: database) == nil {
-                throw Failure(.notFound, "deadLetters: there is no queue \"\(other)\"")
-            }
+            try Self.check(queue, in: database)
             try database.execute(
                 sql:
                     "INSERT INTO queue (name, definition) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET definition = ?2",
@@ -276,9 +315,31 @@ extension SQLiteMessages {
         }
     }
 
+    /// What is buried keeps its age: where it goes it must not be too old at once.
+    private static func check(_ queue: MessageQueue, in database: Database) throws {
+        if let name = queue.deadLetters {
+            guard let other = try Self.queue(name, in: database) else {
+                throw Failure(.notFound, "deadLetters: there is no queue \"\(name)\"")
+            }
+            guard other.retention >= queue.retention else {
+                throw Failure(
+                    .invalidRequest,
+                    "deadLetters: \"\(name)\" keeps messages for \(other.retention) only, and this queue for \(queue.retention)"
+                )
+            }
+        }
+        let queues: [MessageQueue] = try definitions(of: "queue", in: database)
+        if let other = queues.first(where: { $0.deadLetters == queue.name && $0.retention > queue.retention }) {
+            throw Failure(
+                .conflict,
+                "retention: it takes the dead letters of \"\(other.name)\", which keeps messages for \(other.retention)"
+            )
+        }
+    }
+
     package func removeQueue(
         _ name: String, _ precondition: Precondition?, committed: @escaping @Sendable () -> Void
-    ) async throws -> Bool {
+    ) async throws -> Bool? {
         try await database.write { database in
             guard let old = try Self.queue(name, in: database) else { return false }
             try precondition?.check(old.tag)
@@ -292,8 +353,10 @@ extension SQLiteMessages {
                 throw Failure(
                     .conflict, "\"\(name)\" takes the dead letters of \"\(other.name)\": change that queue first")
             }
+            guard try Self.delete("WHERE queue = ?", [name], limit: Self.most, in: database) < Self.most else {
+                return nil
+            }
             try database.execute(sql: "DELETE FROM queue WHERE name = ?", arguments: [name])
-            try database.execute(sql: "DELETE FROM message WHERE queue = ?", arguments: [name])
             try database.execute(sql: "DELETE FROM messageSum WHERE name = ?", arguments: [name])
             database.afterNextTransaction { _ in committed() }
             return true
@@ -325,9 +388,11 @@ extension SQLiteMessages {
                     "\(mapping.function) gets what waits in \"\(mapping.queue)\" already, by the mapping \(other)")
             }
             try database.execute(
-                sql: "INSERT INTO mapping (id, queue, name, definition) VALUES (?1, ?2, ?3, ?4) "
-                    + "ON CONFLICT (id) DO UPDATE SET queue = ?2, name = ?3, definition = ?4",
-                arguments: [mapping.id, mapping.queue, mapping.function.text, try Self.definition(mapping)])
+                sql: "INSERT INTO mapping (id, queue, name, number, definition) VALUES (?1, ?2, ?3, ?4, ?5) "
+                    + "ON CONFLICT (id) DO UPDATE SET queue = ?2, name = ?3, number = ?4, definition = ?5",
+                arguments: [
+                    mapping.id, mapping.queue, mapping.function.text, mapping.number, try Self.definition(mapping),
+                ])
             database.afterNextTransaction { _ in committed() }
         }
     }

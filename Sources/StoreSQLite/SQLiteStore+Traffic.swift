@@ -49,7 +49,11 @@ extension SQLiteStore {
     }
 
     static func awaited(of name: FunctionName, in database: Database) throws -> Set<Int> {
-        try Set(Int.fetchAll(database, sql: "SELECT number FROM queued WHERE name = ?", arguments: [name.text]))
+        let sql = """
+            SELECT number FROM queued WHERE name = ?1
+            UNION SELECT number FROM mapping WHERE name = ?1 AND number IS NOT NULL
+            """
+        return try Set(Int.fetchAll(database, sql: sql, arguments: [name.text]))
     }
 
     static func write(

@@ -7,7 +7,7 @@ import pytest
 
 from bulkhead_host import ZIP, unique_name
 from bundles import zip_of
-from conftest import SLOWNESS
+from conftest import SLOWNESS, new_host
 from lambda_clients import Lambda, new_key, refused
 from system import eventually
 from test_events import kill_supervisor
@@ -188,11 +188,44 @@ def test_a_function_that_is_gone_gets_nothing_and_its_successor_neither(host):
     assert state(host, queue)["waiting"] == 1
 
 
+def test_what_cannot_be_started_is_buried(host):
+    """Three times it may be the host's affair."""
+    name, dead = unique_name("gone"), made(host)
+    queue = made(host, visibility="1s", maxReceives=1, deadLetters=dead)
+    secret = unique_name("secret")
+    assert host.request("PUT", f"/v1/secrets/{secret}", b"x").status == 201
+    host.upload(name, zip_of({"function.yaml": f"run: ./run\nsecrets: {{ X: {secret} }}\n", "run": (b"#!/bin/sh\ncat\n", 0o755)}), content_type=ZIP)
+    assert host.request("DELETE", f"/v1/secrets/{secret}").status == 204
+    put(host, f"/v1/queues/{queue}/mappings/{name}")
+    send(host, queue, "x")
+    eventually(lambda: state(host, dead)["waiting"] == 1, 40 * SLOWNESS, "it is buried")
+
+
+def test_an_end_in_order_costs_no_attempt(workspace):
+    name, queue = unique_name("slow"), unique_name("jobs")
+    host = new_host(workspace, unique_name("drained")).start()
+    try:
+        host.upload(name, b"#!/bin/sh\ncat >&2\nsleep 1.5\n")
+        put(host, f"/v1/queues/{queue}", maxReceives=1)
+        put(host, f"/v1/queues/{queue}/mappings/{name}", batchSize=1, maxConcurrency=1)
+        for number in range(3):
+            send(host, queue, f"n{number}")
+        eventually(lambda: state(host, queue)["inFlight"] == 1, 5 * SLOWNESS, "it has the first")
+        assert host.stop() == 0
+        host.start()
+        eventually(lambda: is_empty(host, queue), 30 * SLOWNESS, "all are done")
+        counts = [line["fields"]["Records"][0]["attributes"]["ApproximateReceiveCount"] for line in host.logs(name) if "Records" in line.get("fields", {})]
+        assert counts == ["1", "1", "1"], counts
+    finally:
+        host.stop()
+
+
 REFUSED = {
     "a name": ("PUT", "/v1/queues/-x", {}, 400, "letters"), "a key": ("PUT", "/v1/queues/x", {"a": 1}, 400, "visibility"),
     "a time": ("PUT", "/v1/queues/x", {"visibility": "1ms"}, 400, "1s to 12h"), "another time": ("PUT", "/v1/queues/x", {"retention": "400h"}, 400, "336h"),
     "a count": ("PUT", "/v1/queues/x", {"maxReceives": 0}, 400, "1 to 1000"), "a large count": ("PUT", "/v1/queues/x", {"maxReceives": 1e30}, 400, "1 to 1000"),
     "no count": ("PUT", "/v1/queues/x", {"deadLetters": "y"}, 400, "maxReceives"),
+    "one that keeps less": ("PUT", "/v1/queues/x", {"maxReceives": 1, "deadLetters": "nothing-here", "retention": "336h"}, 404, "nothing-here"),
     "its own": ("PUT", "/v1/queues/x", {"maxReceives": 1, "deadLetters": "x"}, 400, "its own"),
     "one that is not there": ("PUT", "/v1/queues/x", {"maxReceives": 1, "deadLetters": "nothing-here"}, 404, "nothing-here"),
     "another name": ("PUT", "/v1/queues/x", {"name": "y"}, 400, "the path says"),
@@ -224,7 +257,11 @@ def test_what_is_refused_of_mappings_and_messages(host):
     assert host.get(f"/v1/queues/{queue}/mappings/{name}").status == 404
     for query, sentence in [("?delay=16m", "15m"), ("?delay=x", "delay")]:
         assert sentence in send(host, queue, "x", query).json()["detail"]
-    assert send(host, queue, b"\xff").status == 400
+    assert send(host, queue, b"\xff").status == 400 == send(host, queue, b"").status
+    assert send(host, made(host, retention="1m"), "x", "?delay=2m").status == 400, "it would be too old before its time"
+    assert host.get(f"/v1/queues/{queue}/messages?limit=21").status == 400
+    chunked = host.request("POST", f"/v1/queues/{queue}/messages", iter([b"x" * (64 << 10)] * 5), {"Content-Type": "text/plain"})
+    assert chunked.status == 413, chunked
     assert send(host, queue, "x" * (256 << 10)).status == 202 and send(host, queue, "x" * (256 << 10) + "x").status == 413
     assert host.request("POST", f"/v1/queues/{queue}/redrive").status == 400 == host.request("POST", f"/v1/queues/{queue}/redrive?to={queue}").status
     first = host.get(f"/v1/queues/{queue}")
@@ -247,7 +284,13 @@ def test_who_may(host):
     assert send(host, queue, "x", token=key).status == 202
     put(host, f"/v1/queues/{queue}/mappings/{other}", enabled=False)
     refusal = send(host, queue, "x", token=key)
-    assert refusal.status == 403 and other in refusal.json()["detail"]
+    assert refusal.status == 403 and other.encode() not in refusal.body
+    assert host.request("DELETE", f"/v1/queues/{queue}/mappings/{other}").status == 204 and send(host, queue, "x", token=key).status == 202
+    # By what fails it would reach others, too.
+    dead = made(host)
+    put(host, f"/v1/queues/{dead}/mappings/{other}", enabled=False)
+    assert put(host, f"/v1/queues/{queue}", maxReceives=1, deadLetters=dead).status == 200 and send(host, queue, "x", token=key).status == 403
+    assert send(host, "nothing-here", "x", token=key).status == 403, "nor is it told what there is"
     assert send(host, queue, "x", token=None).status == 401
     for method, path in [("GET", "/v1/queues"), ("GET", f"/v1/queues/{queue}"), ("GET", f"/v1/queues/{queue}/messages"), ("DELETE", f"/v1/queues/{queue}/messages"),
                          ("PUT", f"/v1/queues/{queue}"), ("DELETE", f"/v1/queues/{queue}"), ("PUT", f"/v1/queues/{queue}/mappings/{own}"),

@@ -25,9 +25,9 @@ import Testing
     @Test func eachIsFetchedForOnceAtATimeUpToItsBound() throws {
         var machine = try machine("a", "b")
         #expect(due(&machine) == ["a", "b"] && due(&machine).isEmpty)
-        machine.fetched("a", emptyUntil: nil)
+        machine.fetched("a", emptyUntil: nil, now: start)
         #expect(due(&machine) == ["a"])
-        machine.fetched("a", emptyUntil: nil)
+        machine.fetched("a", emptyUntil: nil, now: start)
         #expect(due(&machine).isEmpty && machine.next(start) == nil)
         machine.ended("a")
         #expect(machine.next(start) == start && due(&machine) == ["a"])
@@ -36,49 +36,78 @@ import Testing
     @Test func anEmptyQueueIsLookedAtWhenSomethingIsSentOrItsTimeHasCome() throws {
         var machine = try machine("a")
         _ = due(&machine)
-        machine.fetched("a", emptyUntil: start + .seconds(9))
+        machine.fetched("a", emptyUntil: start + .seconds(9), now: start)
         #expect(due(&machine, after: .seconds(8)).isEmpty && machine.next(start) == start + .seconds(9))
-        machine.filled("q-other")
+        machine.filled("q-other", now: start)
         #expect(due(&machine, after: .seconds(8)).isEmpty)
-        machine.filled("q-a")
+        machine.filled("q-a", now: start)
         #expect(due(&machine, after: .seconds(8)) == ["a"])
-        machine.fetched("a", emptyUntil: start + .seconds(20))
+        machine.fetched("a", emptyUntil: start + .seconds(20), now: start)
         #expect(due(&machine, after: .seconds(20)) == ["a"])
     }
 
     @Test func whatIsSentWhileSomebodyLooksIsNotOverlooked() throws {
         var machine = try machine("a")
         _ = due(&machine)
-        machine.filled("q-a")
-        machine.fetched("a", emptyUntil: start + .seconds(9))
+        machine.filled("q-a", now: start)
+        machine.fetched("a", emptyUntil: start + .seconds(9), now: start)
         #expect(due(&machine) == ["a"])
-        machine.fetched("a", emptyUntil: start + .seconds(9))
+        machine.fetched("a", emptyUntil: start + .seconds(9), now: start)
         #expect(due(&machine).isEmpty)
     }
 
     @Test func aPauseIsNotEndedByWhatIsSent() throws {
         var machine = try machine("a")
         _ = due(&machine)
-        machine.pause("a", until: start + .seconds(1))
-        machine.fetched("a", emptyUntil: start)
-        machine.filled("q-a")
+        machine.pause("a", now: start)
+        machine.fetched("a", emptyUntil: start, now: start)
+        machine.filled("q-a", now: start)
         #expect(due(&machine).isEmpty && due(&machine, after: .seconds(1)) == ["a"])
     }
 
-    @Test func whereThereWasNoRoomOneAtATimeTries() throws {
-        var machine = try machine("a")
-        for _ in 0..<2 {
+    @Test func whereThereWasNoRoomSoManyTryAsThereWas() throws {
+        var machine = try machine("a", maxConcurrency: 3)
+        for _ in 0..<3 {
             _ = due(&machine)
-            machine.fetched("a", emptyUntil: nil)
+            machine.fetched("a", emptyUntil: nil, now: start)
         }
-        machine.putOff("a", until: start + .seconds(1))
-        #expect(due(&machine, after: .seconds(1)).isEmpty, "the other one runs still")
-        machine.putOff("a", until: start + .seconds(2))
-        #expect(due(&machine, after: .seconds(1)).isEmpty && due(&machine, after: .seconds(2)) == ["a"])
-        machine.fetched("a", emptyUntil: nil)
+        machine.putOff("a", now: start)
+        machine.putOff("a", now: start)
+        #expect(due(&machine, after: .seconds(1)).isEmpty, "longer each time")
+        #expect(due(&machine, after: .seconds(2)) == ["a"], "one more than runs may try")
+        machine.fetched("a", emptyUntil: nil, now: start)
         #expect(due(&machine, after: .seconds(2)).isEmpty)
         machine.ended("a")
-        #expect(due(&machine, after: .seconds(2)) == ["a"])
+        #expect(due(&machine) == ["a"], "there is room again")
+        machine.fetched("a", emptyUntil: nil, now: start)
+        for _ in 0..<2 { machine.ended("a") }
+        var pauses: [Duration] = []
+        for _ in 0..<9 {
+            machine.pause("a", now: start)
+            pauses.append((machine.next(start) ?? start) - start)
+        }
+        #expect(pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60].map { .seconds($0) })
+    }
+
+    @Test func whoWaitsForAFullBatchDoesNotCountWithEachMessage() throws {
+        var machine = MappingMachine()
+        machine.put(
+            EventSourceMapping(
+                id: "a", queue: "q-a", function: try functionName("a"), batchSize: 100, window: .seconds(5)))
+        _ = due(&machine)
+        machine.fetched("a", emptyUntil: start + .seconds(5), now: start)
+        machine.filled("q-a", now: start)
+        #expect(due(&machine).isEmpty && due(&machine, after: .milliseconds(50)) == ["a"])
+    }
+
+    @Test func aStartThatFailsIsTheFunctionsOwnAffairInTheEnd() throws {
+        var machine = try machine("a")
+        var isHosts: [Bool] = []
+        for _ in 0..<5 { isHosts.append(machine.failedStart("a")) }
+        #expect(isHosts == [true, true, true, false, false])
+        machine.ended("a")
+        let isHostsAgain = machine.failedStart("a")
+        #expect(isHostsAgain)
     }
 
     @Test func aDisabledOneFetchesNothingAndOneThatIsGoneIsNotMissed() throws {
@@ -86,12 +115,12 @@ import Testing
         #expect(due(&machine).isEmpty && machine.next(start) == nil)
         machine.remove("a")
         machine.ended("a")
-        machine.fetched("a", emptyUntil: nil)
+        machine.fetched("a", emptyUntil: nil, now: start)
         #expect(machine.count == 0)
         machine = try self.machine("a")
         _ = due(&machine)
         // Changed while it is fetched for: what runs counts all the same.
-        machine.fetched("a", emptyUntil: nil)
+        machine.fetched("a", emptyUntil: nil, now: start)
         machine.put(EventSourceMapping(id: "a", queue: "q-a", function: try functionName("a"), maxConcurrency: 1))
         #expect(due(&machine).isEmpty)
     }

@@ -47,6 +47,15 @@ import Testing
         try await checkMessages { try await $0.whatIsTooOldIsNotHandedOut() }
     }
     @Test func aBatchIsNotTooLarge() async throws { try await checkMessages { try await $0.aBatchIsNotTooLarge() } }
+    @Test func whatIsTooMuchForOneGoTakesMore() async throws {
+        try await checkMessages { try await $0.whatIsTooMuchForOneGoTakesMore() }
+    }
+    @Test func whatIsBuriedMustNotBeTooOldAtOnce() async throws {
+        try await checkMessages { try await $0.whatIsBuriedMustNotBeTooOldAtOnce() }
+    }
+    @Test func versionsThatAMappingNamesAreKept() async throws {
+        try await checkMessages { try await $0.versionsThatAMappingNamesAreKept() }
+    }
     @Test func mappingsGoWithTheirFunction() async throws {
         try await checkMessages { try await $0.mappingsGoWithTheirFunction() }
     }
