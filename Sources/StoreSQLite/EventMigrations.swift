@@ -125,9 +125,9 @@ func registerEvents(in migrator: inout DatabaseMigrator) {
         // How much each holds, without counting anew at each message.
         try database.execute(
             sql: """
-                CREATE TABLE queue (name TEXT PRIMARY KEY, definition TEXT NOT NULL);
+                CREATE TABLE queue (name TEXT PRIMARY KEY, definition BLOB NOT NULL);
                 CREATE TABLE mapping (
-                    id TEXT PRIMARY KEY, queue TEXT NOT NULL, name TEXT NOT NULL, number INTEGER, definition TEXT NOT NULL,
+                    id TEXT PRIMARY KEY, queue TEXT NOT NULL, name TEXT NOT NULL, number INTEGER, definition BLOB NOT NULL,
                     UNIQUE (queue, name));
                 CREATE TABLE message (
                     position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, queue TEXT NOT NULL,

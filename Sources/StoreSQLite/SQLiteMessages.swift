@@ -114,15 +114,16 @@ package final class SQLiteMessages: MessageStore {
         }
     }
 
-    private static func handOut(
-        _ position: Int64, _ visibleAt: Int, _ claim: MessageClaim, in database: Database
-    ) throws -> QueueMessage? {
+    private static func handOut(_ position: Int64, _ visibleAt: Int, _ claim: MessageClaim, in database: Database)
+        throws -> QueueMessage?
+    {
         let statement = try database.cachedStatement(
             sql: """
                 UPDATE message SET visibleAt = ?2, receives = receives + 1,
                     firstReceivedAt = coalesce(firstReceivedAt, ?3) WHERE position = ?1 RETURNING *
                 """)
-        var message = try Row.fetchOne(statement, arguments: [position, claim.until, claim.now]).map(Self.message)
+        var message = try Row.fetchOne(statement, arguments: [position, claim.until, claim.now]).map(
+            QueueMessage.init(_:))
         message?.visibleAt = visibleAt
         return message
     }
@@ -189,16 +190,15 @@ package final class SQLiteMessages: MessageStore {
     package func state(of queue: String, now: Int) async throws -> MessageState {
         try await database.read { database in
             var state = MessageState()
-            let row = try Row.fetchOne(
+            let sums = try Row.fetchOne(
                 database,
                 sql: """
-                    SELECT sum(visibleAt <= ?2), sum(visibleAt > ?2 AND receives > 0), sum(visibleAt > ?2 AND receives = 0)
-                    FROM message WHERE queue = ?1
+                    SELECT sum(visibleAt <= ?2), sum(visibleAt > ?2 AND receives > 0), sum(visibleAt > ?2 AND receives = 0),
+                        (SELECT bytes FROM messageSum WHERE name = ?1) FROM message WHERE queue = ?1
                     """, arguments: [queue, now])
-            guard let row else { return state }
-            (state.waiting, state.inFlight, state.delayed) = (row[0] ?? 0, row[1] ?? 0, row[2] ?? 0)
-            state.bytes =
-                try Int.fetchOne(database, sql: "SELECT bytes FROM messageSum WHERE name = ?", arguments: [queue]) ?? 0
+            guard let sums else { return state }
+            (state.waiting, state.inFlight, state.delayed) = (sums[0] ?? 0, sums[1] ?? 0, sums[2] ?? 0)
+            state.bytes = sums[3] ?? 0
             return state
         }
     }
@@ -228,7 +228,7 @@ package final class SQLiteMessages: MessageStore {
             try Row.fetchAll(
                 database, sql: "SELECT * FROM message WHERE queue = ? AND position > ? ORDER BY position LIMIT ?",
                 arguments: [queue, after, limit]
-            ).map(Self.message)
+            ).map(QueueMessage.init(_:))
         }
     }
 
@@ -262,14 +262,6 @@ package final class SQLiteMessages: MessageStore {
             return moved
         }
     }
-
-    private static func message(_ row: Row) -> QueueMessage {
-        // Bytes: as text, it would end with its first NUL.
-        QueueMessage(
-            position: row["position"], id: row["id"], body: String(decoding: row["body"] as Data, as: UTF8.self),
-            sentAt: row["sentAt"], visibleAt: row["visibleAt"], receives: row["receives"],
-            firstReceivedAt: row["firstReceivedAt"])
-    }
 }
 
 // MARK: - Queues and mappings
@@ -284,18 +276,14 @@ extension SQLiteMessages {
     }
 
     private static func definitions<Value: Decodable>(of table: String, in database: Database) throws -> [Value] {
-        try String.fetchAll(database, sql: "SELECT definition FROM \(table)").map {
-            try JSONDecoder().decode(Value.self, from: Data($0.utf8))
+        try Data.fetchAll(database, sql: "SELECT definition FROM \(table)").map {
+            try JSONDecoder().decode(Value.self, from: $0)
         }
     }
 
-    private static func definition(_ value: some Encodable) throws -> String {
-        String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
-    }
-
     fileprivate static func queue(_ name: String, in database: Database) throws -> MessageQueue? {
-        try String.fetchOne(database, sql: "SELECT definition FROM queue WHERE name = ?", arguments: [name]).map {
-            try JSONDecoder().decode(MessageQueue.self, from: Data($0.utf8))
+        try Data.fetchOne(database, sql: "SELECT definition FROM queue WHERE name = ?", arguments: [name]).map {
+            try JSONDecoder().decode(MessageQueue.self, from: $0)
         }
     }
 
@@ -309,7 +297,7 @@ extension SQLiteMessages {
             try database.execute(
                 sql:
                     "INSERT INTO queue (name, definition) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET definition = ?2",
-                arguments: [queue.name, try Self.definition(queue)])
+                arguments: [queue.name, try JSONEncoder().encode(queue)])
             database.afterNextTransaction { _ in committed() }
             return old == nil
         }
@@ -391,7 +379,7 @@ extension SQLiteMessages {
                 sql: "INSERT INTO mapping (id, queue, name, number, definition) VALUES (?1, ?2, ?3, ?4, ?5) "
                     + "ON CONFLICT (id) DO UPDATE SET queue = ?2, name = ?3, number = ?4, definition = ?5",
                 arguments: [
-                    mapping.id, mapping.queue, mapping.function.text, mapping.number, try Self.definition(mapping),
+                    mapping.id, mapping.queue, mapping.function.text, mapping.number, try JSONEncoder().encode(mapping),
                 ])
             database.afterNextTransaction { _ in committed() }
         }
